@@ -1,0 +1,37 @@
+# The two commands a newcomer needs are `make demo` and `make test`; CI runs everything through .ci/run.
+
+CARGO ?= cargo
+OUT   ?= out/lenet5
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint package clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
+
+demo: ## train LeNet-5 on the bundled digits and draw pictures into out/lenet5
+	$(CARGO) build --release --features cli --bin omma
+	@scripts/ensure-vulkan.sh $(TARGET)/release/omma
+	$(TARGET)/release/omma train --model lenet5 --data data/mnist --out $(OUT)
+	@scripts/list-pictures.sh $(OUT)
+
+# The test build comes first: it makes the `omma` that tells whether there is an adapter to test on.
+test: ## run the whole suite: unit, integration and documentation tests, on the GPU
+	$(CARGO) test --features cli --no-run
+	@scripts/ensure-vulkan.sh $(TARGET)/debug/omma
+	$(CARGO) test --features cli
+
+lint: ## check the format, clippy for each feature set, and the documentation
+	$(CARGO) fmt --check
+	$(CARGO) clippy --features cli --all-targets -- -D warnings
+	$(CARGO) clippy --no-default-features -- -D warnings
+	$(CARGO) clippy --no-default-features --features backends -- -D warnings
+	$(CARGO) clippy --no-default-features --features train -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --lib --no-deps --features cli
+
+package: ## package the crate and run the README's example against the package alone
+	scripts/package-check.sh
+
+clean: ## remove what was built (pictures and models in out/ stay)
+	$(CARGO) clean

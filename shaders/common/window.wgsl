@@ -1,0 +1,20 @@
+// Windows of poolings, one axis at a time, in coordinates of the padded plane, so that none is negative.
+// Needs common/divide.wgsl.
+
+/// Plane, row and column of an element, for planes of a given size.
+fn unflatten(index: u32, height: u32, width: u32) -> vec3<u32> {
+    let row = div_rem(index, width);
+    return vec3<u32>(div_rem(row.x, height), row.y);
+}
+
+/// A window's cells that lie in the input: first (x) and one past the last (y).
+fn window_cells(window: u32, kernel: u32, stride: u32, pad: u32, size: u32) -> vec2<u32> {
+    let start = window * stride;
+    return vec2<u32>(max(start, pad), min(start + kernel, pad + size));
+}
+
+/// The windows that cover a cell: first (x) and one past the last (y).
+fn covering_windows(cell: u32, kernel: u32, stride: u32, windows: u32) -> vec2<u32> {
+    let first = div_rem(max(cell, kernel) - kernel, stride).x + 1u;
+    return vec2<u32>(select(first, 0u, cell < kernel), min(div_rem(cell, stride).x + 1u, windows));
+}

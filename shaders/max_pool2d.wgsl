@@ -1,0 +1,94 @@
+// 2-d max pooling of planes [in_height, in_width] to planes [out_height, out_width].
+//   forward:    y[oy, ox] = max over the window's cells that lie in the input; argmax = iy * in_width + ix of the first
+//               one in row-major order that has this value. Padding never wins. Not-a-number wins over every number.
+//   grad_input: dx[iy, ix] = sum of dy over the windows whose argmax is this cell, rows then columns of windows.
+// One invocation computes one element of y and argmax (forward) or of dx (grad_input): gathers, no atomics.
+// Memory traffic: forward reads each input about kernel / stride times (caches hold the overlap), writes 8 bytes an
+// output; grad_input reads 8 bytes for each window that covers the cell and writes 4. No barriers.
+// Preconditions: pads smaller than the kernel, so that each window has an input cell;
+// kernel_height * (kernel_width + 2) <= 65,535 (lavapipe's limit of loop iterations, loop exits counted).
+// Needs common/grid.wgsl, common/divide.wgsl, common/window.wgsl.
+
+override WORKGROUP: u32 = 64u;
+
+struct Params {
+    /// Batch times channels.
+    planes: u32,
+    in_height: u32,
+    in_width: u32,
+    out_height: u32,
+    out_width: u32,
+    kernel_height: u32,
+    kernel_width: u32,
+    stride_height: u32,
+    stride_width: u32,
+    pad_top: u32,
+    pad_left: u32,
+    pad_bottom: u32,
+    pad_right: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read_write> argmax: array<u32>;
+@group(0) @binding(1) var<storage, read> winner: array<u32>;
+@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+
+/// By its bits: compilers may assume that a comparison never sees one.
+fn is_nan(value: f32) -> bool {
+    return (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn forward(at: Invocation) {
+    let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
+    if index >= params.planes * params.out_height * params.out_width {
+        return;
+    }
+    let place = unflatten(index, params.out_height, params.out_width);
+    let rows = window_cells(place.y, params.kernel_height, params.stride_height, params.pad_top, params.in_height);
+    let columns = window_cells(place.z, params.kernel_width, params.stride_width, params.pad_left, params.in_width);
+
+    let plane = place.x * params.in_height * params.in_width;
+    var best_cell = (rows.x - params.pad_top) * params.in_width + (columns.x - params.pad_left);
+    var best = x[plane + best_cell];
+    for (var row = rows.x; row < rows.y; row += 1u) {
+        let start = (row - params.pad_top) * params.in_width;
+        for (var column = columns.x; column < columns.y; column += 1u) {
+            let cell = start + (column - params.pad_left);
+            let value = x[plane + cell];
+            if !is_nan(best) && (value > best || is_nan(value)) {
+                best = value;
+                best_cell = cell;
+            }
+        }
+    }
+    y[index] = best;
+    argmax[index] = best_cell;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn grad_input(at: Invocation) {
+    let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
+    if index >= params.planes * params.in_height * params.in_width {
+        return;
+    }
+    let place = unflatten(index, params.in_height, params.in_width);
+    let cell = place.y * params.in_width + place.z;
+    let y_padded = place.y + params.pad_top;
+    let x_padded = place.z + params.pad_left;
+    let rows = covering_windows(y_padded, params.kernel_height, params.stride_height, params.out_height);
+    let columns = covering_windows(x_padded, params.kernel_width, params.stride_width, params.out_width);
+
+    let plane = place.x * params.out_height * params.out_width;
+    var sum = 0.0;
+    for (var row = rows.x; row < rows.y; row += 1u) {
+        for (var column = columns.x; column < columns.y; column += 1u) {
+            let window = plane + row * params.out_width + column;
+            sum += select(0.0, dy[window], winner[window] == cell);
+        }
+    }
+    dx[index] = sum;
+}

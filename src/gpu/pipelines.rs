@@ -1,0 +1,101 @@
+//! Compute pipelines and their cache.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use super::failure::lock;
+use crate::error::Result;
+
+/// How a kernel uses a binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum BindingKind {
+    Uniform,
+    Read,
+    ReadWrite,
+}
+
+/// All that determines a pipeline.
+#[derive(Debug, Clone)]
+pub(crate) struct PipelineSource {
+    /// `conv2d.forward[tiled]`
+    pub(crate) label: String,
+    /// The whole WGSL text.
+    pub(crate) text: Arc<str>,
+    pub(crate) entry: &'static str,
+    /// Values of the pipeline's `override` constants.
+    pub(crate) constants: Vec<(&'static str, f64)>,
+    /// Bindings 0, 1, 2, ... of group 0.
+    pub(crate) bindings: Vec<BindingKind>,
+}
+
+/// A compiled kernel.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    pub(crate) pipeline: wgpu::ComputePipeline,
+    pub(crate) layout: wgpu::BindGroupLayout,
+}
+
+type Key = (Arc<str>, &'static str, Vec<(&'static str, u64)>, Vec<BindingKind>);
+
+#[derive(Debug, Default)]
+pub(super) struct Cache(Mutex<HashMap<Key, Arc<Pipeline>>>);
+
+impl Cache {
+    pub(super) fn get(
+        &self,
+        source: &PipelineSource,
+        compile: impl FnOnce() -> Result<Pipeline>,
+    ) -> Result<Arc<Pipeline>> {
+        let constants = source.constants.iter().map(|&(name, value)| (name, value.to_bits())).collect();
+        let key = (source.text.clone(), source.entry, constants, source.bindings.clone());
+        if let Some(pipeline) = lock(&self.0).get(&key) {
+            return Ok(pipeline.clone());
+        }
+        let pipeline = Arc::new(compile()?);
+        Ok(lock(&self.0).entry(key).or_insert(pipeline).clone())
+    }
+}
+
+pub(super) fn compile(device: &wgpu::Device, source: &PipelineSource) -> Pipeline {
+    let label = Some(source.label.as_str());
+    let entries: Vec<wgpu::BindGroupLayoutEntry> = (0..)
+        .zip(&source.bindings)
+        .map(|(binding, kind)| wgpu::BindGroupLayoutEntry {
+            binding,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer {
+                ty: match kind {
+                    BindingKind::Uniform => wgpu::BufferBindingType::Uniform,
+                    BindingKind::Read => wgpu::BufferBindingType::Storage { read_only: true },
+                    BindingKind::ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
+                },
+                has_dynamic_offset: false,
+                min_binding_size: None,
+            },
+            count: None,
+        })
+        .collect();
+    let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
+    let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label,
+        bind_group_layouts: &[Some(&layout)],
+        immediate_size: 0,
+    });
+    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label,
+        source: wgpu::ShaderSource::Wgsl(source.text.as_ref().into()),
+    });
+    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label,
+        layout: Some(&pipeline_layout),
+        module: &module,
+        entry_point: Some(source.entry),
+        compilation_options: wgpu::PipelineCompilationOptions {
+            constants: &source.constants,
+            // Every kernel writes its workgroup memory before it reads it.
+            zero_initialize_workgroup_memory: false,
+        },
+        cache: None,
+    });
+    Pipeline { pipeline, layout }
+}

@@ -1,0 +1,108 @@
+//! The reference executor: a whole graph in f64 on the CPU, through each operation's reference twin.
+
+use std::collections::HashMap;
+
+use super::{Evaluation, Graph, Node, STEP, Source, TensorId};
+use crate::error::{Error, Result};
+use crate::reference::Checked;
+
+/// Runs a graph step by step in f64. Slow and plain on purpose: it is what the device is compared with.
+#[derive(Debug)]
+pub struct Evaluator<'g> {
+    graph: &'g Graph,
+    /// Variables and settings, kept from step to step.
+    kept: HashMap<TensorId, Vec<f64>>,
+    results: HashMap<TensorId, Checked>,
+    step: u32,
+}
+
+impl<'g> Evaluator<'g> {
+    /// Starts every variable from its initialiser under `seed`, rounded to f32 as the device has it.
+    pub fn new(graph: &'g Graph, seed: u64) -> Self {
+        let data = graph.data();
+        let kept = data.values.iter().enumerate().filter_map(|(index, value)| {
+            let name = value.name.as_deref().unwrap_or_default();
+            let values = match &value.source {
+                Source::Variable { init, .. } => init.values(name, &value.ty.shape, seed),
+                Source::Setting { default } => vec![*default; value.ty.elements()],
+                _ => return None,
+            };
+            Some((TensorId(index), values.into_iter().map(f64::from).collect()))
+        });
+        Self { graph, kept: kept.collect(), results: HashMap::new(), step: 0 }
+    }
+
+    /// Replaces a variable's or setting's value.
+    ///
+    /// # Errors
+    /// When the graph has no such variable or the length differs.
+    pub fn set(&mut self, name: &str, values: &[f64]) -> Result<()> {
+        let tensor = self.graph.tensor(name).ok_or_else(|| Error::Graph(format!("no tensor `{name}`")))?;
+        match self.kept.get_mut(&tensor.id()) {
+            Some(kept) if kept.len() == values.len() => {
+                kept.copy_from_slice(values);
+                Ok(())
+            }
+            Some(kept) => Err(Error::shape(format!("`{name}`"), kept.len(), values.len())),
+            None => Err(Error::Graph(format!("`{name}` is no variable"))),
+        }
+    }
+
+    /// One step: every node in order, in-place updates included. Inputs are given by name, integers as f64.
+    ///
+    /// # Errors
+    /// When an input is missing or has a wrong length.
+    pub fn run(&mut self, inputs: &[(&str, &[f64])]) -> Result<()> {
+        self.step += 1;
+        let data = self.graph.data();
+        self.results.clear();
+        for (index, value) in data.values.iter().enumerate() {
+            let Source::Input = value.source else { continue };
+            let name = value.name.as_deref().unwrap_or_default();
+            let (_, fed) = inputs
+                .iter()
+                .find(|(given, _)| *given == name)
+                .ok_or_else(|| Error::Graph(format!("input `{name}` is missing")))?;
+            if fed.len() != value.ty.elements() {
+                return Err(Error::shape(format!("input `{name}`"), &value.ty, format!("{} values", fed.len())));
+            }
+            self.results.insert(TensorId(index), Checked::exact(fed.to_vec()));
+        }
+        if let Some(step) = self.graph.tensor(STEP) {
+            self.kept.insert(step.id(), vec![f64::from(self.step)]);
+        }
+        // Updates last, as in a plan: a step reads what was there before it.
+        let updates = |node: &&Node| !node.op.mutates().is_empty();
+        let order = data.nodes.iter().filter(|n| !updates(n)).chain(data.nodes.iter().filter(updates));
+        for node in order {
+            let types = |ids: &[TensorId]| ids.iter().map(|&id| data.value(id).ty.clone()).collect();
+            let cx = Evaluation {
+                inputs: node.inputs.iter().map(|id| self.value(*id)).collect(),
+                computed: node.inputs.iter().map(|id| self.results.get(id)).collect(),
+                input_types: types(&node.inputs),
+                output_types: types(&node.outputs),
+            };
+            let mut results = node.op.evaluate(&cx).into_iter();
+            for (&id, result) in node.outputs.iter().zip(results.by_ref()) {
+                self.results.insert(id, result);
+            }
+            for (index, result) in node.op.mutates().into_iter().zip(results) {
+                self.kept.insert(node.inputs[index], result.values.clone());
+                self.results.insert(node.inputs[index], result);
+            }
+        }
+        Ok(())
+    }
+
+    /// The value of a tensor after the last step; variables have one before it too.
+    pub fn value(&self, tensor: impl Into<TensorId>) -> &[f64] {
+        let id = tensor.into();
+        let computed = self.results.get(&id).map(|r| r.values.as_slice());
+        self.kept.get(&id).map(Vec::as_slice).or(computed).unwrap_or_default()
+    }
+
+    /// The value with its magnitude and number of terms, for a tensor that the last step computed.
+    pub fn checked(&self, tensor: impl Into<TensorId>) -> Option<&Checked> {
+        self.results.get(&tensor.into())
+    }
+}

@@ -1,0 +1,319 @@
+//! The network as data: symbolic tensors with known shapes, named parameters, gradients as further nodes.
+//!
+//! A [`Graph`] is built once by fluent calls on [`Tensor`] handles; nothing is computed and no device is touched.
+//!
+//! ```
+//! use omma::{Conv2d, Graph, Mode};
+//!
+//! let graph = Graph::new(Mode::Evaluation);
+//! let x = graph.input("images", [8, 1, 28, 28])?;
+//! let y = x.conv2d("conv1", Conv2d::new(6, 5).padding(2))?.relu()?.max_pool2d(2)?;
+//! assert_eq!(y.shape().to_string(), "[8, 6, 14, 14]");
+//! # Ok::<(), omma::Error>(())
+//! ```
+
+mod dump;
+pub(crate) mod evaluate;
+pub(crate) mod gradients;
+pub(crate) mod init;
+pub(crate) mod op;
+mod tensor;
+pub(crate) mod types;
+
+use std::cell::{Ref, RefCell};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub use evaluate::Evaluator;
+pub(crate) use gradients::GradientContext;
+pub use init::Init;
+pub(crate) use op::{Evaluation, Op};
+pub use tensor::Tensor;
+pub use types::{DType, Shape, TensorType};
+
+use crate::error::{Error, Result};
+
+/// Whether dropout drops and batch norm uses the batch's own statistics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Dropout is active; batch norm normalises by the batch and updates its running statistics.
+    Training,
+    /// Dropout passes values through; batch norm uses its running statistics.
+    Evaluation,
+}
+
+/// A tensor's number in its graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TensorId(pub(crate) usize);
+
+/// What keeps a variable, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Role {
+    /// Learned: has a gradient, is saved, is shared between sessions.
+    Parameter,
+    /// Kept but not learned (running statistics): saved and shared.
+    State,
+    /// An optimizer's memory for one parameter, number `index` of its kind: shared, not saved with the model.
+    Slot {
+        /// The parameter it belongs to.
+        parameter: TensorId,
+        /// 0 for the first moment, 1 for the second.
+        index: usize,
+    },
+    /// A running `[sum, weight]` of a scalar, owned by the session.
+    Metric,
+    /// A value that never changes, owned by the session.
+    Constant,
+}
+
+/// Where a tensor's value comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    /// Fed by the host at every step.
+    Input,
+    /// A small value that the session keeps and sends with every step (learning rate, step counter).
+    Setting { default: f32 },
+    /// Lives on the device across steps.
+    Variable { role: Role, init: Init },
+    /// Computed.
+    Node { node: usize },
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Value {
+    pub(crate) ty: TensorType,
+    pub(crate) source: Source,
+    /// Always there for inputs, settings and variables.
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    pub(crate) op: Arc<dyn Op>,
+    /// The layer's name, or empty.
+    pub(crate) layer: String,
+    pub(crate) inputs: Vec<TensorId>,
+    pub(crate) outputs: Vec<TensorId>,
+}
+
+impl Node {
+    /// `conv2d conv1`, for errors and dumps.
+    pub(crate) fn title(&self) -> String {
+        title(self.op.name(), &self.layer)
+    }
+}
+
+fn title(op: &str, layer: &str) -> String {
+    if layer.is_empty() { op.to_string() } else { format!("{op} `{layer}`") }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct GraphData {
+    pub(crate) values: Vec<Value>,
+    pub(crate) nodes: Vec<Node>,
+    names: HashMap<String, TensorId>,
+}
+
+impl GraphData {
+    pub(crate) fn value(&self, id: TensorId) -> &Value {
+        &self.values[id.0]
+    }
+
+    /// A name for messages: its own, or the operation that makes it.
+    pub(crate) fn describe(&self, id: TensorId) -> String {
+        let value = self.value(id);
+        match (&value.name, &value.source) {
+            (Some(name), _) => name.clone(),
+            (None, Source::Node { node }) => format!("%{} ({})", id.0, self.nodes[*node].title()),
+            (None, _) => format!("%{}", id.0),
+        }
+    }
+}
+
+/// A static network: inputs, parameters and the operations between them, all of known shape.
+///
+/// Tensors borrow the graph that made them. A graph can be built on any thread and moved, and is read by
+/// [`Session::new`](crate::Session::new).
+#[derive(Debug)]
+pub struct Graph {
+    mode: Mode,
+    seed: u64,
+    data: RefCell<GraphData>,
+}
+
+/// The setting that every session advances by one a step; dropout and Adam read it.
+pub(crate) const STEP: &str = "step";
+/// The setting that optimizers read their learning rate from.
+pub(crate) const LEARNING_RATE: &str = "learning_rate";
+
+impl Graph {
+    /// An empty graph. `mode` decides what dropout and batch norm become.
+    pub fn new(mode: Mode) -> Self {
+        Self { mode, seed: 0, data: RefCell::default() }
+    }
+
+    /// Fixes the random numbers of dropout. They depend on the seed, the layer and the step alone.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    pub(crate) fn dropout_seed(&self) -> u32 {
+        // Both halves count; the generator's key has one word for the seed.
+        (self.seed ^ (self.seed >> 32)) as u32
+    }
+
+    /// Training or evaluation.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// An f32 input that the host feeds at every step.
+    pub fn input(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor<'_>> {
+        self.input_of(name, TensorType::f32(shape))
+    }
+
+    /// A u8 image input `[N, C, H, W]`; [`Tensor::normalize`] turns it into f32 on the device.
+    pub fn image_input(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor<'_>> {
+        self.input_of(name, TensorType::u8(shape))
+    }
+
+    /// An input of class labels `[N]`, as u32.
+    pub fn label_input(&self, name: &str, batch: usize) -> Result<Tensor<'_>> {
+        self.input_of(name, TensorType::u32(batch))
+    }
+
+    /// An input of any element type.
+    pub fn input_of(&self, name: &str, ty: TensorType) -> Result<Tensor<'_>> {
+        self.push_named(name, ty, Source::Input)
+    }
+
+    /// A learned parameter. Layers call this; a name can be taken once.
+    pub fn parameter(&self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Tensor<'_>> {
+        self.variable(name, shape, Role::Parameter, init)
+    }
+
+    /// A kept value that is not learned, such as a running mean.
+    pub fn state(&self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Tensor<'_>> {
+        self.variable(name, shape, Role::State, init)
+    }
+
+    pub(crate) fn variable(
+        &self,
+        name: &str,
+        shape: impl Into<Shape>,
+        role: Role,
+        init: Init,
+    ) -> Result<Tensor<'_>> {
+        self.push_named(name, TensorType::f32(shape), Source::Variable { role, init })
+    }
+
+    /// A tensor of one repeated value, written to the device once.
+    pub fn constant(&self, value: f32, shape: impl Into<Shape>) -> Result<Tensor<'_>> {
+        let name = format!("constant.{}", self.data.borrow().values.len());
+        self.variable(&name, shape, Role::Constant, Init::Constant(value))
+    }
+
+    /// A one-element setting: the session keeps its value and sends it with every step.
+    pub(crate) fn setting(&self, name: &str, ty: TensorType, default: f32) -> Result<Tensor<'_>> {
+        match self.tensor(name) {
+            Some(tensor) => Ok(tensor),
+            None => self.push_named(name, ty, Source::Setting { default }),
+        }
+    }
+
+    /// The number of the step, from 1: the same counter for every user in the graph.
+    pub(crate) fn step(&self) -> Result<Tensor<'_>> {
+        self.setting(STEP, TensorType::u32(1), 0.0)
+    }
+
+    /// The input, parameter or state of this name.
+    pub fn tensor(&self, name: &str) -> Option<Tensor<'_>> {
+        self.data.borrow().names.get(name).map(|&id| Tensor::new(self, id))
+    }
+
+    /// Gives a computed tensor a name, so that a session can be asked for it.
+    pub fn name<'g>(&'g self, name: &str, tensor: Tensor<'g>) -> Result<Tensor<'g>> {
+        let mut data = self.data.borrow_mut();
+        check_name(&data, name)?;
+        data.names.insert(name.to_string(), tensor.id());
+        data.values[tensor.id().0].name.get_or_insert_with(|| name.to_string());
+        Ok(tensor)
+    }
+
+    /// All parameters in the order they were declared.
+    pub fn parameters(&self) -> Vec<Tensor<'_>> {
+        self.data
+            .borrow()
+            .values
+            .iter()
+            .enumerate()
+            .filter(|(_, value)| matches!(value.source, Source::Variable { role: Role::Parameter, .. }))
+            .map(|(index, _)| Tensor::new(self, TensorId(index)))
+            .collect()
+    }
+
+    /// Number of learned values.
+    pub fn parameter_count(&self) -> usize {
+        self.parameters().iter().map(|p| p.shape().elements()).sum()
+    }
+
+    pub(crate) fn data(&self) -> Ref<'_, GraphData> {
+        self.data.borrow()
+    }
+
+    fn push_named(&self, name: &str, ty: TensorType, source: Source) -> Result<Tensor<'_>> {
+        let mut data = self.data.borrow_mut();
+        check_name(&data, name)?;
+        if ty.shape.contains(&0) {
+            return Err(Error::shape(format!("`{name}`"), "every axis to be at least 1", &ty.shape));
+        }
+        let id = TensorId(data.values.len());
+        data.values.push(Value { ty, source, name: Some(name.to_string()) });
+        data.names.insert(name.to_string(), id);
+        Ok(Tensor::new(self, id))
+    }
+
+    pub(crate) fn push_node<'g>(
+        &'g self,
+        op: Arc<dyn Op>,
+        layer: &str,
+        inputs: &[Tensor<'g>],
+    ) -> Result<Vec<Tensor<'g>>> {
+        let title = title(op.name(), layer);
+        if inputs.iter().any(|t| !std::ptr::eq(t.graph(), self)) {
+            return Err(Error::Graph(format!("{title}: its inputs belong to different graphs")));
+        }
+        let ids: Vec<TensorId> = inputs.iter().map(Tensor::id).collect();
+        let mut data = self.data.borrow_mut();
+        let types: Vec<TensorType> = ids.iter().map(|&id| data.value(id).ty.clone()).collect();
+        let outputs = op.infer(&types).map_err(|error| with_layer(error, layer))?;
+        let node = data.nodes.len();
+        let first = data.values.len();
+        data.values.extend(outputs.into_iter().map(|ty| Value { ty, source: Source::Node { node }, name: None }));
+        let outputs: Vec<TensorId> = (first..data.values.len()).map(TensorId).collect();
+        data.nodes.push(Node { op, layer: layer.to_string(), inputs: ids, outputs: outputs.clone() });
+        Ok(outputs.into_iter().map(|id| Tensor::new(self, id)).collect())
+    }
+}
+
+fn check_name(data: &GraphData, name: &str) -> Result<()> {
+    if name.is_empty() {
+        return Err(Error::Graph("a name must not be empty".into()));
+    }
+    match data.names.get(name) {
+        Some(&id) => {
+            Err(Error::Graph(format!("the name `{name}` is already taken by a tensor {}", data.value(id).ty)))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Puts the layer's name into a shape rule's error.
+fn with_layer(error: Error, layer: &str) -> Error {
+    match error {
+        Error::Shape { op, expected, actual } => Error::Shape { op: title(&op, layer), expected, actual },
+        Error::Argument { op, message } => Error::Argument { op: title(&op, layer), message },
+        other => other,
+    }
+}

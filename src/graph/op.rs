@@ -1,0 +1,81 @@
+//! What an operation is: a name, a shape rule, a gradient made of other operations, a reference and a lowering.
+
+use std::fmt::Debug;
+
+use super::gradients::GradientContext;
+use super::types::TensorType;
+use super::{Graph, Tensor};
+use crate::error::Result;
+use crate::plan::Lowering;
+use crate::reference::Checked;
+
+/// One operation of the graph. An implementor holds the parameters (stride, padding, ...); tensors are its inputs.
+pub(crate) trait Op: Debug + Send + Sync + 'static {
+    /// The stem that its files share, with a suffix for a gradient: `conv2d`, `conv2d.grad_input`.
+    fn name(&self) -> &'static str;
+
+    /// The parameters as a person reads them in a dump: `stride 2, padding 1`.
+    fn attributes(&self) -> String {
+        String::new()
+    }
+
+    /// The shape rule: types of the outputs, or an error that names what was expected and what came.
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>>;
+
+    /// Indices of the inputs (variables only) that the operation changes in place.
+    fn mutates(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
+    /// Pairs (gradient input, parameter input): the gradient shall lie where its parameter lies in the flat buffers.
+    fn flat_gradients(&self) -> Vec<(usize, usize)> {
+        Vec::new()
+    }
+
+    /// Cotangents of the inputs from those of the outputs, as new nodes; `None` where the derivative is zero or undefined.
+    fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>>;
+
+    /// The f64 reference: one result an output, then one a mutated input.
+    fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked>;
+
+    /// Adds the dispatches that compute it.
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()>;
+}
+
+/// What the reference sees of a node.
+#[derive(Debug)]
+pub(crate) struct Evaluation<'a> {
+    /// Values of the inputs, integers too.
+    pub(crate) inputs: Vec<&'a [f64]>,
+    /// The inputs' magnitudes and terms where they were computed, in the same order.
+    pub(crate) computed: Vec<Option<&'a Checked>>,
+    /// Types of the inputs.
+    pub(crate) input_types: Vec<TensorType>,
+    /// Types of the outputs.
+    pub(crate) output_types: Vec<TensorType>,
+}
+
+impl Evaluation<'_> {
+    /// Input `index` with its magnitude and terms; a value that was not computed is exact.
+    pub(crate) fn checked(&self, index: usize) -> Checked {
+        self.computed[index].cloned().unwrap_or_else(|| Checked::exact(self.inputs[index].to_vec()))
+    }
+
+    /// Input `index` as integers (labels, indices).
+    pub(crate) fn integers(&self, index: usize) -> Vec<u32> {
+        self.inputs[index].iter().map(|&v| v as u32).collect()
+    }
+}
+
+impl Graph {
+    /// Adds a node and returns its outputs; the layer name, where there is one, stands in errors and dumps.
+    pub(crate) fn apply<'g>(&'g self, op: impl Op, layer: &str, inputs: &[Tensor<'g>]) -> Result<Vec<Tensor<'g>>> {
+        self.push_node(std::sync::Arc::new(op), layer, inputs)
+    }
+
+    /// [`Graph::apply`] for an operation of one output.
+    pub(crate) fn apply_one<'g>(&'g self, op: impl Op, layer: &str, inputs: &[Tensor<'g>]) -> Result<Tensor<'g>> {
+        // Every operation called through here infers exactly one output, so the index is in range.
+        self.apply(op, layer, inputs).map(|outputs| outputs[0])
+    }
+}

@@ -1,0 +1,32 @@
+//! LeNet-5 (LeCun et al. 1998, "Gradient-Based Learning Applied to Document Recognition"), in today's form: ReLU and max
+//! pooling instead of squashing and trainable averages, all feature maps connected, softmax at the end.
+
+use crate::error::{Error, Result};
+use crate::graph::Tensor;
+use crate::ops::conv2d::Conv2d;
+
+/// The logits of `classes` classes for images `[N, C, 28, 28]`.
+///
+/// | layer | output | parameters (one channel, 10 classes) |
+/// |---|---|---|
+/// | conv1 5x5, padding 2, ReLU, max pool 2 | `[N, 6, 14, 14]` | 156 |
+/// | conv2 5x5, ReLU, max pool 2 | `[N, 16, 5, 5]` | 2,416 |
+/// | fc1, ReLU | `[N, 120]` | 48,120 |
+/// | fc2, ReLU | `[N, 84]` | 10,164 |
+/// | fc3 | `[N, 10]` | 850 |
+///
+/// # Errors
+/// When the images are not `[N, C, 28, 28]` or the graph already has layers of these names.
+pub fn lenet5(x: Tensor<'_>, classes: usize) -> Result<Tensor<'_>> {
+    if x.shape().get(2..) != Some(&[28, 28]) {
+        return Err(Error::shape("lenet5", "images [N, C, 28, 28]", x.ty()));
+    }
+    let graph = x.graph();
+    let x = graph.name("conv1", x.conv2d("conv1", Conv2d::new(6, 5).padding(2))?.relu()?)?;
+    let x = graph.name("pool1", x.max_pool2d(2)?)?;
+    let x = graph.name("conv2", x.conv2d("conv2", Conv2d::new(16, 5))?.relu()?)?;
+    let x = graph.name("pool2", x.max_pool2d(2)?)?;
+    let x = graph.name("fc1", x.flatten()?.dense("fc1", 120)?.relu()?)?;
+    let x = graph.name("fc2", x.dense("fc2", 84)?.relu()?)?;
+    graph.name("logits", x.dense("fc3", classes)?)
+}

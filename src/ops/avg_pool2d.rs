@@ -1,0 +1,114 @@
+//! Average pooling over the last two axes: y[n,c,i,j] = mean of x over the window.
+//!
+//! The divisor counts padded cells or not ([`Pool2d::count_include_pad`]), never cells past the padded image. The
+//! gradient spreads each dy over its window; each input pixel gathers from the windows that cover it.
+
+use super::pool::{Pool2d, PoolParams, case_windows};
+use crate::error::Result;
+use crate::graph::gradients::no_gradient;
+use crate::graph::{Evaluation, GradientContext, Op, Tensor, TensorType};
+use crate::plan::{Kernel, Lowering, Operand, Shader, shader};
+use crate::reference::{Checked, avg_pool2d as reference};
+use crate::selftest::OpCase;
+
+const NAME: &str = "avg_pool2d";
+pub(crate) static SHADER: Shader = shader!("avg_pool2d", PoolParams, ["grid", "divide", "window"]);
+
+impl<'g> Tensor<'g> {
+    /// The mean over windows of `[N, C, H, W]`.
+    ///
+    /// # Errors
+    /// When the tensor is not f32 of rank 4 or the window does not fit.
+    pub fn avg_pool2d(self, window: impl Into<Pool2d>) -> Result<Self> {
+        self.graph().apply_one(AvgPool2d(window.into()), "", &[self])
+    }
+}
+
+#[derive(Debug)]
+struct AvgPool2d(Pool2d);
+
+fn geometry(pool: &Pool2d, x: &TensorType) -> reference::Geometry {
+    reference::Geometry {
+        planes: x.shape[0] * x.shape[1],
+        in_height: x.shape[2],
+        in_width: x.shape[3],
+        kernel: pool.kernel,
+        stride: pool.stride,
+        padding: pool.padding,
+        ceil_mode: pool.ceil_mode,
+        count_include_pad: pool.count_include_pad,
+    }
+}
+
+fn kernel(pool: &Pool2d, entry: &'static str) -> Kernel {
+    Kernel::new(&SHADER, entry).flag("COUNT_INCLUDE_PAD", pool.count_include_pad)
+}
+
+impl Op for AvgPool2d {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn attributes(&self) -> String {
+        self.0.describe()
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
+        Ok(vec![self.0.output(NAME, &inputs[0])?])
+    }
+
+    fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
+        let Some(dy) = cx.cotangent(0) else { return Ok(vec![None]) };
+        let op = AvgPool2dGradInput { pool: self.0, x: cx.input(0).ty() };
+        Ok(vec![Some(cx.graph().apply_one(op, cx.layer(), &[dy])?)])
+    }
+
+    fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
+        vec![reference::forward(&geometry(&self.0, &cx.input_types[0]), cx.inputs[0])]
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let params = self.0.params(NAME, &cx.inputs[0])?;
+        let count = cx.outputs[0].elements();
+        cx.dispatch_flat(kernel(&self.0, "forward"), &params, &[Operand::Input(0), Operand::Output(0)], count)
+    }
+}
+
+/// dy -> dx
+#[derive(Debug)]
+struct AvgPool2dGradInput {
+    pool: Pool2d,
+    x: TensorType,
+}
+
+impl Op for AvgPool2dGradInput {
+    fn name(&self) -> &'static str {
+        "avg_pool2d.grad_input"
+    }
+
+    fn infer(&self, _: &[TensorType]) -> Result<Vec<TensorType>> {
+        Ok(vec![self.x.clone()])
+    }
+
+    fn gradient<'g>(&self, _: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
+        no_gradient(self.name())
+    }
+
+    fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
+        vec![reference::grad_input(&geometry(&self.pool, &self.x), cx.inputs[0])]
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let params = self.pool.params(NAME, &self.x)?;
+        let operands = [Operand::Input(0), Operand::Output(0)];
+        cx.dispatch_flat(kernel(&self.pool, "grad_input"), &params, &operands, self.x.elements())
+    }
+}
+
+pub(crate) fn cases() -> Vec<OpCase> {
+    let case = |(shape, pool): ([usize; 4], Pool2d)| {
+        let name = format!("avg_pool2d {shape:?} {}", pool.describe());
+        OpCase::new(name, move |cx| cx.normal("x", shape)?.avg_pool2d(pool).map(|y| vec![y]))
+    };
+    case_windows().into_iter().map(case).collect()
+}

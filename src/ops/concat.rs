@@ -1,0 +1,166 @@
+//! Joining tensors along an axis, and its gradient, taking a part out.
+
+use super::around;
+use crate::error::{Error, Result};
+use crate::graph::gradients::no_gradient;
+use crate::graph::{Evaluation, GradientContext, Graph, Op, Tensor, TensorType};
+use crate::plan::{Kernel, Lowering, Operand, Shader, params, shader, word};
+use crate::reference::{Checked, concat as reference};
+use crate::selftest::OpCase;
+
+const NAME: &str = "concat";
+
+params! {
+    /// The part `[outer, length, inner]` stands at `offset` of `[outer, total, inner]`.
+    ConcatParams { outer: u32, length: u32, offset: u32, total: u32, inner: u32 }
+}
+pub(crate) static SHADER: Shader = shader!("concat", ConcatParams, ["grid", "divide"]);
+
+impl Graph {
+    /// Joins f32 tensors along `axis`; all other axes must agree.
+    ///
+    /// # Errors
+    /// When there is none, or their ranks, other axes or types differ.
+    pub fn concat<'g>(&'g self, parts: &[Tensor<'g>], axis: usize) -> Result<Tensor<'g>> {
+        if parts.is_empty() {
+            return Err(Error::argument(NAME, "expected at least one tensor"));
+        }
+        self.apply_one(Concat { axis }, "", parts)
+    }
+}
+
+fn concat_params(outer: usize, length: usize, offset: usize, total: usize, inner: usize) -> Result<ConcatParams> {
+    Ok(ConcatParams {
+        outer: word(NAME, outer)?,
+        length: word(NAME, length)?,
+        offset: word(NAME, offset)?,
+        total: word(NAME, total)?,
+        inner: word(NAME, inner)?,
+    })
+}
+
+#[derive(Debug)]
+struct Concat {
+    axis: usize,
+}
+
+impl Op for Concat {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn attributes(&self) -> String {
+        format!("axis {}", self.axis)
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
+        let first = &inputs[0];
+        super::float(NAME, first)?;
+        around(NAME, first, self.axis)?;
+        let mut shape = first.shape.to_vec();
+        for other in &inputs[1..] {
+            let agree = other.dtype == first.dtype
+                && other.shape.len() == shape.len()
+                && (0..shape.len()).all(|axis| axis == self.axis || other.shape[axis] == shape[axis]);
+            if !agree {
+                return Err(Error::shape(NAME, format!("{first} but for axis {}", self.axis), other));
+            }
+            shape[self.axis] += other.shape[self.axis];
+        }
+        Ok(vec![TensorType::f32(shape)])
+    }
+
+    fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
+        let count = cx.count();
+        let Some(dy) = cx.cotangent(0) else { return Ok(vec![None; count]) };
+        let mut offset = 0;
+        (0..count)
+            .map(|index| {
+                let part = cx.input(index).ty();
+                let op = Extract { axis: self.axis, offset, part: part.clone() };
+                offset += part.shape[self.axis];
+                if !cx.wants(index) {
+                    return Ok(None);
+                }
+                cx.graph().apply_one(op, cx.layer(), &[dy]).map(Some)
+            })
+            .collect()
+    }
+
+    fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
+        let [outer, _, inner] = around(NAME, &cx.output_types[0], self.axis).unwrap_or_default();
+        let parts: Vec<(usize, &[f64])> =
+            cx.input_types.iter().zip(&cx.inputs).map(|(ty, values)| (ty.shape[self.axis], *values)).collect();
+        vec![reference::place(outer, &parts, inner)]
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let [outer, total, inner] = around(NAME, &cx.outputs[0], self.axis)?;
+        let mut offset = 0;
+        for index in 0..cx.inputs.len() {
+            let length = cx.inputs[index].shape[self.axis];
+            let params = concat_params(outer, length, offset, total, inner)?;
+            let operands = [Operand::Input(index), Operand::Output(0)];
+            cx.dispatch_flat(Kernel::new(&SHADER, "place"), &params, &operands, outer * length * inner)?;
+            offset += length;
+        }
+        Ok(())
+    }
+}
+
+/// The part of `part`'s type at `offset` of the axis.
+#[derive(Debug)]
+struct Extract {
+    axis: usize,
+    offset: usize,
+    part: TensorType,
+}
+
+impl Op for Extract {
+    fn name(&self) -> &'static str {
+        "concat.extract"
+    }
+
+    fn attributes(&self) -> String {
+        format!("axis {}, from {}", self.axis, self.offset)
+    }
+
+    fn infer(&self, _: &[TensorType]) -> Result<Vec<TensorType>> {
+        Ok(vec![self.part.clone()])
+    }
+
+    fn gradient<'g>(&self, _: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
+        no_gradient(self.name())
+    }
+
+    fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
+        let [outer, total, inner] = around(NAME, &cx.input_types[0], self.axis).unwrap_or_default();
+        vec![reference::extract(outer, total, self.offset, self.part.shape[self.axis], inner, cx.inputs[0])]
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let [outer, total, inner] = around(NAME, &cx.inputs[0], self.axis)?;
+        let length = self.part.shape[self.axis];
+        let params = concat_params(outer, length, self.offset, total, inner)?;
+        let operands = [Operand::Input(0), Operand::Output(0)];
+        cx.dispatch_flat(Kernel::new(&SHADER, "extract"), &params, &operands, self.part.elements())
+    }
+}
+
+pub(crate) fn cases() -> Vec<OpCase> {
+    let list: [(&[usize], usize, &[usize]); 4] =
+        [(&[2, 3, 5, 7], 1, &[3, 1, 67]), (&[1, 1], 0, &[1]), (&[3, 4], 1, &[4, 2]), (&[2, 5, 3], 2, &[3, 1])];
+    list.into_iter()
+        .map(|(shape, axis, lengths)| {
+            OpCase::new(format!("concat {shape:?} axis {axis} of {lengths:?}"), move |cx| {
+                let part = |(index, &length): (usize, &usize)| {
+                    let mut shape = shape.to_vec();
+                    shape[axis] = length;
+                    cx.normal(&format!("x{index}"), shape)
+                };
+                let parts = lengths.iter().enumerate().map(part).collect::<Result<Vec<_>>>()?;
+                Ok(vec![cx.graph().concat(&parts, axis)?])
+            })
+        })
+        .collect()
+}

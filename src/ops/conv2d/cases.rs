@@ -1,0 +1,55 @@
+//! The convolutions that every kernel variant is tried on.
+
+use super::Conv2d;
+use crate::selftest::OpCase;
+
+/// Name, x `[N, C, H, W]`, settings.
+type Problem = (&'static str, [usize; 4], Conv2d);
+
+fn problems() -> Vec<Problem> {
+    let conv = Conv2d::new;
+    vec![
+        ("1x1", [2, 3, 5, 7], conv(67, 1)),
+        ("3x3", [1, 1, 7, 5], conv(1, 3)),
+        ("3x3 padded", [2, 67, 9, 8], conv(5, 3).padding(1)),
+        ("5x5 of LeNet", [3, 6, 14, 14], conv(16, 5)),
+        ("7x7 stride 2 stem", [1, 3, 23, 19], conv(8, 7).stride(2).padding(3)),
+        ("larger than the tile", [1, 2, 70, 71], conv(2, 67).padding(3)),
+        ("as large as the image", [2, 3, 4, 6], Conv2d::rectangle(4, 4, 6)),
+        ("one row", [1, 3, 1, 29], Conv2d::rectangle(2, 1, 3).paddings(0, 1, 0, 1)),
+        ("stride 3 that leaves a rest", [2, 3, 11, 13], conv(4, 2).strides(3, 2)),
+        ("each side's own padding", [1, 2, 6, 5], conv(3, 3).paddings(2, 0, 1, 3)),
+        ("dilation", [2, 3, 13, 11], conv(4, 3).dilation(3).padding(2)),
+        ("groups", [2, 6, 7, 7], conv(9, 3).groups(3).padding(1)),
+        ("depthwise", [2, 67, 9, 7], conv(67, 3).groups(67).padding(1)),
+        ("depthwise with a multiplier", [1, 3, 8, 9], conv(6, 5).groups(3).stride(2).padding(2)),
+        ("more than 65,535 pixels a channel", [3, 1, 150, 149], conv(2, 3).padding(1)),
+        ("wide", [1, 130, 6, 6], conv(131, 3).padding(1)),
+        ("a single element", [1, 1, 1, 1], conv(1, 1)),
+    ]
+}
+
+pub(crate) fn cases() -> Vec<OpCase> {
+    let mut cases = Vec::new();
+    for (name, shape, settings) in problems() {
+        cases.push(OpCase::new(format!("conv2d {name}"), move |cx| {
+            let Conv2d { out_channels, kernel: [kh, kw], window, .. } = settings;
+            let weight = cx.normal("weight", [out_channels, shape[1] / window.groups, kh, kw])?;
+            let bias = cx.normal("bias", [out_channels])?;
+            cx.normal("x", shape)?.conv2d_with(weight, Some(bias), settings).map(|y| vec![y])
+        }));
+    }
+    cases.push(OpCase::new("conv2d without bias", |cx| {
+        let weight = cx.normal("weight", [5, 3, 3, 3])?;
+        cx.normal("x", [2, 3, 6, 6])?.conv2d_with(weight, None, Conv2d::new(5, 3)).map(|y| vec![y])
+    }));
+    // One output element a workgroup's worth: the grid is longer than a dimension allows.
+    cases.push(
+        OpCase::new("conv2d past 65,535 workgroups", |cx| {
+            let weight = cx.normal("weight", [3, 1, 1, 1])?;
+            cx.normal("x", [1, 1, 1201, 1199])?.conv2d_with(weight, None, Conv2d::new(3, 1)).map(|y| vec![y])
+        })
+        .large(),
+    );
+    cases
+}

@@ -1,0 +1,114 @@
+//! The operations, one file a family: parameters, shape rule, gradient, lowering, cases.
+//!
+//! Each family is one stem in four places (`shaders/`, `src/ops/`, `src/reference/`, `tests/ops/`) and one row of
+//! [`FAMILIES`].
+
+pub(crate) mod avg_pool2d;
+pub(crate) mod batch_norm;
+pub(crate) mod binary;
+pub(crate) mod concat;
+pub(crate) mod conv2d;
+pub(crate) mod dense;
+pub(crate) mod dropout;
+pub(crate) mod max_pool2d;
+pub(crate) mod metrics;
+pub(crate) mod normalize;
+pub(crate) mod optimizer;
+pub(crate) mod pointwise;
+mod pool;
+pub use pool::Pool2d;
+pub(crate) mod reduce;
+mod reshape;
+pub(crate) mod softmax;
+pub(crate) mod softmax_cross_entropy;
+
+use crate::error::{Error, Result};
+use crate::graph::{DType, TensorType};
+use crate::plan::{Shader, params};
+use crate::selftest::OpCase;
+
+/// A family of operations: where its text lies and what it is tried on.
+#[derive(Debug)]
+pub struct Family {
+    /// The stem that its files share.
+    pub stem: &'static str,
+    /// Its shader files.
+    pub shaders: &'static [&'static Shader],
+    /// The problems that tests, `omma selftest` and benchmarks run it on.
+    pub cases: fn() -> Vec<OpCase>,
+}
+
+/// Every family, in the order of their names.
+pub const FAMILIES: &[Family] = &[
+    Family { stem: "avg_pool2d", shaders: &[&avg_pool2d::SHADER], cases: avg_pool2d::cases },
+    Family { stem: "batch_norm", shaders: &[&batch_norm::SHADER], cases: batch_norm::cases },
+    Family { stem: "binary", shaders: &[&binary::SHADER], cases: binary::cases },
+    Family { stem: "concat", shaders: &[&concat::SHADER], cases: concat::cases },
+    Family { stem: "conv2d", shaders: &[&conv2d::NAIVE, &conv2d::TILED, &conv2d::BLOCKED], cases: conv2d::cases },
+    // A dense layer is a convolution of 1x1 images and runs its kernels.
+    Family { stem: "dense", shaders: &[], cases: dense::cases },
+    Family { stem: "dropout", shaders: &[&dropout::SHADER], cases: dropout::cases },
+    Family { stem: "max_pool2d", shaders: &[&max_pool2d::SHADER], cases: max_pool2d::cases },
+    Family { stem: "metrics", shaders: &[&metrics::SHADER], cases: metrics::cases },
+    Family { stem: "normalize", shaders: &[&normalize::SHADER], cases: normalize::cases },
+    Family { stem: "optimizer", shaders: &[&optimizer::SHADER], cases: optimizer::cases },
+    Family { stem: "pointwise", shaders: &[&pointwise::SHADER], cases: pointwise::cases },
+    Family { stem: "reduce", shaders: &[&reduce::SHADER], cases: reduce::cases },
+    Family { stem: "softmax", shaders: &[&softmax::SHADER], cases: softmax::cases },
+    Family {
+        stem: "softmax_cross_entropy",
+        shaders: &[&softmax_cross_entropy::SHADER],
+        cases: softmax_cross_entropy::cases,
+    },
+];
+
+/// lavapipe ends an invocation's loops after this many iterations, all of them counted together, without a word: no
+/// kernel is planned to run more anywhere.
+pub(crate) const MAX_ITERATIONS: usize = 65_535;
+
+params! {
+    /// Kernels that only need to know how many elements there are.
+    CountParams { count: u32 }
+}
+
+/// The extents of an f32 image tensor `[N, C, H, W]`.
+pub(crate) fn image(op: &str, ty: &TensorType) -> Result<[usize; 4]> {
+    match (ty.dtype, &ty.shape[..]) {
+        (DType::F32, &[n, c, h, w]) => Ok([n, c, h, w]),
+        _ => Err(Error::shape(op, "an f32 tensor of rank 4 [N, C, H, W]", ty)),
+    }
+}
+
+/// The extents of an f32 matrix.
+pub(crate) fn matrix(op: &str, ty: &TensorType, axes: &str) -> Result<[usize; 2]> {
+    match (ty.dtype, &ty.shape[..]) {
+        (DType::F32, &[rows, columns]) => Ok([rows, columns]),
+        _ => Err(Error::shape(op, format!("an f32 tensor of rank 2 {axes}"), ty)),
+    }
+}
+
+/// The view `[outer, axis, inner]` of a shape around one axis.
+pub(crate) fn around(op: &str, ty: &TensorType, axis: usize) -> Result<[usize; 3]> {
+    if axis >= ty.shape.len() {
+        return Err(Error::shape(op, format!("more than {axis} axes"), ty));
+    }
+    Ok([ty.shape[..axis].iter().product(), ty.shape[axis], ty.shape[axis + 1..].iter().product()])
+}
+
+/// The types of the inputs must be exactly these.
+pub(crate) fn expect(op: &str, what: &str, expected: &TensorType, actual: &TensorType) -> Result<()> {
+    if expected == actual { Ok(()) } else { Err(Error::shape(op, format!("{what} {expected}"), actual)) }
+}
+
+/// The tensor must be f32.
+pub(crate) fn float(op: &str, ty: &TensorType) -> Result<()> {
+    if ty.dtype == DType::F32 { Ok(()) } else { Err(Error::shape(op, "an f32 tensor", ty)) }
+}
+
+/// A loop that one invocation must run to its end.
+pub(crate) fn within_one_invocation(op: &str, iterations: usize) -> Result<()> {
+    if iterations <= MAX_ITERATIONS {
+        return Ok(());
+    }
+    Err(Error::argument(op, format!("{iterations} values in one row are more than {MAX_ITERATIONS}")))
+}

@@ -1,0 +1,149 @@
+//! Softmax along one axis: y = exp(x - max) / Σ exp(x - max); dx = y·(dy - Σ y·dy).
+
+use super::{MAX_ITERATIONS, around};
+use crate::error::Result;
+use crate::graph::gradients::no_gradient;
+use crate::graph::{Evaluation, GradientContext, Op, Tensor, TensorType};
+use crate::gpu::DeviceClass;
+use crate::plan::{Candidate, Kernel, Lowering, Operand, Params, Shader, params, shader, word};
+use crate::reference::{Checked, softmax as reference};
+use crate::selftest::OpCase;
+
+const NAME: &str = "softmax";
+
+params! {
+    SoftmaxParams { outer: u32, classes: u32, inner: u32 }
+}
+pub(crate) static SHADER: Shader = shader!("softmax", SoftmaxParams, ["grid", "tree"]);
+
+impl<'g> Tensor<'g> {
+    /// Softmax along `axis`.
+    ///
+    /// # Errors
+    /// When the tensor is not f32 or has no such axis.
+    pub fn softmax(self, axis: usize) -> Result<Self> {
+        self.graph().apply_one(Softmax { axis }, "", &[self])
+    }
+}
+
+/// How a row is worked on: by one invocation, or by a workgroup together. Shared with the cross-entropy.
+pub(super) fn choose_rows(cx: &mut Lowering<'_>, kernel: &str, classes: usize) -> Result<&'static str> {
+    // Three loops over the row; a software adapter counts their exits too.
+    let work = |length: usize| 3 * (length + 1);
+    let long = |work: usize| (work > MAX_ITERATIONS).then(|| format!("{work} iterations are too many"));
+    let serial = Candidate::unless("serial", long(work(classes)));
+    let workgroup = Candidate::unless("workgroup", long(work(classes.div_ceil(cx.workgroup_size()))));
+    // A GPU wants many invocations; on a CPU the barriers cost more than they bring.
+    let few = classes <= 32;
+    let list = match cx.class() {
+        DeviceClass::Gpu if !few => vec![workgroup, serial],
+        _ => vec![serial, workgroup],
+    };
+    cx.choose(kernel, list)
+}
+
+/// Dispatches the entry point of the variant that [`choose_rows`] took.
+pub(super) fn dispatch_rows(
+    cx: &mut Lowering<'_>,
+    shader: &'static Shader,
+    [serial, workgroup]: [&'static str; 2],
+    params: &impl Params,
+    operands: &[Operand],
+    [rows, classes]: [usize; 2],
+) -> Result<()> {
+    let kernel = format!("{}.{serial}", shader.name);
+    let variant = choose_rows(cx, &kernel, classes)?;
+    if variant == "serial" {
+        return cx.dispatch_flat(Kernel::new(shader, serial).variant(variant), params, operands, rows);
+    }
+    let kernel = Kernel::new(shader, workgroup).variant(variant).constant("WORKGROUP", cx.workgroup_size() as f64);
+    cx.dispatch(kernel, params, operands, rows)
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Softmax {
+    axis: usize,
+}
+
+impl Softmax {
+    fn lower(self, cx: &mut Lowering<'_>, entries: [&'static str; 2], operands: &[Operand]) -> Result<()> {
+        let [outer, classes, inner] = around(NAME, &cx.inputs[0], self.axis)?;
+        let params =
+            SoftmaxParams { outer: word(NAME, outer)?, classes: word(NAME, classes)?, inner: word(NAME, inner)? };
+        dispatch_rows(cx, &SHADER, entries, &params, operands, [outer * inner, classes])
+    }
+}
+
+impl Op for Softmax {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn attributes(&self) -> String {
+        format!("axis {}", self.axis)
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
+        around(NAME, &inputs[0], self.axis)?;
+        super::float(NAME, &inputs[0])?;
+        Ok(vec![inputs[0].clone()])
+    }
+
+    fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
+        let Some(dy) = cx.cotangent(0) else { return Ok(vec![None]) };
+        Ok(vec![Some(cx.graph().apply_one(SoftmaxGradInput(*self), cx.layer(), &[cx.output(0), dy])?)])
+    }
+
+    fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
+        let [outer, classes, inner] = around(NAME, &cx.input_types[0], self.axis).unwrap_or_default();
+        vec![reference::forward(outer, classes, inner, cx.inputs[0])]
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        Self::lower(*self, cx, ["forward", "forward_workgroup"], &[Operand::Input(0), Operand::Output(0)])
+    }
+}
+
+/// (y, dy) -> dx
+#[derive(Debug)]
+struct SoftmaxGradInput(Softmax);
+
+impl Op for SoftmaxGradInput {
+    fn name(&self) -> &'static str {
+        "softmax.grad_input"
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
+        Ok(vec![inputs[0].clone()])
+    }
+
+    fn gradient<'g>(&self, _: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
+        no_gradient(self.name())
+    }
+
+    fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
+        let [outer, classes, inner] = around(NAME, &cx.input_types[0], self.0.axis).unwrap_or_default();
+        vec![reference::grad(outer, classes, inner, cx.inputs[0], cx.inputs[1])]
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let operands = [Operand::Input(0), Operand::Input(1), Operand::Output(0)];
+        self.0.lower(cx, ["grad_input", "grad_input_workgroup"], &operands)
+    }
+}
+
+pub(crate) fn cases() -> Vec<OpCase> {
+    let list = [(vec![4, 10], 1), (vec![1, 1], 1), (vec![2, 67, 3, 5], 1), (vec![7, 3, 2], 0), (vec![2, 1009], 1)];
+    let mut cases: Vec<OpCase> = list
+        .into_iter()
+        .map(|(shape, axis): (Vec<usize>, usize)| {
+            OpCase::new(format!("softmax {shape:?} axis {axis}"), move |cx| {
+                cx.normal("x", shape.clone())?.softmax(axis).map(|y| vec![y])
+            })
+        })
+        .collect();
+    cases.push(OpCase::new("softmax of ±1e4", |cx| {
+        cx.values("x", [2, 4], vec![1e4, -1e4, 0.0, 9999.0, -1e4, -1e4, -9998.0, -1e4])?.softmax(1).map(|y| vec![y])
+    }));
+    cases
+}

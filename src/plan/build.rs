@@ -1,0 +1,364 @@
+//! Building a plan: which nodes, in which order, as which dispatches, in which memory.
+
+use std::collections::{HashMap, HashSet};
+
+use super::kernel::{Dispatch, Operand};
+use super::lowering::Lowering;
+use super::memory::{ALIGNMENT, Block, align, place};
+use super::{BufferRef, Feed, Fetch, Location, Plan, PlanOptions, Step, VariableLayout};
+use crate::error::{Error, Result};
+use crate::gpu::{BindingKind, Capabilities};
+use crate::graph::init::Init;
+use crate::graph::{Graph, GraphData, Role, Source, Tensor, TensorId};
+
+/// A tensor or scratch before it has a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Key {
+    Tensor(TensorId),
+    /// Node and scratch number.
+    Scratch(usize, usize),
+}
+
+impl Plan {
+    /// Plans the nodes that `fetch` and every in-place update (optimizer, running statistics, metrics) need.
+    ///
+    /// # Errors
+    /// When a kernel is not legal on the device, or a tensor or grid exceeds its limits.
+    pub fn new(
+        graph: &Graph,
+        fetch: &[Tensor<'_>],
+        layout: &VariableLayout,
+        capabilities: &Capabilities,
+        options: &PlanOptions,
+    ) -> Result<Self> {
+        let data = graph.data();
+        let mut builder = Builder::new(&data, layout, capabilities, options);
+        let order = builder.order(fetch);
+        builder.fix_places(&order)?;
+        for &node in &order {
+            builder.lower(node)?;
+        }
+        builder.finish(fetch)
+    }
+}
+
+#[derive(Debug)]
+struct Builder<'a> {
+    data: &'a GraphData,
+    layout: &'a VariableLayout,
+    capabilities: &'a Capabilities,
+    options: &'a PlanOptions,
+    /// Tensors that are another one under a new shape.
+    aliases: HashMap<TensorId, TensorId>,
+    /// Places known before memory is planned.
+    fixed: HashMap<TensorId, Location>,
+    /// Dispatches with the node they belong to.
+    dispatches: Vec<(usize, Dispatch)>,
+    scratch: HashMap<(usize, usize), u64>,
+    plan: Plan,
+}
+
+impl<'a> Builder<'a> {
+    fn new(
+        data: &'a GraphData,
+        layout: &'a VariableLayout,
+        capabilities: &'a Capabilities,
+        options: &'a PlanOptions,
+    ) -> Self {
+        let plan = Plan {
+            steps: Vec::new(),
+            uniforms: Vec::new(),
+            slabs: Vec::new(),
+            feeds: Vec::new(),
+            input_bytes: 0,
+            constants: Vec::new(),
+            constant_bytes: 0,
+            metrics: Vec::new(),
+            gradients: Vec::new(),
+            fetches: HashMap::new(),
+            names: HashMap::new(),
+            guards: Vec::new(),
+            choices: Vec::new(),
+        };
+        let (aliases, fixed, scratch) = Default::default();
+        Self { data, layout, capabilities, options, aliases, fixed, dispatches: Vec::new(), scratch, plan }
+    }
+
+    /// The needed nodes in order of execution: as declared, in-place updates last, so that a step reads what was there
+    /// before it.
+    fn order(&self, fetch: &[Tensor<'_>]) -> Vec<usize> {
+        let updates = |node: usize| !self.data.nodes[node].op.mutates().is_empty();
+        let count = self.data.nodes.len();
+        let mut needed: HashSet<TensorId> = fetch.iter().map(Tensor::id).collect();
+        let mut nodes = vec![false; count];
+        for index in (0..count).rev() {
+            let node = &self.data.nodes[index];
+            if updates(index) || node.outputs.iter().any(|id| needed.contains(id)) {
+                nodes[index] = true;
+                needed.extend(&node.inputs);
+            }
+        }
+        let chosen = || (0..count).filter(|&index| nodes[index]);
+        chosen().filter(|&n| !updates(n)).chain(chosen().filter(|&n| updates(n))).collect()
+    }
+
+    /// Gives inputs, settings, variables and the optimizers' gradients their places.
+    fn fix_places(&mut self, order: &[usize]) -> Result<()> {
+        let used: HashSet<TensorId> = order.iter().flat_map(|&n| &self.data.nodes[n].inputs).copied().collect();
+        for (index, value) in self.data.values.iter().enumerate() {
+            let id = TensorId(index);
+            let name = value.name.clone().unwrap_or_default();
+            let bytes = value.ty.bytes();
+            let take = |total: &mut u64| {
+                let offset = *total;
+                *total += align(bytes);
+                offset
+            };
+            let location = match &value.source {
+                Source::Node { .. } => continue,
+                // An input that nothing reads must be fed all the same: leaving it out would hide a mistake.
+                Source::Input => {
+                    let offset = take(&mut self.plan.input_bytes);
+                    self.plan.feeds.push(Feed { name, ty: value.ty.clone(), offset, default: None });
+                    Location { buffer: BufferRef::Inputs, offset, bytes }
+                }
+                Source::Setting { default } => {
+                    let offset = take(&mut self.plan.input_bytes);
+                    self.plan.feeds.push(Feed { name, ty: value.ty.clone(), offset, default: Some(*default) });
+                    Location { buffer: BufferRef::Inputs, offset, bytes }
+                }
+                Source::Variable { role: Role::Constant, init } if used.contains(&id) => {
+                    let offset = take(&mut self.plan.constant_bytes);
+                    let fill = match init {
+                        Init::Constant(fill) => *fill,
+                        _ => 0.0,
+                    };
+                    self.plan.constants.push((offset, value.ty.elements(), fill));
+                    Location { buffer: BufferRef::Constants, offset, bytes }
+                }
+                Source::Variable { role: Role::Constant, .. } => continue,
+                Source::Variable { role: Role::Metric, .. } => {
+                    let offset = self.plan.metrics.len() as u64 * ALIGNMENT;
+                    self.plan.metrics.push((name, offset));
+                    Location { buffer: BufferRef::Metrics, offset, bytes }
+                }
+                Source::Variable { role: Role::Parameter | Role::State, .. } => {
+                    self.layout.location(&name).ok_or_else(|| undeclared(&name))?
+                }
+                Source::Variable { role: Role::Slot { parameter, index }, .. } => {
+                    let parameter = self.data.describe(*parameter);
+                    let slot = |arena| BufferRef::Slots(arena, *index);
+                    self.layout.mirrored(&parameter, slot).ok_or_else(|| undeclared(&parameter))?
+                }
+            };
+            self.fixed.insert(id, location);
+        }
+        for &node in order {
+            let node = &self.data.nodes[node];
+            for (gradient, parameter) in node.op.flat_gradients() {
+                let parameter = self.data.describe(node.inputs[parameter]);
+                let location = self.layout.mirrored(&parameter, BufferRef::Gradients);
+                self.fixed.insert(node.inputs[gradient], location.ok_or_else(|| undeclared(&parameter))?);
+            }
+        }
+        Ok(())
+    }
+
+    fn lower(&mut self, index: usize) -> Result<()> {
+        let node = &self.data.nodes[index];
+        let types = |ids: &[TensorId]| ids.iter().map(|&id| self.data.value(id).ty.clone()).collect();
+        let mut lowering = Lowering {
+            title: node.title(),
+            inputs: types(&node.inputs),
+            outputs: types(&node.outputs),
+            residences: node.inputs.iter().map(|id| self.fixed.get(id).copied()).collect(),
+            capabilities: self.capabilities,
+            options: self.options,
+            dispatches: Vec::new(),
+            scratch: Vec::new(),
+            alias: false,
+            choices: Vec::new(),
+        };
+        node.op.lower(&mut lowering)?;
+        let Lowering { dispatches, scratch, alias, choices, .. } = lowering;
+        if alias {
+            self.aliases.insert(node.outputs[0], self.root(node.inputs[0]));
+        }
+        self.plan.choices.extend(choices);
+        self.scratch.extend((0..).zip(scratch).map(|(number, bytes)| ((index, number), bytes)));
+        self.dispatches.extend(dispatches.into_iter().map(|dispatch| (index, dispatch)));
+        Ok(())
+    }
+
+    fn root(&self, id: TensorId) -> TensorId {
+        self.aliases.get(&id).copied().unwrap_or(id)
+    }
+
+    /// What an operand means, and how it is bound.
+    fn resolve(&self, node: usize, operand: Operand) -> (Result<Location, Key>, BindingKind) {
+        let tensors = &self.data.nodes[node];
+        let (key, kind) = match operand {
+            Operand::Flat(flat) => {
+                let kind = if flat.write { BindingKind::ReadWrite } else { BindingKind::Read };
+                return (Ok(flat.location), kind);
+            }
+            Operand::Input(n) => (Key::Tensor(self.root(tensors.inputs[n])), BindingKind::Read),
+            Operand::Modify(n) => (Key::Tensor(self.root(tensors.inputs[n])), BindingKind::ReadWrite),
+            Operand::Output(n) => (Key::Tensor(tensors.outputs[n]), BindingKind::ReadWrite),
+            Operand::OutputRead(n) => (Key::Tensor(tensors.outputs[n]), BindingKind::Read),
+            Operand::ScratchRead(n) => (Key::Scratch(node, n), BindingKind::Read),
+            Operand::ScratchWrite(n) => (Key::Scratch(node, n), BindingKind::ReadWrite),
+        };
+        let fixed = match key {
+            Key::Tensor(id) => self.fixed.get(&id).copied(),
+            Key::Scratch(..) => None,
+        };
+        (fixed.ok_or(key), kind)
+    }
+
+    fn bytes(&self, key: Key) -> u64 {
+        match key {
+            Key::Tensor(id) => self.data.value(id).ty.bytes(),
+            Key::Scratch(node, number) => self.scratch.get(&(node, number)).copied().unwrap_or(0),
+        }
+    }
+
+    fn finish(mut self, fetch: &[Tensor<'_>]) -> Result<Plan> {
+        let guard = if self.options.guard { ALIGNMENT } else { 0 };
+        // Lifetimes, in steps.
+        let mut index: HashMap<Key, usize> = HashMap::new();
+        let mut keys: Vec<Key> = Vec::new();
+        let mut blocks: Vec<Block> = Vec::new();
+        let mut conflicts: Vec<(usize, usize)> = Vec::new();
+        for (step, (node, dispatch)) in self.dispatches.iter().enumerate() {
+            let (mut read, mut written) = (Vec::new(), Vec::new());
+            for &operand in &dispatch.operands {
+                let (Err(key), kind) = self.resolve(*node, operand) else { continue };
+                let block = *index.entry(key).or_insert_with(|| {
+                    keys.push(key);
+                    blocks.push(Block { bytes: align(self.bytes(key)) + guard, first: step, last: step });
+                    blocks.len() - 1
+                });
+                blocks[block].last = step;
+                if kind == BindingKind::Read { &mut read } else { &mut written }.push(block);
+            }
+            conflicts.extend(read.iter().flat_map(|&r| written.iter().map(move |&w| (r, w))));
+        }
+        for tensor in fetch {
+            if let Some(&block) = index.get(&Key::Tensor(self.root(tensor.id()))) {
+                blocks[block].last = usize::MAX;
+            }
+        }
+        let (placements, slabs) = place(&blocks, &conflicts, self.capabilities.limits.max_buffer_size);
+        let locations: HashMap<Key, Location> = keys
+            .iter()
+            .zip(&placements)
+            .map(|(&key, place)| {
+                let location =
+                    Location { buffer: BufferRef::Slab(place.slab), offset: place.offset, bytes: self.bytes(key) };
+                (key, location)
+            })
+            .collect();
+        if self.options.guard {
+            self.plan.guards = locations
+                .values()
+                .map(|at| Location { offset: at.offset + align(at.bytes), bytes: ALIGNMENT, ..*at })
+                .collect();
+        }
+        self.plan.slabs = slabs;
+
+        let mut uniforms: HashMap<Vec<u32>, (u64, u64)> = HashMap::new();
+        for (node, dispatch) in &self.dispatches {
+            let mut bindings = Vec::new();
+            for &operand in &dispatch.operands {
+                let (place, kind) = self.resolve(*node, operand);
+                let location = match place {
+                    Ok(location) => location,
+                    // Every key was placed above.
+                    Err(key) => locations[&key],
+                };
+                bindings.push((location, kind));
+            }
+            let step = Step {
+                node: self.data.nodes[*node].title(),
+                kernel: dispatch.kernel.clone(),
+                params: *uniforms
+                    .entry(dispatch.params.clone())
+                    .or_insert_with_key(|words| append(&mut self.plan.uniforms, words)),
+                workgroups: dispatch.workgroups,
+                bindings,
+            };
+            check_step(&step, self.capabilities)?;
+            self.plan.steps.push(step);
+        }
+        for tensor in fetch {
+            let id = self.root(tensor.id());
+            let location = self.fixed.get(&id).or_else(|| locations.get(&Key::Tensor(id)));
+            let location = *location.ok_or_else(|| {
+                Error::Graph(format!("the fetched tensor {} is not on the device", self.data.describe(tensor.id())))
+            })?;
+            self.plan.fetches.insert(tensor.id(), Fetch { ty: tensor.ty(), location });
+            if let Some(name) = tensor.name() {
+                self.plan.names.insert(name, tensor.id());
+            }
+        }
+        let arenas: HashSet<usize> = self
+            .fixed
+            .values()
+            .filter_map(|location| match location.buffer {
+                BufferRef::Gradients(arena) => Some(arena),
+                _ => None,
+            })
+            .collect();
+        self.plan.gradients = arenas.into_iter().map(|a| (a, self.layout.arenas[a].parameter_bytes)).collect();
+        self.plan.gradients.sort_unstable();
+        Ok(self.plan)
+    }
+}
+
+fn undeclared(name: &str) -> Error {
+    Error::Graph(format!("the variable `{name}` is not in the layout: extend it by this graph first"))
+}
+
+/// Appends a parameter block at an aligned offset; returns its offset and bytes.
+fn append(uniforms: &mut Vec<u8>, words: &[u32]) -> (u64, u64) {
+    let offset = align(uniforms.len() as u64);
+    // A uniform binding's size is a multiple of 16.
+    let bytes = (words.len() as u64 * 4).next_multiple_of(16).max(16);
+    uniforms.resize((offset + bytes) as usize, 0);
+    let start = offset as usize;
+    uniforms[start..start + words.len() * 4].copy_from_slice(bytemuck::cast_slice(words));
+    (offset, bytes)
+}
+
+/// Holds a step against the device's limits and wgpu's rule that no buffer is read-only and writable at once.
+fn check_step(step: &Step, capabilities: &Capabilities) -> Result<()> {
+    let limits = &capabilities.limits;
+    let title = || format!("{} ({})", step.node, step.kernel.label());
+    for (location, _) in &step.bindings {
+        if location.bytes > limits.max_storage_buffer_binding_size {
+            return Err(Error::Limit {
+                what: format!("a tensor of {}", title()),
+                needed: location.bytes,
+                limit: "max_storage_buffer_binding_size",
+                allowed: limits.max_storage_buffer_binding_size,
+            });
+        }
+    }
+    let count = step.bindings.len() as u64;
+    if count > u64::from(limits.max_storage_buffers_per_shader_stage) {
+        return Err(Error::Limit {
+            what: title(),
+            needed: count,
+            limit: "max_storage_buffers_per_shader_stage",
+            allowed: u64::from(limits.max_storage_buffers_per_shader_stage),
+        });
+    }
+    for (read, _) in step.bindings.iter().filter(|(_, kind)| *kind == BindingKind::Read) {
+        let clash = step.bindings.iter().any(|(w, kind)| *kind == BindingKind::ReadWrite && w.buffer == read.buffer);
+        if clash {
+            return Err(Error::Graph(format!("{} reads and writes one buffer ({:?})", title(), read.buffer)));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! The vocabulary that operations are lowered to: shader files, kernels, dispatches.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+
+/// One WGSL file.
+#[derive(Debug)]
+pub struct Shader {
+    /// The file's stem in `shaders/`.
+    pub name: &'static str,
+    /// Its text: WGSL, or a minijinja template of it where text must be unrolled.
+    pub text: &'static str,
+    /// Files of `shaders/common/` that stand before it.
+    pub common: &'static [&'static str],
+    /// Fields of its `Params` struct, name and WGSL type, in order.
+    pub params: &'static [(&'static str, &'static str)],
+}
+
+/// The shader file `$name` with its parameter struct and the common files it calls.
+macro_rules! shader {
+    ($name:literal, $params:ty, [$($common:literal),*]) => {
+        $crate::plan::Shader {
+            name: $name,
+            text: include_str!(concat!("../../shaders/", $name, ".wgsl")),
+            common: &[$(include_str!(concat!("../../shaders/common/", $common, ".wgsl"))),*],
+            params: <$params as $crate::plan::Params>::FIELDS,
+        }
+    };
+}
+pub(crate) use shader;
+
+/// The host's side of a shader's `Params`; a test compares both, field by field.
+pub(crate) trait Params {
+    /// Field names and WGSL types.
+    const FIELDS: &'static [(&'static str, &'static str)];
+    /// The fields as 32-bit words, in order.
+    fn words(&self) -> Vec<u32>;
+}
+
+/// A 32-bit scalar of a `Params` struct.
+pub(crate) trait Word: Copy {
+    fn word(self) -> u32;
+}
+impl Word for u32 {
+    fn word(self) -> u32 {
+        self
+    }
+}
+impl Word for f32 {
+    fn word(self) -> u32 {
+        self.to_bits()
+    }
+}
+
+/// Declares a `Params` struct: scalars only, so that the layout is the same on both sides.
+macro_rules! params {
+    ($(#[$meta:meta])* $name:ident { $($field:ident: $ty:ident),* $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, Default)]
+        pub(crate) struct $name { $(pub(crate) $field: $ty),* }
+        impl $crate::plan::Params for $name {
+            const FIELDS: &'static [(&'static str, &'static str)] = &[$((stringify!($field), stringify!($ty))),*];
+            fn words(&self) -> Vec<u32> {
+                vec![$($crate::plan::Word::word(self.$field)),*]
+            }
+        }
+    };
+}
+pub(crate) use params;
+
+/// One entry point of one shader file, specialised.
+#[derive(Debug, Clone)]
+pub struct Kernel {
+    /// The file.
+    pub shader: &'static Shader,
+    /// The entry point.
+    pub entry: &'static str,
+    /// Which of the operation's variants this is; it stands in labels and in exclusions.
+    pub variant: &'static str,
+    /// Pipeline `override` constants.
+    pub constants: Vec<(&'static str, f64)>,
+    /// Variables of the template; none for plain WGSL.
+    pub template: Vec<(&'static str, String)>,
+}
+
+impl Kernel {
+    /// A kernel without specialisation.
+    pub(crate) fn new(shader: &'static Shader, entry: &'static str) -> Self {
+        Self { shader, entry, variant: "plain", constants: Vec::new(), template: Vec::new() }
+    }
+
+    pub(crate) fn variant(mut self, variant: &'static str) -> Self {
+        self.variant = variant;
+        self
+    }
+
+    pub(crate) fn constant(mut self, name: &'static str, value: impl Into<f64>) -> Self {
+        self.constants.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn flag(self, name: &'static str, value: bool) -> Self {
+        self.constant(name, f64::from(u8::from(value)))
+    }
+
+    pub(crate) fn template(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.template.push((name, value.to_string()));
+        self
+    }
+
+    /// `conv2d.forward[naive]`.
+    pub fn label(&self) -> String {
+        format!("{}.{}[{}]", self.shader.name, self.entry, self.variant)
+    }
+
+    /// The WGSL text that the device gets. This is the one place where templates are rendered.
+    ///
+    /// # Errors
+    /// When the template does not render, which a test rules out for every kernel that can be chosen.
+    pub fn source(&self) -> Result<Arc<str>> {
+        let body = if self.template.is_empty() {
+            self.shader.text.to_string()
+        } else {
+            render(self.shader, &self.template)
+                .map_err(|error| Error::Validation(format!("template of {}: {error:#}", self.label())))?
+        };
+        Ok([&self.shader.common.concat(), body.as_str()].concat().into())
+    }
+}
+
+fn render(shader: &Shader, variables: &[(&'static str, String)]) -> Result<String, minijinja::Error> {
+    let mut environment = minijinja::Environment::new();
+    environment.set_trim_blocks(true);
+    environment.set_lstrip_blocks(true);
+    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+    // Numbers stay numbers, so that a template can count with them.
+    let value = |text: &String| text.parse::<i64>().map_or_else(|_| minijinja::Value::from(text), Into::into);
+    let context: minijinja::Value = variables.iter().map(|(name, text)| (*name, value(text))).collect();
+    environment.render_str(shader.text, context)
+}
+
+/// What a dispatch binds, in the node's own terms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operand {
+    /// Input number n, read.
+    Input(usize),
+    /// Input number n, a variable, changed in place.
+    Modify(usize),
+    /// Output number n, written.
+    Output(usize),
+    /// Output number n, read back by a later dispatch of the same node.
+    OutputRead(usize),
+    /// Scratch memory number n, written.
+    ScratchWrite(usize),
+    /// Scratch memory number n, read.
+    ScratchRead(usize),
+    /// A run of a flat buffer, for the optimizers.
+    Flat(FlatOperand),
+}
+
+/// Part of a flat buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FlatOperand {
+    pub(crate) location: super::Location,
+    pub(crate) write: bool,
+}
+
+/// A kernel with what it works on.
+#[derive(Debug, Clone)]
+pub(crate) struct Dispatch {
+    pub(crate) kernel: Kernel,
+    pub(crate) operands: Vec<Operand>,
+    pub(crate) params: Vec<u32>,
+    pub(crate) workgroups: [u32; 3],
+}
+
+/// Spreads `count` workgroups over three dimensions of at most `limit` each; kernels undo it with `flat_workgroup`.
+pub(crate) fn fold_grid(what: &str, count: u64, limit: u32) -> Result<[u32; 3]> {
+    let split = |count: u64| {
+        let parts = count.div_ceil(u64::from(limit)).max(1);
+        (count.div_ceil(parts), parts)
+    };
+    let (x, rest) = split(count.max(1));
+    let (y, z) = split(rest);
+    if z > u64::from(limit) {
+        return Err(Error::Limit {
+            what: format!("the grid of {what}"),
+            needed: count,
+            limit: "max_compute_workgroups_per_dimension",
+            allowed: u64::from(limit).pow(3),
+        });
+    }
+    // Each is at most `limit`, a u32.
+    Ok([x as u32, y as u32, z as u32])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fold_grid;
+
+    #[test]
+    fn folding_covers_the_count_within_the_limit() {
+        for count in [0, 1, 65_535, 65_536, 65_537, 131_071, 4_294_836_225, 4_294_836_226, 5_000_000_000_000] {
+            let grid = fold_grid("test", count, 65_535).unwrap_or_default();
+            assert!(grid.iter().all(|&n| (1..=65_535).contains(&n)), "{count} folds to {grid:?}");
+            assert!(grid.iter().map(|&n| u64::from(n)).product::<u64>() >= count, "{count} folds to {grid:?}");
+        }
+        assert!(fold_grid("test", u64::MAX, 65_535).is_err());
+    }
+}

@@ -1,0 +1,133 @@
+//! Where variables live: flat buffers, so that an optimizer can go over all parameters in one dispatch.
+
+use std::collections::HashMap;
+
+use super::memory::{ALIGNMENT, align};
+use super::{BufferRef, Location};
+use crate::error::{Error, Result};
+use crate::graph::init::Init;
+use crate::graph::{Graph, Role, Source, TensorType};
+
+/// One flat buffer of parameters, one of state, and the optimizer slots that mirror the parameters.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Arena {
+    pub(crate) parameter_bytes: u64,
+    pub(crate) state_bytes: u64,
+    /// Number of optimizer slots, each of `parameter_bytes`.
+    pub(crate) slots: usize,
+}
+
+/// A saved variable: its type, start and place.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) ty: TensorType,
+    pub(crate) role: Role,
+    pub(crate) init: Init,
+    pub(crate) location: Location,
+}
+
+/// The places of all variables that the graphs seen so far declare. Graphs that declare the same names share them.
+#[derive(Debug, Clone, Default)]
+pub struct VariableLayout {
+    pub(crate) entries: HashMap<String, Entry>,
+    /// Names in order of declaration.
+    pub(crate) order: Vec<String>,
+    pub(crate) arenas: Vec<Arena>,
+}
+
+impl VariableLayout {
+    /// The layout of one graph's variables, for planning without a device.
+    ///
+    /// # Errors
+    /// See [`VariableLayout::extend`].
+    pub fn of(graph: &Graph, max_buffer_size: u64) -> Result<Self> {
+        let mut layout = Self::default();
+        layout.extend(graph, max_buffer_size)?;
+        Ok(layout)
+    }
+
+    /// Adds the variables of `graph` that are not there yet; they start a new arena, and a further one wherever a buffer
+    /// would exceed `max_buffer_size`.
+    ///
+    /// # Errors
+    /// When a name is known with another shape or role.
+    pub fn extend(&mut self, graph: &Graph, max_buffer_size: u64) -> Result<()> {
+        let data = graph.data();
+        let mut arena: Option<usize> = None;
+        for value in &data.values {
+            let Source::Variable { role: role @ (Role::Parameter | Role::State), init } = value.source else { continue };
+            let name = value.name.clone().unwrap_or_default();
+            if let Some(entry) = self.entries.get(&name) {
+                if entry.ty != value.ty || entry.role != role {
+                    return Err(Error::shape(format!("variable `{name}`"), &entry.ty, &value.ty));
+                }
+                continue;
+            }
+            let bytes = align(value.ty.bytes());
+            let full = |index: usize| {
+                let arena = &self.arenas[index];
+                arena.parameter_bytes.max(arena.state_bytes) + bytes > max_buffer_size
+            };
+            let index = match arena {
+                Some(index) if !full(index) => index,
+                _ => {
+                    self.arenas.push(Arena::default());
+                    self.arenas.len() - 1
+                }
+            };
+            arena = Some(index);
+            let (size, buffer) = match role {
+                Role::Parameter => (&mut self.arenas[index].parameter_bytes, BufferRef::Parameters(index)),
+                _ => (&mut self.arenas[index].state_bytes, BufferRef::State(index)),
+            };
+            let location = Location { buffer, offset: *size, bytes: value.ty.bytes() };
+            *size += bytes;
+            self.entries.insert(name.clone(), Entry { ty: value.ty.clone(), role, init, location });
+            self.order.push(name);
+        }
+        for value in &data.values {
+            let Source::Variable { role: Role::Slot { parameter, index }, .. } = value.source else { continue };
+            let parameter = data.value(parameter).name.as_deref().unwrap_or_default();
+            if let Some(BufferRef::Parameters(arena)) = self.entries.get(parameter).map(|e| e.location.buffer) {
+                self.arenas[arena].slots = self.arenas[arena].slots.max(index + 1);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a parameter or state lives.
+    pub(crate) fn location(&self, name: &str) -> Option<Location> {
+        self.entries.get(name).map(|entry| entry.location)
+    }
+
+    /// The same place in the buffer of gradients or of a slot.
+    pub(crate) fn mirrored(&self, parameter: &str, buffer: impl FnOnce(usize) -> BufferRef) -> Option<Location> {
+        match self.location(parameter)? {
+            Location { buffer: BufferRef::Parameters(arena), offset, bytes } => {
+                Some(Location { buffer: buffer(arena), offset, bytes })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Joins locations that follow each other without a gap into runs of at most `limit` bytes; returns index lists.
+pub(crate) fn runs(locations: &[Location], limit: u64) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..locations.len()).collect();
+    order.sort_by_key(|&i| (locations[i].buffer, locations[i].offset));
+    let mut runs: Vec<Vec<usize>> = Vec::new();
+    for index in order {
+        let here = locations[index];
+        let joins = runs.last().is_some_and(|run| {
+            let (first, last) = (locations[run[0]], locations[run[run.len() - 1]]);
+            last.buffer == here.buffer
+                && align(last.offset + last.bytes) == here.offset
+                && here.offset + here.bytes - first.offset + ALIGNMENT <= limit
+        });
+        match runs.last_mut() {
+            Some(run) if joins => run.push(index),
+            _ => runs.push(vec![index]),
+        }
+    }
+    runs
+}

@@ -1,0 +1,114 @@
+//! What an operation is given to turn itself into dispatches.
+
+use super::kernel::{Dispatch, Kernel, Operand, Params, fold_grid};
+use super::{Choice, Location, PlanOptions};
+use crate::error::{Error, Result};
+use crate::gpu::{Capabilities, DeviceClass};
+use crate::graph::TensorType;
+
+/// A kernel variant that an operation could use, and whether it may here.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// The variant's name.
+    pub name: &'static str,
+    /// Why it is refused, or `None`.
+    pub refusal: Option<String>,
+}
+
+impl Candidate {
+    /// Legal when `refusal` is `None`.
+    pub(crate) fn unless(name: &'static str, refusal: Option<String>) -> Self {
+        Self { name, refusal }
+    }
+}
+
+/// Collects the dispatches of one node.
+#[derive(Debug)]
+pub struct Lowering<'a> {
+    pub(crate) title: String,
+    pub(crate) inputs: Vec<TensorType>,
+    pub(crate) outputs: Vec<TensorType>,
+    /// Where each input lives, when that is fixed before memory is planned.
+    pub(crate) residences: Vec<Option<Location>>,
+    pub(crate) capabilities: &'a Capabilities,
+    pub(crate) options: &'a PlanOptions,
+    pub(crate) dispatches: Vec<Dispatch>,
+    /// Bytes of each scratch.
+    pub(crate) scratch: Vec<u64>,
+    /// Output 0 is input 0 under another shape.
+    pub(crate) alias: bool,
+    pub(crate) choices: Vec<Choice>,
+}
+
+impl Lowering<'_> {
+    /// The device's kind, for ranking variants.
+    pub(crate) fn class(&self) -> DeviceClass {
+        self.capabilities.class
+    }
+
+    /// The first legal candidate; the caller lists them best first. The options may prefer or exclude variants by name.
+    pub(crate) fn choose(&mut self, kernel: &str, candidates: Vec<Candidate>) -> Result<&'static str> {
+        let excluded = |name: &str| self.options.excludes(kernel, name).then(|| "excluded".to_string());
+        let candidates: Vec<Candidate> = candidates
+            .into_iter()
+            .map(|c| Candidate { refusal: c.refusal.or_else(|| excluded(c.name)), ..c })
+            .collect();
+        let legal = || candidates.iter().filter(|c| c.refusal.is_none());
+        let preferred = legal().find(|c| self.options.prefers(c.name));
+        let Some(chosen) = preferred.or_else(|| legal().next()).map(|c| c.name) else {
+            let reasons: Vec<String> =
+                candidates.iter().map(|c| format!("{}: {}", c.name, c.refusal.as_deref().unwrap_or("legal"))).collect();
+            return Err(Error::NoKernel { op: format!("{} ({kernel})", self.title), reason: reasons.join("; ") });
+        };
+        self.choices.push(Choice { node: self.title.clone(), kernel: kernel.to_string(), chosen, candidates });
+        Ok(chosen)
+    }
+
+    /// Temporary memory for `elements` words; returns its number.
+    pub(crate) fn scratch(&mut self, elements: usize) -> usize {
+        self.scratch.push(elements as u64 * 4);
+        self.scratch.len() - 1
+    }
+
+    /// Output 0 shares the memory of input 0: nothing is dispatched.
+    pub(crate) fn alias(&mut self) {
+        self.alias = true;
+    }
+
+    /// Adds a dispatch of `workgroups` workgroups, folded over the three dimensions.
+    pub(crate) fn dispatch(
+        &mut self,
+        kernel: Kernel,
+        params: &impl Params,
+        operands: &[Operand],
+        workgroups: usize,
+    ) -> Result<()> {
+        let limit = self.capabilities.limits.max_compute_workgroups_per_dimension;
+        let workgroups = fold_grid(&self.title, workgroups as u64, limit)?;
+        self.dispatches.push(Dispatch { kernel, operands: operands.to_vec(), params: params.words(), workgroups });
+        Ok(())
+    }
+
+    /// Adds a dispatch of at least `invocations` invocations in one-dimensional workgroups of the shader's `WORKGROUP`.
+    pub(crate) fn dispatch_flat(
+        &mut self,
+        kernel: Kernel,
+        params: &impl Params,
+        operands: &[Operand],
+        invocations: usize,
+    ) -> Result<()> {
+        let size = self.workgroup_size();
+        let kernel = kernel.constant("WORKGROUP", size as f64);
+        self.dispatch(kernel, params, operands, invocations.div_ceil(size))
+    }
+
+    /// Invocations of a one-dimensional workgroup: a full wave on every GPU, a few vectors on a CPU.
+    pub(crate) fn workgroup_size(&self) -> usize {
+        64
+    }
+}
+
+/// A size as a shader's u32.
+pub(crate) fn word(op: &str, size: usize) -> Result<u32> {
+    u32::try_from(size).map_err(|_| Error::argument(op, format!("{size} does not fit in 32 bits")))
+}

@@ -1,0 +1,129 @@
+//! From a graph to dispatches: order, kernel choice, memory plan; then execution.
+//!
+//! A [`Plan`] is plain data, made and examined without a device; a [`Session`] owns its buffers and runs it.
+
+mod build;
+mod host;
+mod kernel;
+mod layout;
+mod lowering;
+mod memory;
+mod options;
+mod report;
+mod readback;
+mod session;
+mod staging;
+mod variables;
+
+use std::collections::HashMap;
+
+pub use host::{Element, HostTensor, HostValues};
+pub use kernel::{Kernel, Shader};
+pub(crate) use kernel::{FlatOperand, Operand, Params, Word, params, shader};
+pub use layout::VariableLayout;
+pub(crate) use layout::runs;
+pub use lowering::{Candidate, Lowering};
+pub(crate) use lowering::word;
+pub use options::PlanOptions;
+pub use report::MemoryReport;
+pub use readback::Readback;
+pub use session::Session;
+pub use variables::Variables;
+
+use crate::graph::{TensorId, TensorType};
+use crate::gpu::BindingKind;
+
+/// A buffer of a session or of the variables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum BufferRef {
+    /// Activations and scratch.
+    Slab(usize),
+    /// What the host sends with every step.
+    Inputs,
+    /// Values written once.
+    Constants,
+    /// Sums for the host to read now and then.
+    Metrics,
+    /// Learned values of an arena.
+    Parameters(usize),
+    /// Running statistics of an arena.
+    State(usize),
+    /// Gradients, laid out like the parameters of the arena.
+    Gradients(usize),
+    /// Optimizer memory, laid out like the parameters of the arena.
+    Slots(usize, usize),
+}
+
+/// Part of a buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Location {
+    pub(crate) buffer: BufferRef,
+    pub(crate) offset: u64,
+    /// Without padding.
+    pub(crate) bytes: u64,
+}
+
+/// Which variant of a kernel a node got, and what else there was.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// The node, as in the graph's dump.
+    pub node: String,
+    /// The kernel: `conv2d.forward`.
+    pub kernel: String,
+    /// The variant's name.
+    pub chosen: &'static str,
+    /// All variants in order of preference, with the reasons against the illegal ones.
+    pub candidates: Vec<Candidate>,
+}
+
+/// One dispatch, placed.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    pub(crate) kernel: Kernel,
+    /// The node it computes, as in the graph's dump.
+    pub(crate) node: String,
+    /// Bindings 1, 2, ...; binding 0 is the uniform.
+    pub(crate) bindings: Vec<(Location, BindingKind)>,
+    /// Offset and bytes of its parameters in the uniform buffer.
+    pub(crate) params: (u64, u64),
+    pub(crate) workgroups: [u32; 3],
+}
+
+/// An input or setting in the input buffer.
+#[derive(Debug, Clone)]
+pub(crate) struct Feed {
+    pub(crate) name: String,
+    pub(crate) ty: TensorType,
+    pub(crate) offset: u64,
+    /// A setting's first value; `None` for an input that the host feeds.
+    pub(crate) default: Option<f32>,
+}
+
+/// A tensor that the host may read.
+#[derive(Debug, Clone)]
+pub(crate) struct Fetch {
+    pub(crate) ty: TensorType,
+    pub(crate) location: Location,
+}
+
+/// A graph turned into a fixed list of dispatches over planned memory.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) uniforms: Vec<u8>,
+    pub(crate) slabs: Vec<u64>,
+    pub(crate) feeds: Vec<Feed>,
+    pub(crate) input_bytes: u64,
+    /// Offset, element count and value of each constant.
+    pub(crate) constants: Vec<(u64, usize, f32)>,
+    pub(crate) constant_bytes: u64,
+    /// Names and offsets of `[sum, weight]` pairs.
+    pub(crate) metrics: Vec<(String, u64)>,
+    /// Arena and bytes of each flat gradient buffer.
+    pub(crate) gradients: Vec<(usize, u64)>,
+    pub(crate) fetches: HashMap<TensorId, Fetch>,
+    pub(crate) names: HashMap<String, TensorId>,
+    /// Sentinel words behind every tensor, where the options ask for them.
+    pub(crate) guards: Vec<Location>,
+    pub(crate) choices: Vec<Choice>,
+}

@@ -1,0 +1,39 @@
+//! What a caller may decide about a plan.
+
+/// Kernel preferences and diagnostics. The default is right for everything but tests and strange drivers.
+#[derive(Debug, Clone, Default)]
+pub struct PlanOptions {
+    pub(crate) prefer: Vec<String>,
+    pub(crate) exclude: Vec<String>,
+    pub(crate) guard: bool,
+}
+
+impl PlanOptions {
+    /// Takes this kernel variant (`naive`, `tiled`, ...) wherever it is legal.
+    pub fn prefer(mut self, variant: impl Into<String>) -> Self {
+        self.prefer.push(variant.into());
+        self
+    }
+
+    /// Never takes this variant: `tiled`, or `conv2d.forward[tiled]` for one kernel only. For a driver that gets it wrong.
+    pub fn exclude(mut self, variant: impl Into<String>) -> Self {
+        self.exclude.push(variant.into());
+        self
+    }
+
+    /// Puts sentinel words behind every tensor, which [`Session::check_guards_blocking`] compares.
+    ///
+    /// [`Session::check_guards_blocking`]: crate::Session::check_guards_blocking
+    pub fn guard(mut self) -> Self {
+        self.guard = true;
+        self
+    }
+
+    pub(crate) fn prefers(&self, variant: &str) -> bool {
+        self.prefer.iter().any(|p| p == variant)
+    }
+
+    pub(crate) fn excludes(&self, kernel: &str, variant: &str) -> bool {
+        self.exclude.iter().any(|e| e == variant || *e == format!("{kernel}[{variant}]"))
+    }
+}

@@ -1,0 +1,383 @@
+//! A plan with its buffers: what runs steps.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ndarray::{ArrayD, IxDyn};
+
+use super::host::{Element, HostTensor};
+use super::memory::{ALIGNMENT, align};
+use super::readback::{Readback, ReadbackPool, Region};
+use super::staging::Ring;
+use super::{BufferRef, Fetch, Location, Plan, PlanOptions, Variables};
+use crate::error::{Error, Result};
+use crate::gpu::{BindingKind, Gpu, Pipeline, PipelineSource};
+use crate::graph::{DType, Graph, LEARNING_RATE, STEP, Tensor, TensorId};
+
+/// A graph ready to run on a device: everything compiled, allocated and bound.
+///
+/// A step is one command buffer: the inputs' copy, then every dispatch of forward, backward and optimizer. Nothing waits
+/// for the GPU but the functions whose name ends in `_blocking`, and what is awaited.
+#[derive(Debug)]
+pub struct Session {
+    gpu: Gpu,
+    plan: Plan,
+    buffers: HashMap<BufferRef, wgpu::Buffer>,
+    dispatches: Vec<Ready>,
+    ring: Ring,
+    readbacks: ReadbackPool,
+    /// Current values of the settings, as the words the device gets.
+    settings: Vec<u32>,
+    step: u32,
+}
+
+#[derive(Debug)]
+struct Ready {
+    pipeline: Arc<Pipeline>,
+    bind_group: wgpu::BindGroup,
+    workgroups: [u32; 3],
+}
+
+/// What an unwritten word holds after [`Session::poison`]: a NaN that names itself in a dump.
+const POISON: u32 = 0x7fc0_dead;
+/// What stands behind every tensor under [`PlanOptions::guard`].
+const SENTINEL: u32 = 0x5e17_1e15;
+
+impl Session {
+    /// Plans `graph`, declares its variables in `variables`, and makes everything that a step needs. `fetch` names the
+    /// tensors that will be read; anything else may be overwritten within the step.
+    ///
+    /// # Errors
+    /// When the graph does not fit the device, a variable is known with another shape, or the device fails.
+    pub fn new(gpu: &Gpu, graph: &Graph, fetch: &[Tensor<'_>], variables: &Variables) -> Result<Self> {
+        Self::with_options(gpu, graph, fetch, variables, &PlanOptions::default())
+    }
+
+    /// [`Session::new`] with kernel preferences or diagnostics.
+    pub fn with_options(
+        gpu: &Gpu,
+        graph: &Graph,
+        fetch: &[Tensor<'_>],
+        variables: &Variables,
+        options: &PlanOptions,
+    ) -> Result<Self> {
+        let layout = variables.declare(graph)?;
+        let plan = Plan::new(graph, fetch, &layout, gpu.capabilities(), options)?;
+        let mut buffers = variables.buffers();
+        let storage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let slabs = plan.slabs.iter().enumerate().map(|(i, &bytes)| (BufferRef::Slab(i), bytes));
+        let gradients = plan.gradients.iter().map(|&(arena, bytes)| (BufferRef::Gradients(arena), bytes));
+        let single = [
+            (BufferRef::Inputs, plan.input_bytes),
+            (BufferRef::Constants, plan.constant_bytes),
+            (BufferRef::Metrics, plan.metrics.len() as u64 * ALIGNMENT),
+        ];
+        for (key, bytes) in slabs.chain(gradients).chain(single) {
+            if bytes > 0 {
+                buffers.insert(key, gpu.create_buffer(&format!("{key:?}"), bytes, storage)?);
+            }
+        }
+        if let Some(constants) = buffers.get(&BufferRef::Constants) {
+            for &(offset, count, value) in &plan.constants {
+                gpu.queue().write_buffer(constants, offset, bytemuck::cast_slice(&vec![value; count]));
+            }
+        }
+        let dispatches = prepare(gpu, &plan, &buffers)?;
+        let settings = plan.feeds.iter().map(|feed| feed.default.map_or(0, f32::to_bits)).collect();
+        let ring = Ring::new(gpu, plan.input_bytes)?;
+        let readbacks = ReadbackPool::default();
+        Ok(Self { gpu: gpu.clone(), plan, buffers, dispatches, ring, readbacks, settings, step: 0 })
+    }
+
+    /// The plan that it runs.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Bytes of the host-visible staging ring, on top of the plan's device memory.
+    pub fn staging_bytes(&self) -> u64 {
+        self.ring.bytes()
+    }
+
+    /// Number of steps recorded so far; dropout and Adam see the next number in the next step.
+    pub fn step(&self) -> u32 {
+        self.step
+    }
+
+    /// The learning rate of the following steps.
+    ///
+    /// # Errors
+    /// When the graph has no optimizer or the rate is not finite.
+    pub fn set_learning_rate(&mut self, rate: f32) -> Result<()> {
+        if !rate.is_finite() {
+            return Err(Error::argument(LEARNING_RATE, format!("expected a finite number, got {rate}")));
+        }
+        let index = self.plan.feeds.iter().position(|feed| feed.default.is_some() && feed.name == LEARNING_RATE);
+        let index = index.ok_or_else(|| Error::Session("the graph has no optimizer".into()))?;
+        self.settings[index] = rate.to_bits();
+        Ok(())
+    }
+
+    /// Completes when the next step can be recorded at once.
+    pub async fn ready(&mut self) -> Result<()> {
+        self.gpu.check()?;
+        self.ring.ready().await
+    }
+
+    /// Runs one step: waits for a free staging buffer, sends the inputs, submits. It does not wait for the result.
+    ///
+    /// # Errors
+    /// When the inputs are not exactly those of the graph, or the device fails.
+    pub async fn run(&mut self, inputs: &[(&str, HostTensor<'_>)]) -> Result<()> {
+        self.check_inputs(inputs)?;
+        self.ready().await?;
+        self.submit(inputs)
+    }
+
+    /// [`Session::run`], blocking for the staging buffer.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn run_blocking(&mut self, inputs: &[(&str, HostTensor<'_>)]) -> Result<()> {
+        pollster::block_on(self.run(inputs))
+    }
+
+    fn submit(&mut self, inputs: &[(&str, HostTensor<'_>)]) -> Result<()> {
+        let gpu = self.gpu.clone();
+        let commands = gpu.guard("step", || {
+            let descriptor = wgpu::CommandEncoderDescriptor { label: Some("step") };
+            let mut encoder = gpu.device().create_command_encoder(&descriptor);
+            self.encode(&mut encoder, inputs).map(|()| encoder.finish())
+        })??;
+        gpu.submit("step", commands)
+    }
+
+    /// Records one step into the host's encoder: no submission, no wait. The host submits the encoder once; until its
+    /// work has run, the step's results are not there. An encoder that is dropped instead gives its staging buffer back.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when every staging buffer is in flight (await [`Session::ready`]), and those of [`Session::run`].
+    pub fn encode(&mut self, encoder: &mut wgpu::CommandEncoder, inputs: &[(&str, HostTensor<'_>)]) -> Result<()> {
+        self.gpu.check()?;
+        self.check_inputs(inputs)?;
+        if let Some(staging) = self.ring.take()? {
+            self.step = self.step.wrapping_add(1);
+            self.write_inputs(&staging, inputs)?;
+            staging.unmap();
+            encoder.copy_buffer_to_buffer(&staging, 0, &self.buffers[&BufferRef::Inputs], 0, None);
+            self.ring.recorded(encoder);
+        }
+        let mut pass =
+            encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("omma"), timestamp_writes: None });
+        let mut current: Option<&Arc<Pipeline>> = None;
+        for dispatch in &self.dispatches {
+            if !current.is_some_and(|pipeline| Arc::ptr_eq(pipeline, &dispatch.pipeline)) {
+                pass.set_pipeline(&dispatch.pipeline.pipeline);
+                current = Some(&dispatch.pipeline);
+            }
+            pass.set_bind_group(0, &dispatch.bind_group, &[]);
+            let [x, y, z] = dispatch.workgroups;
+            pass.dispatch_workgroups(x, y, z);
+        }
+        Ok(())
+    }
+
+    /// Every input given once, with a fitting type and shape, and nothing else.
+    fn check_inputs(&self, inputs: &[(&str, HostTensor<'_>)]) -> Result<()> {
+        let wanted = || self.plan.feeds.iter().filter(|feed| feed.default.is_none());
+        for (index, (name, value)) in inputs.iter().enumerate() {
+            let Some(feed) = wanted().find(|feed| feed.name == *name) else {
+                let names: Vec<&str> = wanted().map(|feed| feed.name.as_str()).collect();
+                return Err(Error::Session(format!("no input `{name}`; the inputs are {}", names.join(", "))));
+            };
+            if inputs[..index].iter().any(|(other, _)| other == name) {
+                return Err(Error::Session(format!("input `{name}` is given twice")));
+            }
+            let fits = match &value.shape {
+                Some(shape) => *shape == feed.ty.shape,
+                None => value.values.len() == feed.ty.elements(),
+            };
+            let (given, wanted) = (value.values.dtype(), feed.ty.dtype);
+            if !fits || !(given == wanted || (given, wanted) == (DType::U8, DType::U32)) {
+                let shape = value.shape.as_ref().map_or(format!("[{}]", value.values.len()), ToString::to_string);
+                return Err(Error::shape(format!("input `{name}`"), &feed.ty, format!("{given}{shape}")));
+            }
+        }
+        match wanted().find(|feed| !inputs.iter().any(|(name, _)| *name == feed.name)) {
+            Some(feed) => Err(Error::Session(format!("input `{}` ({}) is missing", feed.name, feed.ty))),
+            None => Ok(()),
+        }
+    }
+
+    fn write_inputs(&self, staging: &wgpu::Buffer, inputs: &[(&str, HostTensor<'_>)]) -> Result<()> {
+        let view = staging.get_mapped_range_mut(..);
+        let mut view = view.map_err(|error| Error::Validation(format!("staging: {error}")))?;
+        let mut put = |offset: u64, bytes: &[u8]| {
+            let start = offset as usize;
+            view.slice(start..start + bytes.len()).copy_from_slice(bytes);
+        };
+        for (feed, setting) in self.plan.feeds.iter().zip(&self.settings) {
+            if feed.default.is_some() {
+                let word = if feed.name == STEP { self.step } else { *setting };
+                put(feed.offset, &word.to_le_bytes());
+            } else if let Some((_, value)) = inputs.iter().find(|(name, _)| *name == feed.name) {
+                // `check_inputs` has seen that the types fit.
+                put(feed.offset, &value.values.bytes_as(feed.ty.dtype).unwrap_or_default());
+            }
+        }
+        Ok(())
+    }
+
+    fn fetch(&self, tensor: TensorId) -> Result<&Fetch> {
+        self.plan.fetches.get(&tensor).ok_or_else(|| {
+            Error::Session(format!("%{} was not in the list of tensors to fetch: its memory is reused", tensor.0))
+        })
+    }
+
+    /// The element type of a fetched tensor.
+    ///
+    /// # Errors
+    /// When the tensor was not in the session's fetch list.
+    pub fn dtype(&self, tensor: impl Into<TensorId>) -> Result<DType> {
+        self.fetch(tensor.into()).map(|fetch| fetch.ty.dtype)
+    }
+
+    fn region(&self, location: &Location) -> Region {
+        let bytes = location.bytes.next_multiple_of(4);
+        Region { buffer: self.buffers[&location.buffer].clone(), offset: location.offset, bytes }
+    }
+
+    /// Copies a fetched tensor back. The copy is submitted now, behind the steps before it; the future brings the array
+    /// and does not borrow the session, so further steps may run meanwhile.
+    ///
+    /// # Errors
+    /// When the tensor was not in the session's fetch list or has another element type.
+    pub fn read<T: Element>(&self, tensor: impl Into<TensorId>) -> Result<Readback<ArrayD<T>>> {
+        let Fetch { ty, location } = self.fetch(tensor.into())?;
+        if ty.dtype != T::DTYPE {
+            return Err(Error::shape("read", ty.dtype, T::DTYPE));
+        }
+        let bytes = self.readbacks.read(&self.gpu, &[self.region(location)], None)?;
+        let (shape, count) = (IxDyn(&ty.shape), ty.elements());
+        Ok(Readback::new(async move {
+            let bytes = bytes.await?;
+            let values: Vec<T> = bytemuck::pod_collect_to_vec(&bytes[..count * size_of::<T>()]);
+            ArrayD::from_shape_vec(shape, values).map_err(|error| Error::shape("read", count, error))
+        }))
+    }
+
+    /// [`Session::read`], blocking until the device has run everything submitted.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn read_blocking<T: Element>(&self, tensor: impl Into<TensorId>) -> Result<ArrayD<T>> {
+        let pending = self.read(tensor)?;
+        self.gpu.wait_blocking()?;
+        pollster::block_on(pending)
+    }
+
+    /// The fetched tensor that [`Graph::name`] or an input's declaration gave this name.
+    pub fn tensor(&self, name: &str) -> Result<TensorId> {
+        let id = self.plan.names.get(name).copied();
+        id.ok_or_else(|| Error::Session(format!("no fetched tensor is named `{name}`")))
+    }
+
+    /// The mean of every metric since the last call, by name in order of declaration; the sums start anew behind the
+    /// steps submitted so far. The queue goes on meanwhile.
+    pub fn take_metrics(&self) -> Result<Readback<Vec<(String, f64)>>> {
+        let names: Vec<String> = self.plan.metrics.iter().map(|(name, _)| name.clone()).collect();
+        let Some(buffer) = self.buffers.get(&BufferRef::Metrics) else {
+            return Err(Error::Session("the graph has no metric".into()));
+        };
+        let region = Region { buffer: buffer.clone(), offset: 0, bytes: names.len() as u64 * ALIGNMENT };
+        let bytes = self.readbacks.read(&self.gpu, &[region], Some(buffer))?;
+        Ok(Readback::new(async move {
+            let words: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes.await?);
+            let stride = ALIGNMENT as usize / 4;
+            let means = names.into_iter().zip(words.chunks(stride));
+            Ok(means.map(|(name, pair)| (name, f64::from(pair[0]) / f64::from(pair[1]))).collect())
+        }))
+    }
+
+    /// [`Session::take_metrics`], blocking.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn take_metrics_blocking(&self) -> Result<Vec<(String, f64)>> {
+        let pending = self.take_metrics()?;
+        self.gpu.wait_blocking()?;
+        pollster::block_on(pending)
+    }
+
+    /// Fills all activation memory with NaN and renews the sentinels, so that a value nobody wrote shows itself.
+    pub fn poison(&self) {
+        let fill = |key: BufferRef, bytes: u64, word: u32, offset: u64| {
+            let words = vec![word; (bytes / 4) as usize];
+            self.gpu.queue().write_buffer(&self.buffers[&key], offset, bytemuck::cast_slice(&words));
+        };
+        for (index, &bytes) in self.plan.slabs.iter().enumerate() {
+            fill(BufferRef::Slab(index), bytes, POISON, 0);
+        }
+        for &(arena, bytes) in &self.plan.gradients {
+            fill(BufferRef::Gradients(arena), bytes, POISON, 0);
+        }
+        for guard in &self.plan.guards {
+            fill(guard.buffer, guard.bytes, SENTINEL, guard.offset);
+        }
+    }
+
+    /// Whether every sentinel behind a tensor is still there ([`PlanOptions::guard`], then [`Session::poison`]).
+    ///
+    /// A tensor that took a dead one's place may legitimately cover its sentinel; those are left out.
+    ///
+    /// # Errors
+    /// When a sentinel was overwritten, with its place.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn check_guards_blocking(&self) -> Result<()> {
+        let covered = |guard: &Location| {
+            self.plan.steps.iter().flat_map(|step| &step.bindings).any(|(at, _)| {
+                at.buffer == guard.buffer
+                    && at.offset < guard.offset + guard.bytes
+                    && guard.offset < at.offset + align(at.bytes)
+            })
+        };
+        for guard in self.plan.guards.iter().filter(|guard| !covered(guard)) {
+            let bytes = self.readbacks.read(&self.gpu, &[self.region(guard)], None)?;
+            self.gpu.wait_blocking()?;
+            let words: Vec<u32> = bytemuck::pod_collect_to_vec(&pollster::block_on(bytes)?);
+            if let Some(index) = words.iter().position(|&word| word != SENTINEL) {
+                let place = guard.offset + index as u64 * 4;
+                return Err(Error::Session(format!("a kernel wrote past a tensor: {:?} byte {place}", guard.buffer)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Compiles every kernel and binds every buffer.
+fn prepare(gpu: &Gpu, plan: &Plan, buffers: &HashMap<BufferRef, wgpu::Buffer>) -> Result<Vec<Ready>> {
+    if plan.steps.is_empty() {
+        return Ok(Vec::new());
+    }
+    let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+    let uniforms = gpu.create_buffer("params", plan.uniforms.len() as u64, usage)?;
+    gpu.queue().write_buffer(&uniforms, 0, &plan.uniforms);
+    let mut dispatches = Vec::with_capacity(plan.steps.len());
+    for step in &plan.steps {
+        let kinds = step.bindings.iter().map(|&(_, kind)| kind);
+        let source = PipelineSource {
+            label: step.kernel.label(),
+            text: step.kernel.source()?,
+            entry: step.kernel.entry,
+            constants: step.kernel.constants.clone(),
+            bindings: std::iter::once(BindingKind::Uniform).chain(kinds).collect(),
+        };
+        let pipeline = gpu.pipeline(&source)?;
+        let binding = |buffer, offset, bytes: u64| wgpu::BufferBinding {
+            buffer,
+            offset,
+            // Kernels may read whole vec4s; a tensor's place is padded for it.
+            size: std::num::NonZeroU64::new(bytes.next_multiple_of(16)),
+        };
+        let mut bindings = vec![binding(&uniforms, step.params.0, step.params.1)];
+        bindings.extend(step.bindings.iter().map(|(at, _)| binding(&buffers[&at.buffer], at.offset, at.bytes)));
+        let label = format!("{} {}", step.kernel.label(), step.node);
+        let bind_group = gpu.create_bind_group(&label, &pipeline, &bindings)?;
+        dispatches.push(Ready { pipeline, bind_group, workgroups: step.workgroups });
+    }
+    Ok(dispatches)
+}

@@ -1,0 +1,216 @@
+//! Parameters and running statistics on the device, shared by sessions, saved and loaded.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ndarray::{ArrayD, IxDyn};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+
+use super::host::HostTensor;
+use super::readback::{Readback, ReadbackPool, Region};
+use super::{BufferRef, VariableLayout};
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+use crate::graph::Graph;
+
+/// The values that outlive a step. Clones share them; a training and an evaluation session made with the same
+/// `Variables` see the same parameters without a copy.
+#[derive(Debug, Clone)]
+pub struct Variables {
+    gpu: Gpu,
+    seed: u64,
+    store: Arc<Mutex<Store>>,
+    readbacks: ReadbackPool,
+}
+
+#[derive(Debug, Default)]
+struct Store {
+    layout: VariableLayout,
+    buffers: HashMap<BufferRef, wgpu::Buffer>,
+}
+
+/// PyTorch counts the batches that a batch norm has seen in an integer of this name; nothing here depends on it.
+const BATCH_COUNTER: &str = "num_batches_tracked";
+
+impl Variables {
+    /// An empty store; `seed` fixes what every variable starts from.
+    pub fn new(gpu: &Gpu, seed: u64) -> Self {
+        Self { gpu: gpu.clone(), seed, store: Arc::default(), readbacks: ReadbackPool::default() }
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        // Every change below leaves the store whole, so a panic elsewhere does no harm.
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the variables of `graph` that are not there yet and gives them their initial values. [`Session::new`] does
+    /// this by itself; call it to load a checkpoint before the first session.
+    ///
+    /// # Errors
+    /// When a name is known with another shape, or the device has no memory.
+    ///
+    /// [`Session::new`]: crate::Session::new
+    pub fn declare(&self, graph: &Graph) -> Result<VariableLayout> {
+        let limit = self.gpu.capabilities().limits.max_buffer_size;
+        let mut store = self.store();
+        let mut layout = store.layout.clone();
+        layout.extend(graph, limit)?;
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        for (index, arena) in layout.arenas.iter().enumerate() {
+            let slots = (0..arena.slots).map(|slot| (BufferRef::Slots(index, slot), arena.parameter_bytes));
+            let main = [
+                (BufferRef::Parameters(index), arena.parameter_bytes),
+                (BufferRef::State(index), arena.state_bytes),
+            ];
+            for (key, bytes) in slots.chain(main) {
+                if bytes > 0 && !store.buffers.contains_key(&key) {
+                    let buffer = self.gpu.create_buffer(&format!("{key:?}"), bytes, usage)?;
+                    store.buffers.insert(key, buffer);
+                }
+            }
+        }
+        let known = store.layout.order.len();
+        for name in &layout.order[known..] {
+            let entry = &layout.entries[name];
+            let values = entry.init.values(name, &entry.ty.shape, self.seed);
+            let buffer = &store.buffers[&entry.location.buffer];
+            self.gpu.queue().write_buffer(buffer, entry.location.offset, bytemuck::cast_slice(&values));
+        }
+        store.layout = layout.clone();
+        Ok(layout)
+    }
+
+    pub(super) fn buffers(&self) -> HashMap<BufferRef, wgpu::Buffer> {
+        self.store().buffers.clone()
+    }
+
+    /// Names of all parameters and states, in order of declaration.
+    pub fn names(&self) -> Vec<String> {
+        self.store().layout.order.clone()
+    }
+
+    /// Bytes of all variables and optimizer slots on the device.
+    pub fn bytes(&self) -> u64 {
+        self.store().buffers.values().map(wgpu::Buffer::size).sum()
+    }
+
+    /// Replaces one variable's values, behind the steps submitted so far.
+    ///
+    /// # Errors
+    /// When the name is unknown or the shape or type differs.
+    pub fn set<'a>(&self, name: &str, values: impl Into<HostTensor<'a>>) -> Result<()> {
+        let values: HostTensor<'a> = values.into();
+        let store = self.store();
+        let entry = store.layout.entries.get(name).ok_or_else(|| unknown(name))?;
+        let fits = match &values.shape {
+            Some(shape) => *shape == entry.ty.shape,
+            None => values.values.len() == entry.ty.elements(),
+        };
+        let bytes = values.values.bytes_as(entry.ty.dtype).filter(|_| fits);
+        let bytes = bytes.ok_or_else(|| {
+            let shape = values.shape.clone().unwrap_or_else(|| values.values.len().into());
+            Error::shape(format!("variable `{name}`"), &entry.ty, format!("{}{shape}", values.values.dtype()))
+        })?;
+        self.gpu.queue().write_buffer(&store.buffers[&entry.location.buffer], entry.location.offset, &bytes);
+        Ok(())
+    }
+
+    /// Copies all variables back, as they are behind the steps submitted so far.
+    pub fn read_all(&self) -> Result<Readback<Vec<(String, ArrayD<f32>)>>> {
+        let store = self.store();
+        let entries: Vec<_> = store.layout.order.iter().map(|n| (n.clone(), store.layout.entries[n].clone())).collect();
+        let regions: Vec<Region> = entries
+            .iter()
+            .map(|(_, entry)| Region {
+                buffer: store.buffers[&entry.location.buffer].clone(),
+                offset: entry.location.offset,
+                bytes: entry.location.bytes,
+            })
+            .collect();
+        let bytes = self.readbacks.read(&self.gpu, &regions, None)?;
+        Ok(Readback::new(async move {
+            let values: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes.await?);
+            let mut rest = values.as_slice();
+            let mut arrays = Vec::with_capacity(entries.len());
+            for (name, entry) in entries {
+                let (mine, others) = rest.split_at(entry.ty.elements());
+                rest = others;
+                let array = ArrayD::from_shape_vec(IxDyn(&entry.ty.shape), mine.to_vec());
+                arrays.push((name, array.map_err(|error| Error::shape("read_all", &entry.ty, error))?));
+            }
+            Ok(arrays)
+        }))
+    }
+
+    /// [`Variables::read_all`], blocking.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn read_all_blocking(&self) -> Result<Vec<(String, ArrayD<f32>)>> {
+        let pending = self.read_all()?;
+        self.gpu.wait_blocking()?;
+        pollster::block_on(pending)
+    }
+
+    /// All variables in the safetensors format, under PyTorch's names and shapes.
+    pub async fn to_safetensors(&self) -> Result<Vec<u8>> {
+        let arrays = self.read_all()?.await?;
+        let mut views = Vec::with_capacity(arrays.len());
+        for (name, array) in &arrays {
+            let values = array.as_slice().unwrap_or_default();
+            let view = TensorView::new(Dtype::F32, array.shape().to_vec(), bytemuck::cast_slice(values));
+            views.push((name.as_str(), view.map_err(|error| Error::Checkpoint(format!("`{name}`: {error}")))?));
+        }
+        safetensors::serialize(views, None).map_err(|error| Error::Checkpoint(error.to_string()))
+    }
+
+    /// Writes [`Variables::to_safetensors`] to a file: beside it first, then renamed, so that a crash leaves either the
+    /// old file or the new one.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn save_blocking(&self, path: impl AsRef<Path>) -> Result<()> {
+        crate::files::write_atomically(path.as_ref(), &pollster::block_on(self.to_safetensors())?)
+    }
+
+    /// Reads a safetensors file into the declared variables.
+    ///
+    /// # Errors
+    /// When the file is damaged, or a tensor is missing, left over, misshapen or not f32; then nothing is changed.
+    pub fn load(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        self.load_safetensors(&bytes).map_err(|error| Error::data(path, error))
+    }
+
+    /// [`Variables::load`] from memory.
+    ///
+    /// # Errors
+    /// See [`Variables::load`].
+    pub fn load_safetensors(&self, bytes: &[u8]) -> Result<()> {
+        let file = SafeTensors::deserialize(bytes)
+            .map_err(|error| Error::Checkpoint(format!("not a safetensors file: {error}")))?;
+        let store = self.store();
+        let mut writes = Vec::with_capacity(store.layout.order.len());
+        for name in &store.layout.order {
+            let entry = &store.layout.entries[name];
+            let tensor =
+                file.tensor(name).map_err(|_| Error::Checkpoint(format!("`{name}` {} is missing", entry.ty.shape)))?;
+            if tensor.dtype() != Dtype::F32 || *tensor.shape() != *entry.ty.shape {
+                let (dtype, shape) = (tensor.dtype(), tensor.shape());
+                return Err(Error::Checkpoint(format!("`{name}`: expected {}, got {dtype:?}{shape:?}", entry.ty)));
+            }
+            writes.push((entry.location, tensor.data().to_vec()));
+        }
+        let known = |name: &str| store.layout.entries.contains_key(name) || name.ends_with(BATCH_COUNTER);
+        if let Some(name) = file.names().into_iter().find(|name| !known(name)) {
+            return Err(Error::Checkpoint(format!("`{name}` belongs to no variable of this network")));
+        }
+        for (location, data) in writes {
+            self.gpu.queue().write_buffer(&store.buffers[&location.buffer], location.offset, &data);
+        }
+        Ok(())
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    Error::Session(format!("no variable `{name}` is declared"))
+}

@@ -1,0 +1,139 @@
+//! 2-d convolution (cross-correlation, as in every deep-learning library) with zero padding, stride, dilation, groups.
+//!
+//! y\[n, o, i, j\] = bias\[o\] + sum over c, p, q of x\[n, g·C/G + c, i·s - top + p·d, j·s - left + q·d\] · w\[o, c, p, q\],
+//! where g = o / (O/G) is the group of output channel o, and x is 0 outside the image.
+//! x: \[N, C, H, W\], w: \[O, C/G, KH, KW\], y: \[N, O, OH, OW\]. The bias gradient is [`channel_sum`](super::reduce::channel_sum).
+
+use super::Checked;
+
+/// The sizes of a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    /// N.
+    pub batch: usize,
+    /// C, a multiple of `groups`.
+    pub in_channels: usize,
+    /// H.
+    pub in_height: usize,
+    /// W.
+    pub in_width: usize,
+    /// O, a multiple of `groups`.
+    pub out_channels: usize,
+    /// G: each group of output channels sees only its own C/G input channels.
+    pub groups: usize,
+    /// KH, KW.
+    pub kernel: [usize; 2],
+    /// Down, right.
+    pub stride: [usize; 2],
+    /// Zeros around the image: top, left, bottom, right.
+    pub padding: [usize; 4],
+    /// The distance between kernel taps: down, right.
+    pub dilation: [usize; 2],
+}
+
+impl Geometry {
+    /// OH, OW: the positions at which the dilated kernel lies within the padded image.
+    #[must_use]
+    pub fn out_size(&self) -> [usize; 2] {
+        let [top, left, bottom, right] = self.padding;
+        let padded = [self.in_height + top + bottom, self.in_width + left + right];
+        [0, 1].map(|axis| {
+            let extent = self.dilation[axis] * (self.kernel[axis] - 1) + 1;
+            debug_assert!(
+                extent <= padded[axis],
+                "the caller's shape rule refuses kernels larger than the padded image"
+            );
+            (padded[axis] - extent) / self.stride[axis] + 1
+        })
+    }
+
+    fn input_length(&self) -> usize {
+        self.batch * self.in_channels * self.in_height * self.in_width
+    }
+
+    fn weight_length(&self) -> usize {
+        self.out_channels * (self.in_channels / self.groups) * self.kernel[0] * self.kernel[1]
+    }
+
+    fn output_length(&self) -> usize {
+        let [out_height, out_width] = self.out_size();
+        self.batch * self.out_channels * out_height * out_width
+    }
+
+    /// Calls `tap(x_index, w_index, y_index)` for every product that the convolution adds. The operation is linear in
+    /// x and in w, so these triples are all there is to know about it, its gradients included.
+    fn for_each_tap(&self, mut tap: impl FnMut(usize, usize, usize)) {
+        let [out_height, out_width] = self.out_size();
+        let [kernel_height, kernel_width] = self.kernel;
+        let (group_in, group_out) = (self.in_channels / self.groups, self.out_channels / self.groups);
+        let [top, left, ..] = self.padding;
+        for n in 0..self.batch {
+            for o in 0..self.out_channels {
+                for c in 0..group_in {
+                    let channel = o / group_out * group_in + c;
+                    for (i, j) in pairs(out_height, out_width) {
+                        for (p, q) in pairs(kernel_height, kernel_width) {
+                            // In the padded image, whose origin is `top`, `left` before the image's own.
+                            let row = i * self.stride[0] + p * self.dilation[0];
+                            let column = j * self.stride[1] + q * self.dilation[1];
+                            let inside_rows = row >= top && row < top + self.in_height;
+                            if inside_rows && column >= left && column < left + self.in_width {
+                                let x_row = (n * self.in_channels + channel) * self.in_height + row - top;
+                                let w_row = (o * group_in + c) * kernel_height + p;
+                                let y_row = (n * self.out_channels + o) * out_height + i;
+                                tap(
+                                    x_row * self.in_width + column - left,
+                                    w_row * kernel_width + q,
+                                    y_row * out_width + j,
+                                );
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Every (row, column) of a `height` by `width` grid.
+fn pairs(height: usize, width: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..height).flat_map(move |row| (0..width).map(move |column| (row, column)))
+}
+
+/// y from x, w and an optional bias of length O.
+#[must_use]
+pub fn forward(g: &Geometry, x: &[f64], w: &[f64], bias: Option<&[f64]>) -> Checked {
+    debug_assert_eq!(x.len(), g.input_length(), "x is [N, C, H, W]");
+    debug_assert_eq!(w.len(), g.weight_length(), "w is [O, C/G, KH, KW]");
+    let mut y = Checked::zeros(g.output_length(), g.in_channels / g.groups * g.kernel[0] * g.kernel[1] + 1);
+    g.for_each_tap(|x_index, w_index, y_index| y.add(y_index, x[x_index] * w[w_index]));
+    if let Some(bias) = bias {
+        debug_assert_eq!(bias.len(), g.out_channels, "bias is [O]");
+        let [out_height, out_width] = g.out_size();
+        for y_index in 0..g.output_length() {
+            y.add(y_index, bias[y_index / (out_height * out_width) % g.out_channels]);
+        }
+    }
+    y
+}
+
+/// dx from w and dy.
+#[must_use]
+pub fn grad_input(g: &Geometry, w: &[f64], dy: &[f64]) -> Checked {
+    debug_assert_eq!(w.len(), g.weight_length(), "w is [O, C/G, KH, KW]");
+    debug_assert_eq!(dy.len(), g.output_length(), "dy is [N, O, OH, OW]");
+    let mut dx = Checked::zeros(g.input_length(), g.out_channels / g.groups * g.kernel[0] * g.kernel[1]);
+    g.for_each_tap(|x_index, w_index, y_index| dx.add(x_index, w[w_index] * dy[y_index]));
+    dx
+}
+
+/// dw from x and dy.
+#[must_use]
+pub fn grad_weight(g: &Geometry, x: &[f64], dy: &[f64]) -> Checked {
+    debug_assert_eq!(x.len(), g.input_length(), "x is [N, C, H, W]");
+    debug_assert_eq!(dy.len(), g.output_length(), "dy is [N, O, OH, OW]");
+    let [out_height, out_width] = g.out_size();
+    let mut dw = Checked::zeros(g.weight_length(), g.batch * out_height * out_width);
+    g.for_each_tap(|x_index, w_index, y_index| dw.add(w_index, x[x_index] * dy[y_index]));
+    dw
+}

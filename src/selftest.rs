@@ -1,0 +1,432 @@
+//! Problems as data: each [`OpCase`] is a small graph that is run on the device, forward and gradient, and compared with
+//! the f64 reference element by element. Tests, `omma selftest` and benchmarks use the same cases.
+//!
+//! The tolerance is derived, not guessed: rounding K terms gives an error of about eps·sqrt(K)·Σ|terms|, so an element may
+//! differ by [`BOUND`] times that, whatever cancels in its sum.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use ndarray::ArrayD;
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
+use rand_distr::{Distribution, StandardNormal, Uniform};
+
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+use crate::graph::{DType, Evaluator, Graph, Mode, Shape, Tensor, TensorId, TensorType};
+use crate::ops::FAMILIES;
+use crate::plan::{HostTensor, Plan, PlanOptions, Session, VariableLayout, Variables};
+use crate::reference::Checked;
+
+/// How many times eps·sqrt(K)·Σ|terms| an element may be off: one for the sum itself, and the rest for the roundings of
+/// the operands that compound formulas compute on the way.
+pub const BOUND: f64 = 4.0;
+
+type Build = dyn for<'g> Fn(&CaseBuilder<'g>) -> Result<Vec<Tensor<'g>>> + Send + Sync;
+
+/// A small graph with input data.
+pub struct OpCase {
+    name: String,
+    build: Box<Build>,
+    mode: Mode,
+    steps: usize,
+    large: bool,
+    random_parameters: bool,
+}
+
+impl fmt::Debug for OpCase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpCase").field("name", &self.name).field("mode", &self.mode).finish_non_exhaustive()
+    }
+}
+
+impl OpCase {
+    /// A case whose graph `build` makes; it returns the outputs to check. Every f32 input and parameter that the outputs
+    /// depend on is differentiated.
+    pub fn new(
+        name: impl Into<String>,
+        build: impl for<'g> Fn(&CaseBuilder<'g>) -> Result<Vec<Tensor<'g>>> + Send + Sync + 'static,
+    ) -> Self {
+        let build = Box::new(build);
+        Self { name: name.into(), build, mode: Mode::Evaluation, steps: 1, large: false, random_parameters: false }
+    }
+
+    /// The graph's mode.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Runs several steps and compares after the last.
+    pub fn steps(mut self, steps: usize) -> Self {
+        self.steps = steps;
+        self
+    }
+
+    /// Starts parameters and states at random values instead of their initialisers.
+    pub fn randomize_parameters(mut self) -> Self {
+        self.random_parameters = true;
+        self
+    }
+
+    /// Marks a case whose size is its point; only the variant that the plan prefers is run on it.
+    pub fn large(mut self) -> Self {
+        self.large = true;
+        self
+    }
+
+    /// What the case is, beginning with its operation.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The kernel variants that some kernel of the case's plan could use on the device, each tried by [`OpCase::run`].
+    ///
+    /// # Errors
+    /// When the graph cannot be built or planned.
+    pub fn variants(&self, gpu: &Gpu) -> Result<Vec<&'static str>> {
+        let plan = self.plan(gpu, &PlanOptions::default())?;
+        let legal: BTreeSet<&'static str> = plan
+            .choices()
+            .iter()
+            .flat_map(|choice| &choice.candidates)
+            .filter(|candidate| candidate.refusal.is_none())
+            .map(|candidate| candidate.name)
+            .collect();
+        let chosen: BTreeSet<&'static str> = plan.choices().iter().map(|choice| choice.chosen).collect();
+        let variants: Vec<&'static str> = if self.large { chosen } else { legal }.into_iter().collect();
+        Ok(if variants.is_empty() { vec!["plain"] } else { variants })
+    }
+
+    /// The plan that the case gets on the device, forward and gradient.
+    ///
+    /// # Errors
+    /// When the graph cannot be built or planned.
+    pub fn plan(&self, gpu: &Gpu, options: &PlanOptions) -> Result<Plan> {
+        let graph = Graph::new(self.mode).seed(SEED);
+        let problem = self.build(&graph)?;
+        let capabilities = gpu.capabilities();
+        let layout = VariableLayout::of(&graph, capabilities.limits.max_buffer_size)?;
+        Plan::new(&graph, &problem.checked(&graph), &layout, capabilities, options)
+    }
+
+    fn build<'g>(&self, graph: &'g Graph) -> Result<Problem> {
+        let builder = CaseBuilder { graph, inputs: Default::default() };
+        let outputs = (self.build)(&builder)?;
+        let differentiable = |tensor: &Tensor<'g>| tensor.dtype() == DType::F32;
+        let inputs = builder.inputs.borrow().clone();
+        let targets: Vec<Tensor<'g>> = inputs
+            .iter()
+            .filter_map(|(name, _)| graph.tensor(name))
+            .filter(differentiable)
+            .chain(graph.parameters())
+            .collect();
+        let mut pairs = Vec::new();
+        for (index, &output) in outputs.iter().enumerate().filter(|(_, output)| differentiable(output)) {
+            pairs.push((output, builder.normal(&format!("cotangent.{index}"), output.shape())?));
+        }
+        let gradients = graph.gradients_of(&pairs, &targets)?;
+        let mut checked: Vec<(String, TensorId)> =
+            outputs.iter().enumerate().map(|(index, output)| (format!("output {index}"), output.id())).collect();
+        for (target, gradient) in targets.iter().zip(gradients) {
+            if let Some(gradient) = gradient {
+                checked.push((format!("gradient of {}", target.name().unwrap_or_default()), gradient.id()));
+            }
+        }
+        let inputs = builder.inputs.take();
+        Ok(Problem { inputs, checked })
+    }
+
+    /// Runs the case with the given variant preferred and compares everything with the reference: outputs, gradients,
+    /// variables. Memory is poisoned before, sentinels are compared after, and a second run must give the same bits.
+    ///
+    /// # Errors
+    /// When the device fails, a sentinel was overwritten, or a rerun differs; a wrong value is in the report instead.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn run(&self, gpu: &Gpu, variant: &str) -> Result<Report> {
+        let graph = Graph::new(self.mode).seed(SEED);
+        let problem = self.build(&graph)?;
+        let variables = Variables::new(gpu, SEED);
+        let options = PlanOptions::default().prefer(variant).guard();
+        let mut evaluator = Evaluator::new(&graph, SEED);
+        let mut session = Session::with_options(gpu, &graph, &problem.checked(&graph), &variables, &options)?;
+        if self.random_parameters {
+            randomize(&graph, &variables, &mut evaluator)?;
+        }
+        let start = variables.read_all_blocking()?;
+        let feeds: Vec<(&str, HostTensor<'_>)> =
+            problem.inputs.iter().map(|(name, data)| (name.as_str(), data.host())).collect();
+        let first = self.steps_on_device(&mut session, &problem, &feeds)?;
+        let after = variables.read_all_blocking()?;
+        session.check_guards_blocking()?;
+        // The same again from the same start, but for what depends on the step's number.
+        if graph.tensor(crate::graph::STEP).is_none() {
+            for (name, values) in &start {
+                variables.set(name, values)?;
+            }
+            let second = self.steps_on_device(&mut session, &problem, &feeds)?;
+            let bits = |arrays: &[Values]| arrays.iter().flat_map(Values::bits).collect::<Vec<u32>>();
+            if bits(&first) != bits(&second) {
+                return Err(Error::Session(format!("{}: a second run gave other bits", self.name)));
+            }
+        }
+        let widened: Vec<(&str, Vec<f64>)> =
+            problem.inputs.iter().map(|(name, data)| (name.as_str(), data.widened())).collect();
+        let inputs: Vec<(&str, &[f64])> = widened.iter().map(|(name, values)| (*name, values.as_slice())).collect();
+        for _ in 0..self.steps {
+            evaluator.run(&inputs)?;
+        }
+        let mut report = Report::new(self.name.clone(), variant);
+        for ((what, id), values) in problem.checked.iter().zip(&first) {
+            let exact = Checked::exact(evaluator.value(*id).to_vec());
+            report.compare(what, &values.widened(), evaluator.checked(*id).unwrap_or(&exact));
+        }
+        for (name, array) in &after {
+            let Some(tensor) = graph.tensor(name) else { continue };
+            // Roundings of earlier steps add up.
+            if let Some(expected) = evaluator.checked(tensor).filter(|_| self.steps > 0) {
+                let mut expected = expected.clone();
+                expected.magnitude.iter_mut().for_each(|m| *m *= self.steps as f64);
+                let values: Vec<f64> = array.iter().copied().map(f64::from).collect();
+                report.compare(name, &values, &expected);
+            }
+        }
+        Ok(report)
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn steps_on_device(
+        &self,
+        session: &mut Session,
+        problem: &Problem,
+        feeds: &[(&str, HostTensor<'_>)],
+    ) -> Result<Vec<Values>> {
+        session.poison();
+        for _ in 0..self.steps {
+            session.run_blocking(feeds)?;
+        }
+        let read = |(_, id): &(String, TensorId)| match session.dtype(*id)? {
+            DType::U32 => session.read_blocking(*id).map(Values::Integers),
+            _ => session.read_blocking(*id).map(Values::Floats),
+        };
+        problem.checked.iter().map(read).collect()
+    }
+}
+
+const SEED: u64 = 0x0b5e_55ed;
+
+#[derive(Debug)]
+enum Values {
+    Floats(ArrayD<f32>),
+    Integers(ArrayD<u32>),
+}
+
+impl Values {
+    fn widened(&self) -> Vec<f64> {
+        match self {
+            Self::Floats(array) => array.iter().copied().map(f64::from).collect(),
+            Self::Integers(array) => array.iter().copied().map(f64::from).collect(),
+        }
+    }
+
+    fn bits(&self) -> Vec<u32> {
+        match self {
+            Self::Floats(array) => array.iter().map(|value| value.to_bits()).collect(),
+            Self::Integers(array) => array.iter().copied().collect(),
+        }
+    }
+}
+
+struct Problem {
+    inputs: Vec<(String, Data)>,
+    /// What to compare, by name.
+    checked: Vec<(String, TensorId)>,
+}
+
+impl Problem {
+    fn checked<'g>(&self, graph: &'g Graph) -> Vec<Tensor<'g>> {
+        self.checked.iter().map(|(_, id)| Tensor::new(graph, *id)).collect()
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn randomize(graph: &Graph, variables: &Variables, evaluator: &mut Evaluator<'_>) -> Result<()> {
+    for name in variables.names() {
+        let count = graph.tensor(&name).map_or(0, |tensor| tensor.shape().elements());
+        // Away from zero, as a variance is.
+        let values = draw(&name, count, |random| Uniform::new(0.5_f32, 1.5).ok().map_or(1.0, |d| d.sample(random)));
+        variables.set(&name, &values)?;
+        evaluator.set(&name, &values.iter().copied().map(f64::from).collect::<Vec<f64>>())?;
+    }
+    Ok(())
+}
+
+#[derive(Debug, Clone)]
+enum Data {
+    F32(Vec<f32>),
+    U32(Vec<u32>),
+    U8(Vec<u8>),
+}
+
+impl Data {
+    fn host(&self) -> HostTensor<'_> {
+        match self {
+            Self::F32(values) => values.into(),
+            Self::U32(values) => values.into(),
+            Self::U8(values) => values.into(),
+        }
+    }
+
+    fn widened(&self) -> Vec<f64> {
+        match self {
+            Self::F32(values) => values.iter().copied().map(f64::from).collect(),
+            Self::U32(values) => values.iter().copied().map(f64::from).collect(),
+            Self::U8(values) => values.iter().copied().map(f64::from).collect(),
+        }
+    }
+}
+
+fn draw<T>(name: &str, count: usize, mut one: impl FnMut(&mut ChaCha8Rng) -> T) -> Vec<T> {
+    let mut random = ChaCha8Rng::seed_from_u64(crate::graph::init::fnv1a(name.as_bytes()));
+    (0..count).map(|_| one(&mut random)).collect()
+}
+
+/// Declares a case's inputs together with their data.
+#[derive(Debug)]
+pub struct CaseBuilder<'g> {
+    graph: &'g Graph,
+    inputs: std::cell::RefCell<Vec<(String, Data)>>,
+}
+
+impl<'g> CaseBuilder<'g> {
+    /// The graph under construction.
+    pub fn graph(&self) -> &'g Graph {
+        self.graph
+    }
+
+    fn input(&self, name: &str, ty: TensorType, data: Data) -> Result<Tensor<'g>> {
+        self.inputs.borrow_mut().push((name.to_string(), data));
+        self.graph.input_of(name, ty)
+    }
+
+    /// An input of standard normal values.
+    ///
+    /// # Errors
+    /// When the name is taken.
+    pub fn normal(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor<'g>> {
+        self.shifted(name, shape, 0.0)
+    }
+
+    /// An input of normal values around `mean`.
+    ///
+    /// # Errors
+    /// When the name is taken.
+    pub fn shifted(&self, name: &str, shape: impl Into<Shape>, mean: f32) -> Result<Tensor<'g>> {
+        let ty = TensorType::f32(shape);
+        let values = draw(name, ty.elements(), |random| {
+            let normal: f32 = StandardNormal.sample(random);
+            mean + normal
+        });
+        self.input(name, ty, Data::F32(values))
+    }
+
+    /// An input of the given values.
+    ///
+    /// # Errors
+    /// When the name is taken or the number of values differs.
+    pub fn values(&self, name: &str, shape: impl Into<Shape>, values: Vec<f32>) -> Result<Tensor<'g>> {
+        self.input(name, TensorType::f32(shape), Data::F32(values))
+    }
+
+    /// An input of random labels below `classes`.
+    ///
+    /// # Errors
+    /// When the name is taken.
+    pub fn labels(&self, name: &str, count: usize, classes: usize) -> Result<Tensor<'g>> {
+        let values = draw(name, count, |random| {
+            let uniform: f32 = Uniform::new(0.0_f32, 1.0).ok().map_or(0.0, |d| d.sample(random));
+            ((uniform * classes as f32) as u32).min(classes as u32 - 1)
+        });
+        self.input(name, TensorType::u32(count), Data::U32(values))
+    }
+
+    /// An input of random bytes.
+    ///
+    /// # Errors
+    /// When the name is taken.
+    pub fn bytes(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor<'g>> {
+        let ty = TensorType::u8(shape);
+        let values = draw(name, ty.elements(), |random| {
+            Uniform::new_inclusive(0_u8, 255).ok().map_or(0, |d| d.sample(random))
+        });
+        self.input(name, ty, Data::U8(values))
+    }
+}
+
+/// What a run of a case found.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The case.
+    pub name: String,
+    /// The preferred kernel variant.
+    pub variant: String,
+    /// The largest error, as a multiple of its bound: above 1 is a failure. Infinite where one side is not finite and
+    /// the other is.
+    pub worst: f64,
+    /// Which tensor and element that was, with both values.
+    pub place: String,
+    /// Number of elements compared.
+    pub elements: usize,
+}
+
+impl Report {
+    /// An empty report, for [`Report::compare`].
+    pub fn new(name: String, variant: &str) -> Self {
+        Self { name, variant: variant.to_string(), worst: 0.0, place: String::new(), elements: 0 }
+    }
+
+    /// Whether every element is within its bound, and there was one.
+    pub fn passed(&self) -> bool {
+        self.worst <= 1.0 && self.elements > 0
+    }
+
+    /// Compares a tensor with the reference, element by element.
+    pub fn compare(&mut self, what: &str, values: &[f64], expected: &Checked) {
+        let eps = f64::from(f32::EPSILON);
+        let factor = BOUND * eps * (expected.terms.max(1) as f64).sqrt();
+        if values.len() != expected.values.len() {
+            self.worst = f64::INFINITY;
+            self.place = format!("{what} has {} elements, expected {}", values.len(), expected.values.len());
+        }
+        for (index, ((&value, &wanted), &magnitude)) in
+            values.iter().zip(&expected.values).zip(&expected.magnitude).enumerate()
+        {
+            // A subnormal may be flushed to zero.
+            let bound = factor * magnitude + f64::from(f32::MIN_POSITIVE);
+            let ratio = if value == wanted || (value.is_nan() && wanted.is_nan()) {
+                0.0
+            } else if value.is_finite() && wanted.is_finite() && bound.is_finite() {
+                (value - wanted).abs() / bound
+            } else {
+                f64::INFINITY
+            };
+            if ratio > self.worst || self.place.is_empty() {
+                self.worst = self.worst.max(ratio);
+                self.place = format!("{what}[{index}] is {value:e}, expected {wanted:e}");
+            }
+        }
+        self.elements += values.len();
+    }
+}
+
+/// The cases of every operation family, or of those whose name contains `filter`.
+pub fn cases(filter: Option<&str>) -> Vec<OpCase> {
+    let wanted = |stem: &str| filter.is_none_or(|filter| stem.contains(filter));
+    FAMILIES.iter().filter(|family| wanted(family.stem)).flat_map(|family| (family.cases)()).collect()
+}
+
+/// The names of the operation families, as [`cases`] filters by them.
+pub fn families() -> impl Iterator<Item = &'static str> {
+    FAMILIES.iter().map(|family| family.stem)
+}

@@ -1,0 +1,6 @@
+//! `batch_norm` on the device.
+
+#[test]
+fn agrees_with_the_reference() {
+    super::check("batch_norm");
+}

@@ -1,0 +1,6 @@
+//! `conv2d` on the device.
+
+#[test]
+fn agrees_with_the_reference() {
+    super::check("conv2d");
+}

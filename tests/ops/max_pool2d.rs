@@ -1,0 +1,6 @@
+//! `max_pool2d` on the device.
+
+#[test]
+fn agrees_with_the_reference() {
+    super::check("max_pool2d");
+}
