@@ -64,11 +64,13 @@ say "no Vulkan adapter was found; installing the software one: libvulkan1 mesa-v
 # The lists may be old or missing on a new machine; a mirror that fails here may still have the packages.
 "${as_root[@]}" apt-get update -qq || say "apt-get update failed; trying with the lists that are there"
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-    apt-get install -y -qq --no-install-recommends libvulkan1 mesa-vulkan-drivers >&2 || give_up "the installation failed"
+    apt-get install -y -qq --no-install-recommends libvulkan1 mesa-vulkan-drivers >/dev/null ||
+    give_up "the installation failed"
 
 if has_vulkan; then
     say "the software adapter is installed"
 else
     vulkan_devices >&2 || true
-    give_up "the packages are installed, and still no Vulkan adapter is found; what omma sees is above"
+    say "the packages are installed, and still there is no Vulkan adapter: what omma says is above"
+    exit 1
 fi

@@ -1,8 +1,8 @@
-// 2-d convolution (cross-correlation), f32, NCHW: the readable rung. Needs common/grid.wgsl.
+// 2-d convolution (cross-correlation), f32, NCHW: the readable rung. Needs common/grid.wgsl and common/conv2d.wgsl.
 //
-//   y[n, o, oy, ox]   = bias[o] + sum over c, ky, kx of x[n, g*Cg + c, iy, ix] * w[o, c, ky, kx]
-//   dx[n, c, iy, ix]  =           sum over o, ky, kx of dy[n, o, oy, ox]       * w[o, c - g*Cg, ky, kx]
-//   dw[o, c, ky, kx]  =           sum over n, oy, ox of dy[n, o, oy, ox]       * x[n, g*Cg + c, iy, ix]
+//   y[n, o, oy, ox]  = bias[o] + sum over c, ky, kx of x[n, g*Cg + c, iy, ix] * w[o, c, ky, kx]
+//   dx[n, c, iy, ix] =           sum over o, ky, kx of dy[n, o, oy, ox]       * w[o, c - g*Cg, ky, kx]
+//   dw[o, c, ky, kx] =           sum over n, oy, ox of dy[n, o, oy, ox]       * x[n, g*Cg + c, iy, ix]
 //
 // with iy = oy*stride + ky*dilation - pad (likewise ix), terms outside the image left out, g = o / Og the group of an
 // output channel, Cg = C/groups, Og = O/groups. A dense layer is a 1x1 kernel on 1x1 images.
@@ -10,61 +10,17 @@
 // One invocation computes one output element and reads both operands of each term from memory; no workgroup memory, no
 // barriers. Sums run in a fixed order.
 //
-// grad_weight cuts the N*OH*OW axis into `splits` slices, each with a plane of its own in `partial`, [splits, O, Cg, KH, KW];
-// sum_partials adds the planes. With one slice, dw itself is bound as `partial` and sum_partials is not run.
+// grad_weight cuts the N*OH*OW axis into `splits` slices, each with a plane of its own in `partial`; sum_partials adds
+// the planes, also those of the other conv2d files.
 //
-// Preconditions. Element counts, and invocations of a dispatch, are below 2^32. A software adapter (lavapipe) silently ends
-// the loops of an invocation after 65,535 iterations in all, so there:
+// Preconditions. Element counts, and invocations of a dispatch, are below 2^32. A software adapter (lavapipe) silently
+// ends the loops of an invocation after 65,535 iterations in all, so there:
 //   forward       Cg * (1 + KH * (1 + KW)) <= 65,535
 //   grad_input    Og * (1 + KH * (1 + KW)) <= 65,535
 //   grad_weight   ceil(N*OH*OW / splits)   <= 65,535
 //   sum_partials  splits                   <= 65,535
 
-struct Params {
-    batch: u32,
-    in_channels: u32,
-    in_height: u32,
-    in_width: u32,
-    out_channels: u32,
-    out_height: u32,
-    out_width: u32,
-    kernel_height: u32,
-    kernel_width: u32,
-    stride_height: u32,
-    stride_width: u32,
-    pad_top: u32,
-    pad_left: u32,
-    dilation_height: u32,
-    dilation_width: u32,
-    groups: u32,
-    splits: u32,
-}
-
 override WORKGROUP: u32 = 64u;
-// Without a bias the host binds w again in its place.
-override HAS_BIAS: bool = false;
-
-@group(0) @binding(0) var<uniform> params: Params;
-
-// forward
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> w: array<f32>;
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
-
-// grad_input
-@group(0) @binding(1) var<storage, read> input_w: array<f32>;
-@group(0) @binding(2) var<storage, read> input_dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
-
-// grad_weight
-@group(0) @binding(1) var<storage, read> weight_x: array<f32>;
-@group(0) @binding(2) var<storage, read> weight_dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> partial: array<f32>;
-
-// sum_partials
-@group(0) @binding(1) var<storage, read> slices: array<f32>;
-@group(0) @binding(2) var<storage, read_write> dw: array<f32>;
 
 // The two axes are treated alike: vec2(vertical, horizontal).
 fn in_size() -> vec2<u32> { return vec2(params.in_height, params.in_width); }
@@ -81,24 +37,14 @@ fn position(index: u32, size: vec2<u32>) -> vec2<u32> {
     return vec2(index / size.y % size.x, index % size.y);
 }
 
-// A loop's bound, unchanged: the length of a buffer with that axis is never smaller. Were the bound visibly a uniform,
-// lavapipe would fold its value in and, where that simplifies the shader much, compile it anew for every dispatch.
-fn bound(value: u32, length: u32) -> u32 {
-    return min(value, length);
-}
-
 fn weight_index(o: u32, c: u32, tap: vec2<u32>) -> u32 {
     let group_channels = params.in_channels / params.groups;
     return flat_index(o * group_channels + c, vec2(params.kernel_height, params.kernel_width), tap);
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn forward(
-    @builtin(workgroup_id) id: vec3<u32>,
-    @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = flat_workgroup(id, count) * WORKGROUP + local;
+fn forward(invocation: Invocation) {
+    let index = flat_workgroup(invocation.group, invocation.groups) * WORKGROUP + invocation.local;
     let plane = index / (params.out_height * params.out_width);
     if plane >= params.batch * params.out_channels { return; }
     let n = plane / params.out_channels;
@@ -127,12 +73,8 @@ fn forward(
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn grad_input(
-    @builtin(workgroup_id) id: vec3<u32>,
-    @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = flat_workgroup(id, count) * WORKGROUP + local;
+fn grad_input(invocation: Invocation) {
+    let index = flat_workgroup(invocation.group, invocation.groups) * WORKGROUP + invocation.local;
     let plane = index / (params.in_height * params.in_width);
     if plane >= params.batch * params.in_channels { return; }
     let n = plane / params.in_channels;
@@ -162,23 +104,20 @@ fn grad_input(
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn grad_weight(
-    @builtin(workgroup_id) id: vec3<u32>,
-    @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = flat_workgroup(id, count) * WORKGROUP + local;
+fn grad_weight(invocation: Invocation) {
+    let index = flat_workgroup(invocation.group, invocation.groups) * WORKGROUP + invocation.local;
     let group_channels = params.in_channels / params.groups;
     let kernel = vec2(params.kernel_height, params.kernel_width);
-    let o = index / (kernel.x * kernel.y * group_channels) % params.out_channels;
-    let c = index / (kernel.x * kernel.y) % group_channels;
-    let slice = index / (kernel.x * kernel.y * group_channels * params.out_channels);
+    let filter_length = group_channels * kernel.x * kernel.y;
+    let slice = index / filter_length / params.out_channels;
     if slice >= params.splits { return; }
+    let o = index / filter_length % params.out_channels;
+    let c = index % filter_length / (kernel.x * kernel.y);
     let offset = position(index, kernel) * dilation() - pad();
     let channel = o / (params.out_channels / params.groups) * group_channels + c;
 
     let pixels = params.batch * params.out_height * params.out_width;
-    let length = (pixels + params.splits - 1u) / params.splits;
+    let length = tiles(pixels, params.splits);
     let end = min((slice + 1u) * length, pixels);
     var sum = 0.0;
     for (var pixel = slice * length; pixel < end; pixel++) {
@@ -194,13 +133,10 @@ fn grad_weight(
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn sum_partials(
-    @builtin(workgroup_id) id: vec3<u32>,
-    @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = flat_workgroup(id, count) * WORKGROUP + local;
-    let weights = params.out_channels * (params.in_channels / params.groups) * params.kernel_height * params.kernel_width;
+fn sum_partials(invocation: Invocation) {
+    let index = flat_workgroup(invocation.group, invocation.groups) * WORKGROUP + invocation.local;
+    let filter_length = params.in_channels / params.groups * params.kernel_height * params.kernel_width;
+    let weights = params.out_channels * filter_length;
     if index >= weights { return; }
     var sum = 0.0;
     let splits = bound(params.splits, arrayLength(&slices));

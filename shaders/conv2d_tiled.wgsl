@@ -1,48 +1,25 @@
-// 2-d convolution, f32, NCHW, for GPUs: an implicit matrix product through workgroup memory. Needs common/grid.wgsl.
+// 2-d convolution, f32, NCHW, for GPUs: an implicit matrix product. Needs common/grid.wgsl and common/conv2d.wgsl.
 //
-// The maths is that of conv2d.wgsl, written as a product: result[row, column] = sum over k of left[row, k] * right[k, column].
+// The maths is that of conv2d.wgsl, written as a product: result[row, column] = sum of left[row, k] * right[k, column].
 //
-//   entry point   row                       column                      k
-//   forward       output channel of a group pixel of y, over n too      (c, ky, kx)
-//   grad_input    input channel of a group  pixel of dx, over n too     (o, ky, kx), of the phase's taps
-//   grad_weight   output channel of a group (c, ky, kx) of the group    pixel of y, over n too, of the slice
+//   entry point   row                        column                     k
+//   forward       output channel of a group  pixel of y, over n too     (c, ky, kx)
+//   grad_input    input channel of a group   pixel of dx, over n too    (o, ky, kx) of the phase's taps
+//   grad_weight   output channel of a group  (c, ky, kx) of the group   pixel of y, over n too, of the slice
 //
 // Neither operand is laid out as a matrix: index maps fetch its elements from where they lie. A workgroup of 16x16
-// computes 64x64 results. It walks k in slabs of 16: each invocation fetches four elements of either operand (the four share
-// their k, so one decoding serves them), a barrier, then each multiplies its 4x4 results, from two vec4 of workgroup memory
-// for every k. An operand element is fetched from memory once for 64 results. 8.5 KiB of workgroup memory.
+// computes 64x64 results. It walks k in slabs of 16: each invocation fetches four elements of either operand (they
+// share their k, so one decoding serves the four), barrier, adds to its 4x4 results from two vec4 of workgroup memory
+// for every k, barrier. A fetched element serves 64 results. 8.5 KiB of workgroup memory.
 //
-// grad_input takes the phases of the stride one by one: pixels of dx whose position is equal modulo the stride meet the same
-// taps, so no multiplication by an inserted zero is left.
+// grad_input takes the phases of the stride one by one: pixels of dx whose position is equal modulo the stride meet the
+// same taps, so no multiplication by an inserted zero is left.
 //
 // grad_weight cuts the N*OH*OW axis into `splits` slices, which sum_partials of conv2d.wgsl adds.
 //
-// Preconditions. Element counts are below 2^32. A software adapter (lavapipe) silently ends the loops of an invocation after
-// 65,535 iterations in all, so there 5 * ceil(length of k / 16) + 2 * (KH + KW) <= 65,535, the length of k being
-//   forward Cg*KH*KW, grad_input Og*KH*KW, grad_weight ceil(N*OH*OW / splits).
-
-struct Params {
-    batch: u32,
-    in_channels: u32,
-    in_height: u32,
-    in_width: u32,
-    out_channels: u32,
-    out_height: u32,
-    out_width: u32,
-    kernel_height: u32,
-    kernel_width: u32,
-    stride_height: u32,
-    stride_width: u32,
-    pad_top: u32,
-    pad_left: u32,
-    dilation_height: u32,
-    dilation_width: u32,
-    groups: u32,
-    splits: u32,
-}
-
-// Without a bias the host binds w again in its place.
-override HAS_BIAS: bool = false;
+// Preconditions. Element counts are below 2^32. A software adapter (lavapipe) silently ends the loops of an invocation
+// after 65,535 iterations in all, so there 5 * ceil(length of k / 16) + 2 * (KH + KW) <= 65,535, the length of k being
+//   forward Cg*KH*KW, grad_input Og*KH*KW, grad_weight ceil(N*OH*OW / splits), with Cg = C/groups and Og = O/groups.
 
 const TILE = 64u;
 const SLAB = 16u;
@@ -50,36 +27,8 @@ const SLAB = 16u;
 const PITCH = 17u;
 const FOUR = vec4<u32>(0u, 1u, 2u, 3u);
 
-@group(0) @binding(0) var<uniform> params: Params;
-
-// forward
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> w: array<f32>;
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
-
-// grad_input
-@group(0) @binding(1) var<storage, read> input_w: array<f32>;
-@group(0) @binding(2) var<storage, read> input_dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
-
-// grad_weight
-@group(0) @binding(1) var<storage, read> weight_x: array<f32>;
-@group(0) @binding(2) var<storage, read> weight_dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> partial: array<f32>;
-
 var<workgroup> left: array<vec4<f32>, SLAB * PITCH>;
 var<workgroup> right: array<vec4<f32>, SLAB * PITCH>;
-
-fn tiles(length: u32, tile: u32) -> u32 {
-    return (length + tile - 1u) / tile;
-}
-
-// A loop's bound, unchanged: the length of a buffer with that axis is never smaller. Were the bound visibly a uniform,
-// lavapipe would fold its value in and, where that simplifies the shader much, compile it anew for every dispatch.
-fn bound(value: u32, length: u32) -> u32 {
-    return min(value, length);
-}
 
 // What a workgroup computes: the corner of its 64x64 results, its group, and what is left of its index.
 struct Block {
@@ -94,18 +43,6 @@ fn block_at(index: u32, rows: u32, columns: u32) -> Block {
     let down = tiles(rows, TILE);
     let group = index / across / down;
     return Block(index / across % down * TILE, index % across * TILE, group % params.groups, group / params.groups);
-}
-
-// Four neighbours of a flattened [n, height, width].
-struct Position {
-    n: vec4<u32>,
-    row: vec4<u32>,
-    column: vec4<u32>,
-}
-
-fn position(index: vec4<u32>, height: u32, width: u32) -> Position {
-    let line = index / width;
-    return Position(line / height, line % height, index - line * width);
 }
 
 // The rows of an invocation's 4x4 results.
@@ -138,7 +75,7 @@ fn add_slab(before: Results, at: vec2<u32>) -> Results {
     return results;
 }
 
-// In the following, invocation (at.x, at.y) fetches left[rows 4*at.y.., k = at.x] and right[k = at.y, columns 4*at.x..].
+// Invocation (at.x, at.y) fetches left[rows from 4*at.y, k = at.x] and right[k = at.y, columns from 4*at.x].
 
 @compute @workgroup_size(16, 16)
 fn forward(
@@ -156,7 +93,7 @@ fn forward(
     if block.rest > 0u { return; }
 
     let output = block.group * rows + min(block.row + 4u * at.y + FOUR, vec4(rows - 1u));
-    let pixel = position(block.column + 4u * at.x + FOUR, params.out_height, params.out_width);
+    let pixel = positions(block.column + 4u * at.x + FOUR, params.out_height, params.out_width);
     let inside = pixel.n < vec4(params.batch);
     let plane = (pixel.n * params.in_channels + block.group * depth) * in_plane;
     let top = pixel.row * params.stride_height - params.pad_top;
@@ -172,7 +109,8 @@ fn forward(
         // Left of or above the image the position wraps round to a huge number: one test serves both edges.
         let row = top + tap / params.kernel_width * params.dilation_height;
         let column = start + tap % params.kernel_width * params.dilation_width;
-        let seen = inside & (row < vec4(params.in_height)) & (column < vec4(params.in_width)) & vec4(right_k < length);
+        let seen = inside & vec4(right_k < length)
+            & (row < vec4(params.in_height)) & (column < vec4(params.in_width));
         let r = select(vec4<u32>(), plane + right_k / taps * in_plane + row * params.in_width + column, seen);
         workgroupBarrier();
         left[at.x * PITCH + at.y] = select(vec4<f32>(), vec4(w[l.x], w[l.y], w[l.z], w[l.w]), left_k < length);
@@ -202,7 +140,7 @@ fn store_y(into: vec4<u32>, values: vec4<f32>, inside: vec4<bool>) {
     if inside.w { y[into.w] = values.w; }
 }
 
-// The taps that pixels of one phase meet along one axis: first, first + step, ... of them `count`.
+// The taps that pixels of one phase meet along one axis: `count` of them, first, first + step and so on.
 struct Taps {
     first: u32,
     step: u32,
@@ -218,6 +156,13 @@ fn phase_taps(distance: u32, kernel: u32, stride: u32, dilation: u32) -> Taps {
     return Taps(first, step, (kernel - first + step - 1u) / step);
 }
 
+fn phase_tap(index: u32, vertical: Taps, horizontal: Taps) -> vec2<u32> {
+    return vec2(
+        vertical.first + index / horizontal.count * vertical.step,
+        horizontal.first + index % horizontal.count * horizontal.step,
+    );
+}
+
 @compute @workgroup_size(16, 16)
 fn grad_input(
     @builtin(workgroup_id) id: vec3<u32>,
@@ -227,7 +172,6 @@ fn grad_input(
     let at = local.xy;
     let in_plane = params.in_height * params.in_width;
     let out_plane = params.out_height * params.out_width;
-    let kernel_plane = params.kernel_height * params.kernel_width;
     let depth = params.out_channels / params.groups;
     let rows = params.in_channels / params.groups;
     let height = tiles(params.in_height, params.stride_height);
@@ -244,37 +188,38 @@ fn grad_input(
     let length = depth * vertical.count * horizontal.count;
 
     let input = min(block.row + 4u * at.y + FOUR, vec4(rows - 1u));
-    let pixel = position(block.column + 4u * at.x + FOUR, height, width);
+    let pixel = positions(block.column + 4u * at.x + FOUR, height, width);
     let pixel_row = pixel.row * params.stride_height + phase.x;
     let pixel_column = pixel.column * params.stride_width + phase.y;
-    let inside = (pixel.n < vec4(params.batch)) & (pixel_row < vec4(params.in_height)) & (pixel_column < vec4(params.in_width));
+    let inside = (pixel.n < vec4(params.batch))
+        & (pixel_row < vec4(params.in_height)) & (pixel_column < vec4(params.in_width));
     let plane = (pixel.n * params.out_channels + block.group * depth) * out_plane;
 
     var results = Results();
     for (var slab = 0u; slab < length; slab += SLAB) {
-        let left_k = min(slab + at.x, length - 1u);
-        let left_tap = left_k % taps;
-        let left_ky = vertical.first + left_tap / horizontal.count * vertical.step;
-        let left_kx = horizontal.first + left_tap % horizontal.count * horizontal.step;
-        let l = ((block.group * depth + left_k / taps) * rows + input) * kernel_plane + left_ky * params.kernel_width + left_kx;
+        let left_k = slab + at.x;
+        let o = block.group * depth + min(left_k, length - 1u) / taps;
+        let left_tap = phase_tap(min(left_k, length - 1u) % taps, vertical, horizontal);
+        let l = ((o * rows + input) * params.kernel_height + left_tap.x) * params.kernel_width + left_tap.y;
         let right_k = slab + at.y;
-        let right_tap = right_k % taps;
-        let right_ky = vertical.first + right_tap / horizontal.count * vertical.step;
-        let right_kx = horizontal.first + right_tap % horizontal.count * horizontal.step;
+        let tap = phase_tap(right_k % taps, vertical, horizontal);
         // The output that saw the pixel through the tap. A negative distance wraps round and is beyond the output.
-        let row = (pixel_row + params.pad_top - right_ky * params.dilation_height) / params.stride_height;
-        let column = (pixel_column + params.pad_left - right_kx * params.dilation_width) / params.stride_width;
-        let seen = inside & (row < vec4(params.out_height)) & (column < vec4(params.out_width)) & vec4(right_k < length);
+        let row = (pixel_row + params.pad_top - tap.x * params.dilation_height) / params.stride_height;
+        let column = (pixel_column + params.pad_left - tap.y * params.dilation_width) / params.stride_width;
+        let seen = inside & vec4(right_k < length)
+            & (row < vec4(params.out_height)) & (column < vec4(params.out_width));
         let r = select(vec4<u32>(), plane + right_k / taps * out_plane + row * params.out_width + column, seen);
         workgroupBarrier();
         left[at.x * PITCH + at.y] =
-            select(vec4<f32>(), vec4(input_w[l.x], input_w[l.y], input_w[l.z], input_w[l.w]), slab + at.x < length);
-        right[at.y * PITCH + at.x] = select(vec4<f32>(), vec4(input_dy[r.x], input_dy[r.y], input_dy[r.z], input_dy[r.w]), seen);
+            select(vec4<f32>(), vec4(input_w[l.x], input_w[l.y], input_w[l.z], input_w[l.w]), left_k < length);
+        right[at.y * PITCH + at.x] =
+            select(vec4<f32>(), vec4(input_dy[r.x], input_dy[r.y], input_dy[r.z], input_dy[r.w]), seen);
         workgroupBarrier();
         results = add_slab(results, at);
     }
 
-    let into = (pixel.n * params.in_channels + block.group * rows) * in_plane + pixel_row * params.in_width + pixel_column;
+    let into = (pixel.n * params.in_channels + block.group * rows) * in_plane
+        + pixel_row * params.in_width + pixel_column;
     let row = block.row + 4u * at.y;
     if row < rows { store_dx(into + input.x * in_plane, results.a, inside); }
     if row + 1u < rows { store_dx(into + input.y * in_plane, results.b, inside); }
@@ -307,7 +252,7 @@ fn grad_weight(
     let output = block.group * rows + min(block.row + 4u * at.y + FOUR, vec4(rows - 1u));
     // (c, ky, kx), as if the kernel were an image and the channels its batch.
     let weight = block.column + 4u * at.x + FOUR;
-    let tap = position(weight, params.kernel_height, params.kernel_width);
+    let tap = positions(weight, params.kernel_height, params.kernel_width);
     let inside = weight < vec4(columns);
     let top = tap.row * params.dilation_height - params.pad_top;
     let start = tap.column * params.dilation_width - params.pad_left;
@@ -317,19 +262,22 @@ fn grad_weight(
     let slice = tiles(pixels, params.splits);
     let end = min((block.rest + 1u) * slice, pixels);
     for (var slab = block.rest * slice; slab < end; slab += SLAB) {
-        let left_k = min(slab + at.x, end - 1u);
-        let n = left_k / out_plane;
-        let l = (n * params.out_channels + output) * out_plane + (left_k - n * out_plane);
-        let pixel = position(vec4(slab + at.y), params.out_height, params.out_width);
+        let left_k = slab + at.x;
+        let left_pixel = min(left_k, end - 1u);
+        let l = (left_pixel / out_plane * params.out_channels + output) * out_plane + left_pixel % out_plane;
+        let right_k = slab + at.y;
+        let pixel = positions(vec4(right_k), params.out_height, params.out_width);
         let row = pixel.row * params.stride_height + top;
         let column = pixel.column * params.stride_width + start;
-        let seen = inside & (row < vec4(params.in_height)) & (column < vec4(params.in_width)) & vec4(slab + at.y < end);
+        let seen = inside & vec4(right_k < end)
+            & (row < vec4(params.in_height)) & (column < vec4(params.in_width));
         let plane = (pixel.n * params.in_channels + block.group * depth + tap.n) * in_plane;
         let r = select(vec4<u32>(), plane + row * params.in_width + column, seen);
         workgroupBarrier();
         left[at.x * PITCH + at.y] =
-            select(vec4<f32>(), vec4(weight_dy[l.x], weight_dy[l.y], weight_dy[l.z], weight_dy[l.w]), slab + at.x < end);
-        right[at.y * PITCH + at.x] = select(vec4<f32>(), vec4(weight_x[r.x], weight_x[r.y], weight_x[r.z], weight_x[r.w]), seen);
+            select(vec4<f32>(), vec4(weight_dy[l.x], weight_dy[l.y], weight_dy[l.z], weight_dy[l.w]), left_k < end);
+        right[at.y * PITCH + at.x] =
+            select(vec4<f32>(), vec4(weight_x[r.x], weight_x[r.y], weight_x[r.z], weight_x[r.w]), seen);
         workgroupBarrier();
         results = add_slab(results, at);
     }

@@ -13,6 +13,8 @@ mod ops;
 mod plan;
 pub mod reference;
 pub mod selftest;
+#[cfg(feature = "train")]
+pub mod train;
 
 pub use error::{Error, Result};
 pub use gpu::{AdapterSummary, Capabilities, DeviceClass, Gpu, GpuOptions, Statistics, adapters};
@@ -23,7 +25,7 @@ pub use ops::dense::Dense;
 pub use ops::optimizer::Optimizer;
 pub use ops::{FAMILIES, Family, Pool2d};
 pub use plan::{
-    Candidate, Choice, Element, HostTensor, HostValues, Kernel, MemoryReport, Plan, PlanOptions, Readback, Session, Shader,
+    Candidate, Choice, Element, HostTensor, HostValues, Kernel, MemoryReport, Metric, Plan, PlanOptions, Readback, Session, Shader,
     VariableLayout, Variables,
 };
 pub use wgpu;

@@ -241,6 +241,13 @@ impl Graph {
         Ok(tensor)
     }
 
+    /// The computed tensors that were given a name, in order of execution.
+    pub fn named_outputs(&self) -> Vec<Tensor<'_>> {
+        let data = self.data.borrow();
+        let named = |value: &Value| value.name.is_some() && matches!(value.source, Source::Node { .. });
+        (0..data.values.len()).filter(|&i| named(&data.values[i])).map(|i| Tensor::new(self, TensorId(i))).collect()
+    }
+
     /// All parameters in the order they were declared.
     pub fn parameters(&self) -> Vec<Tensor<'_>> {
         self.data

@@ -24,9 +24,9 @@ params! {
         pad_left: u32, dilation_height: u32, dilation_width: u32, groups: u32, splits: u32,
     }
 }
-pub(crate) static NAIVE: Shader = shader!("conv2d", ConvParams, ["grid"]);
-pub(crate) static TILED: Shader = shader!("conv2d_tiled", ConvParams, ["grid"]);
-pub(crate) static BLOCKED: Shader = shader!("conv2d_blocked", ConvParams, ["grid"]);
+pub(crate) static NAIVE: Shader = shader!("conv2d", ConvParams, ["grid", "conv2d"]);
+pub(crate) static TILED: Shader = shader!("conv2d_tiled", ConvParams, ["grid", "conv2d"]);
+pub(crate) static BLOCKED: Shader = shader!("conv2d_blocked", ConvParams, ["grid", "conv2d"]);
 
 /// A convolution layer's settings, as PyTorch's `Conv2d` with the padding of each side by itself.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -269,7 +269,7 @@ impl Direction {
 }
 
 /// Rows (channels) and columns (pixels or taps) of a `blocked` invocation's tile, and its workgroup.
-const BLOCK: [usize; 2] = [8, 4];
+const BLOCK: [usize; 2] = [8, 16];
 const BLOCKED_WORKGROUP: usize = 16;
 /// Side of a `tiled` workgroup's tile.
 const TILE: usize = 64;
@@ -295,6 +295,9 @@ fn layout(g: &Geometry, direction: Direction, variant: &str) -> Layout {
         Direction::GradInput => (per_group_in, g.pixels(g.input)),
         Direction::GradWeight => (per_group_out, g.taps()),
     };
+    // Pixels of dx that a stride sees at one phase share their taps: tiled kernels take the phases one after the other.
+    let [sh, sw] = g.window.stride;
+    let phase = g.pixels([g.input[0].div_ceil(sh), g.input[1].div_ceil(sw)]);
     let inner = if direction == Direction::Forward { per_group_in } else { per_group_out };
     // Work items of a slice, the length that is cut into slices, and iterations for each unit of it.
     let (items, workgroup, axis, each) = match (variant, direction) {
@@ -305,11 +308,15 @@ fn layout(g: &Geometry, direction: Direction, variant: &str) -> Layout {
             (items, BLOCKED_WORKGROUP, g.batch * g.output[0], 1 + g.output[1])
         }
         ("blocked", _) => {
+            let columns = if direction == Direction::GradInput { phase * sh * sw } else { columns };
             let items = rows.div_ceil(BLOCK[0]) * columns.div_ceil(BLOCK[1]) * groups;
             (items, BLOCKED_WORKGROUP, 1, kh * (1 + kw * (1 + inner)))
         }
         (_, Direction::GradWeight) => {
             (rows.div_ceil(TILE) * columns.div_ceil(TILE) * groups, 1, g.pixels(g.output), 2)
+        }
+        (_, Direction::GradInput) => {
+            (sh * sw * phase.div_ceil(TILE) * rows.div_ceil(TILE) * groups, 1, 1, 2 * inner * kh * kw)
         }
         _ => (rows.div_ceil(TILE) * columns.div_ceil(TILE) * groups, 1, 1, 2 * inner * kh * kw),
     };

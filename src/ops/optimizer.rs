@@ -4,7 +4,7 @@
 //! Adam (Kingma and Ba 2015) with g += weight_decay·p; AdamW (Loshchilov and Hutter 2019) with p -= lr·weight_decay·p.
 
 use crate::error::{Error, Result};
-use crate::graph::{Evaluation, GradientContext, Graph, Init, LEARNING_RATE, Op, Role, Tensor, TensorType};
+use crate::graph::{Evaluation, GradientContext, Graph, Init, LEARNING_RATE, Op, Role, Source, Tensor, TensorType};
 use crate::plan::{FlatOperand, Kernel, Location, Lowering, Operand, Shader, params, runs, shader, word};
 use crate::reference::{Checked, optimizer as reference};
 use crate::selftest::OpCase;
@@ -134,12 +134,12 @@ impl Graph {
         let rate = self.setting(LEARNING_RATE, TensorType::f32(1), optimizer.learning_rate)?;
         let mut inputs = vec![rate, self.step()?];
         inputs.extend(pairs.iter().map(|(parameter, _)| *parameter));
-        let mut seen = std::collections::HashSet::new();
         for (parameter, gradient) in pairs {
             super::expect("optimizer", "a gradient", &parameter.ty(), &gradient.ty())?;
-            // Each gradient needs the place that its parameter has in the flat buffers, so none can serve twice.
-            let computed = matches!(self.data().value(gradient.id()).source, crate::graph::Source::Node { .. });
-            inputs.push(if computed && seen.insert(gradient.id()) { *gradient } else { gradient.copied()? });
+            // Each gradient needs the place that its parameter has in the flat buffers: one that serves twice is copied.
+            let computed = matches!(self.data().value(gradient.id()).source, Source::Node { .. });
+            let shared = pairs.iter().filter(|(_, other)| other.id() == gradient.id()).count() > 1;
+            inputs.push(if computed && !shared { *gradient } else { gradient.copied()? });
         }
         for slot in 0..optimizer.slots() {
             for (parameter, _) in pairs {

@@ -24,7 +24,7 @@ impl Candidate {
 
 /// Collects the dispatches of one node.
 #[derive(Debug)]
-pub struct Lowering<'a> {
+pub(crate) struct Lowering<'a> {
     pub(crate) title: String,
     pub(crate) inputs: Vec<TensorType>,
     pub(crate) outputs: Vec<TensorType>,

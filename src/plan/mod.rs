@@ -22,12 +22,12 @@ pub use kernel::{Kernel, Shader};
 pub(crate) use kernel::{FlatOperand, Operand, Params, Word, params, shader};
 pub use layout::VariableLayout;
 pub(crate) use layout::runs;
-pub use lowering::{Candidate, Lowering};
-pub(crate) use lowering::word;
+pub use lowering::Candidate;
+pub(crate) use lowering::{Lowering, word};
 pub use options::PlanOptions;
 pub use report::MemoryReport;
 pub use readback::Readback;
-pub use session::Session;
+pub use session::{Metric, Session};
 pub use variables::Variables;
 
 use crate::graph::{TensorId, TensorType};
@@ -56,7 +56,7 @@ pub(crate) enum BufferRef {
 
 /// Part of a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Location {
+pub(crate) struct Location {
     pub(crate) buffer: BufferRef,
     pub(crate) offset: u64,
     /// Without padding.

@@ -31,6 +31,24 @@ pub struct Session {
     step: u32,
 }
 
+/// What a metric added up ([`Graph::metric`]).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metric {
+    /// Its name.
+    pub name: String,
+    /// Σ weight·value.
+    pub sum: f64,
+    /// Σ weight.
+    pub weight: f64,
+}
+
+impl Metric {
+    /// The mean value; NaN when no step was counted.
+    pub fn mean(&self) -> f64 {
+        self.sum / self.weight
+    }
+}
+
 #[derive(Debug)]
 struct Ready {
     pipeline: Arc<Pipeline>,
@@ -278,9 +296,9 @@ impl Session {
         id.ok_or_else(|| Error::Session(format!("no fetched tensor is named `{name}`")))
     }
 
-    /// The mean of every metric since the last call, by name in order of declaration; the sums start anew behind the
+    /// Every metric since the last call, in order of declaration; the sums start anew behind the
     /// steps submitted so far. The queue goes on meanwhile.
-    pub fn take_metrics(&self) -> Result<Readback<Vec<(String, f64)>>> {
+    pub fn take_metrics(&self) -> Result<Readback<Vec<Metric>>> {
         let names: Vec<String> = self.plan.metrics.iter().map(|(name, _)| name.clone()).collect();
         let Some(buffer) = self.buffers.get(&BufferRef::Metrics) else {
             return Err(Error::Session("the graph has no metric".into()));
@@ -290,14 +308,15 @@ impl Session {
         Ok(Readback::new(async move {
             let words: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes.await?);
             let stride = ALIGNMENT as usize / 4;
-            let means = names.into_iter().zip(words.chunks(stride));
-            Ok(means.map(|(name, pair)| (name, f64::from(pair[0]) / f64::from(pair[1]))).collect())
+            let sums = names.into_iter().zip(words.chunks(stride));
+            let metric = |(name, pair): (String, &[f32])| Metric { name, sum: pair[0].into(), weight: pair[1].into() };
+            Ok(sums.map(metric).collect())
         }))
     }
 
     /// [`Session::take_metrics`], blocking.
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn take_metrics_blocking(&self) -> Result<Vec<(String, f64)>> {
+    pub fn take_metrics_blocking(&self) -> Result<Vec<Metric>> {
         let pending = self.take_metrics()?;
         self.gpu.wait_blocking()?;
         pollster::block_on(pending)

@@ -1,0 +1,313 @@
+//! A network that names what an image shows: trained, evaluated and asked.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ops::ControlFlow;
+
+use ndarray::{Array2, ArrayView4, Axis, Ix2};
+
+use super::Schedule;
+use crate::data::Batch;
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+use crate::graph::{Graph, Mode, TensorId};
+use crate::nn::Model;
+use crate::ops::optimizer::Optimizer;
+use crate::plan::{HostTensor, Metric, Session, Variables};
+
+/// What a classifier is made of.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The network.
+    pub model: Model,
+    /// Channels of its images.
+    pub channels: usize,
+    /// Number of classes.
+    pub classes: usize,
+    /// Mean of each channel, of pixels in 0..=1.
+    pub mean: Vec<f32>,
+    /// Deviation of each channel, of pixels in 0..=1.
+    pub deviation: Vec<f32>,
+    /// Fixes initial values and dropout.
+    pub seed: u64,
+}
+
+/// A network with its variables on a device and the sessions that use them, one for each batch size.
+#[derive(Debug)]
+pub struct Classifier {
+    gpu: Gpu,
+    settings: Settings,
+    variables: Variables,
+    training: Option<Training>,
+    evaluation: HashMap<usize, Session>,
+    prediction: HashMap<usize, (Session, TensorId)>,
+}
+
+#[derive(Debug)]
+struct Training {
+    session: Session,
+    batch: usize,
+    learning_rate: f32,
+    schedule: Schedule,
+}
+
+/// Mean loss and share of right answers over some images.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Score {
+    /// Mean cross-entropy in nats.
+    pub loss: f64,
+    /// Share of images whose largest logit is the label's, 0..=1.
+    pub accuracy: f64,
+    /// Number of images.
+    pub images: usize,
+}
+
+/// How far an epoch is.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// Steps submitted in this epoch.
+    pub step: usize,
+    /// Images in them.
+    pub images: usize,
+    /// The score of the part whose metrics have come back: a few steps behind.
+    pub score: Option<Score>,
+}
+
+/// Names of inputs and metrics in the graphs below.
+const IMAGES: &str = "images";
+const LABELS: &str = "labels";
+const LOSS: &str = "loss";
+const ACCURACY: &str = "accuracy";
+
+/// Steps between two readbacks of the metrics: seldom enough to cost nothing, often enough to watch. Sums on the device
+/// stay short, so they stay exact.
+const READ_EVERY: usize = 16;
+
+impl Classifier {
+    /// A fresh network; its variables start from the settings' seed.
+    ///
+    /// # Errors
+    /// When the network cannot be built from the settings.
+    pub fn new(gpu: &Gpu, settings: Settings) -> Result<Self> {
+        let variables = Variables::new(gpu, settings.seed);
+        let (evaluation, prediction) = Default::default();
+        let classifier = Self { gpu: gpu.clone(), settings, variables, training: None, evaluation, prediction };
+        // Declared at once, so that a checkpoint can be loaded.
+        let graph = Graph::new(Mode::Evaluation);
+        classifier.logits(&graph, 1)?;
+        classifier.variables.declare(&graph)?;
+        Ok(classifier)
+    }
+
+    /// Its parameters and states, to save, load or look at.
+    pub fn variables(&self) -> &Variables {
+        &self.variables
+    }
+
+    /// The network from images to logits, as every session has it.
+    fn logits<'g>(&self, graph: &'g Graph, batch: usize) -> Result<crate::graph::Tensor<'g>> {
+        let Settings { model, channels, classes, mean, deviation, .. } = &self.settings;
+        let [height, width] = model.image_size;
+        let images = graph.image_input(IMAGES, [batch, *channels, height, width])?;
+        (model.build)(images.normalize(mean, deviation)?, *classes)
+    }
+
+    /// A graph with loss and accuracy as metrics.
+    fn scored(&self, graph: &Graph, batch: usize, optimizer: Option<&Optimizer>) -> Result<()> {
+        let logits = self.logits(graph, batch)?;
+        let labels = graph.label_input(LABELS, batch)?;
+        let loss = logits.softmax_cross_entropy(labels)?;
+        if let Some(optimizer) = optimizer {
+            graph.minimize(loss, optimizer)?;
+        }
+        graph.metric(LOSS, loss, batch as f32)?;
+        graph.metric(ACCURACY, logits.accuracy(labels)?, batch as f32)
+    }
+
+    /// Makes ready for training by batches of `batch` images.
+    ///
+    /// # Errors
+    /// When the optimizer's values are out of range or the device fails.
+    pub fn prepare(&mut self, batch: usize, optimizer: &Optimizer, schedule: Schedule) -> Result<()> {
+        let graph = Graph::new(Mode::Training).seed(self.settings.seed);
+        self.scored(&graph, batch, Some(optimizer))?;
+        let session = Session::new(&self.gpu, &graph, &[], &self.variables)?;
+        let learning_rate = optimizer.learning_rate();
+        self.training = Some(Training { session, batch, learning_rate, schedule });
+        Ok(())
+    }
+
+    /// The session that trains, once [`Classifier::prepare`] made it.
+    pub fn training_session(&self) -> Option<&Session> {
+        self.training.as_ref().map(|training| &training.session)
+    }
+
+    /// Trains on every batch, all of the prepared size. `progress` is called after each step and may break off; what was
+    /// learned until then stays.
+    ///
+    /// # Errors
+    /// When nothing was prepared, a batch has another size, or the device fails.
+    pub async fn train(
+        &mut self,
+        batches: impl Iterator<Item = Result<Batch>>,
+        mut progress: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Score> {
+        let training = self.training.as_mut();
+        let training = training.ok_or_else(|| Error::Session("call `prepare` before `train`".into()))?;
+        let mut sums = Sums::default();
+        let (mut images, mut pending) = (0, None);
+        for (step, batch) in batches.enumerate() {
+            let batch = batch?;
+            if batch.len() != training.batch {
+                let actual = format!("{} images", batch.len());
+                return Err(Error::shape("train", format!("batches of {}", training.batch), actual));
+            }
+            let factor = training.schedule.factor(training.session.step());
+            training.session.set_learning_rate(training.learning_rate * factor)?;
+            training.session.run(&feeds(&batch)).await?;
+            images += batch.len();
+            if (step + 1) % READ_EVERY == 0 {
+                // The readback of the interval before has long come: awaiting it does not stop the queue.
+                if let Some(pending) = pending.replace(training.session.take_metrics()?) {
+                    sums.add(&pending.await?);
+                }
+            }
+            if progress(Progress { step: step + 1, images, score: sums.score() }).is_break() {
+                break;
+            }
+        }
+        if let Some(pending) = pending {
+            sums.add(&pending.await?);
+        }
+        sums.add(&training.session.take_metrics()?.await?);
+        sums.score().ok_or_else(|| Error::Session("there was no batch to train on".into()))
+    }
+
+    /// [`Classifier::train`], blocking.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn train_blocking(
+        &mut self,
+        batches: impl Iterator<Item = Result<Batch>>,
+        progress: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Score> {
+        pollster::block_on(self.train(batches, progress))
+    }
+
+    /// The score on every batch, of whatever sizes.
+    ///
+    /// # Errors
+    /// When there is no batch or the device fails.
+    pub async fn evaluate(&mut self, batches: impl Iterator<Item = Result<Batch>>) -> Result<Score> {
+        for batch in batches {
+            let batch = batch?;
+            if !self.evaluation.contains_key(&batch.len()) {
+                let graph = Graph::new(Mode::Evaluation);
+                self.scored(&graph, batch.len(), None)?;
+                let session = Session::new(&self.gpu, &graph, &[], &self.variables)?;
+                self.evaluation.insert(batch.len(), session);
+            }
+            if let Some(session) = self.evaluation.get_mut(&batch.len()) {
+                session.run(&feeds(&batch)).await?;
+            }
+        }
+        let mut sizes: Vec<usize> = self.evaluation.keys().copied().collect();
+        // A fixed order, so that the sums have the same bits every time.
+        sizes.sort_unstable();
+        let mut sums = Sums::default();
+        for size in sizes {
+            sums.add(&self.evaluation[&size].take_metrics()?.await?);
+        }
+        sums.score().ok_or_else(|| Error::Session("there was no batch to evaluate".into()))
+    }
+
+    /// [`Classifier::evaluate`], blocking.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn evaluate_blocking(&mut self, batches: impl Iterator<Item = Result<Batch>>) -> Result<Score> {
+        pollster::block_on(self.evaluate(batches))
+    }
+
+    /// The probability of every class for each image, `[N, classes]`.
+    ///
+    /// # Errors
+    /// When the images have a wrong size or the device fails.
+    pub async fn predict(&mut self, images: ArrayView4<'_, u8>) -> Result<Array2<f32>> {
+        let batch = images.len_of(Axis(0));
+        let session = match self.prediction.entry(batch) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let graph = Graph::new(Mode::Evaluation);
+                // Not `self.logits`: the entry holds a borrow of `self`.
+                let Settings { model, channels, classes, mean, deviation, .. } = &self.settings;
+                let [height, width] = model.image_size;
+                let input = graph.image_input(IMAGES, [batch, *channels, height, width])?;
+                let probabilities = (model.build)(input.normalize(mean, deviation)?, *classes)?.softmax(1)?;
+                let session = Session::new(&self.gpu, &graph, &[probabilities], &self.variables)?;
+                entry.insert((session, probabilities.id()))
+            }
+        };
+        let (session, probabilities) = session;
+        session.run(&[(IMAGES, images.into())]).await?;
+        let array = session.read::<f32>(*probabilities)?.await?;
+        array.into_dimensionality::<Ix2>().map_err(|error| Error::shape("predict", "a matrix", error))
+    }
+
+    /// [`Classifier::predict`], blocking.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn predict_blocking(&mut self, images: ArrayView4<'_, u8>) -> Result<Array2<f32>> {
+        pollster::block_on(self.predict(images))
+    }
+
+    /// The output of each of the network's named layers for one image, in order.
+    ///
+    /// # Errors
+    /// When the image has a wrong size or the device fails.
+    pub async fn layers(&mut self, image: ArrayView4<'_, u8>) -> Result<Vec<(String, ndarray::ArrayD<f32>)>> {
+        let graph = Graph::new(Mode::Evaluation);
+        self.logits(&graph, 1)?;
+        let named = graph.named_outputs();
+        let mut session = Session::new(&self.gpu, &graph, &named, &self.variables)?;
+        session.run(&[(IMAGES, image.into())]).await?;
+        let mut layers = Vec::with_capacity(named.len());
+        for tensor in named {
+            layers.push((tensor.name().unwrap_or_default(), session.read::<f32>(tensor)?.await?));
+        }
+        Ok(layers)
+    }
+
+    /// [`Classifier::layers`], blocking.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn layers_blocking(&mut self, image: ArrayView4<'_, u8>) -> Result<Vec<(String, ndarray::ArrayD<f32>)>> {
+        pollster::block_on(self.layers(image))
+    }
+}
+
+fn feeds(batch: &Batch) -> [(&'static str, HostTensor<'_>); 2] {
+    [(IMAGES, (&batch.images).into()), (LABELS, (&batch.labels).into())]
+}
+
+/// Metrics added up on the host, in f64.
+#[derive(Debug, Default)]
+struct Sums {
+    loss: f64,
+    right: f64,
+    images: f64,
+}
+
+impl Sums {
+    fn add(&mut self, metrics: &[Metric]) {
+        for metric in metrics {
+            match metric.name.as_str() {
+                LOSS => {
+                    self.loss += metric.sum;
+                    self.images += metric.weight;
+                }
+                _ => self.right += metric.sum,
+            }
+        }
+    }
+
+    fn score(&self) -> Option<Score> {
+        let Self { loss, right, images } = *self;
+        (images > 0.0).then(|| Score { loss: loss / images, accuracy: right / images, images: images as usize })
+    }
+}

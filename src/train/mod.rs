@@ -1,0 +1,8 @@
+//! Training: a classifier over byte images, with its training, evaluation and prediction sessions over one set of
+//! variables.
+
+mod classifier;
+mod schedule;
+
+pub use classifier::{Classifier, Progress, Score, Settings};
+pub use schedule::Schedule;
