@@ -25,7 +25,7 @@ pub use ops::dense::Dense;
 pub use ops::optimizer::Optimizer;
 pub use ops::{FAMILIES, Family, Pool2d};
 pub use plan::{
-    Candidate, Choice, Element, HostTensor, HostValues, Kernel, MemoryReport, Metric, Plan, PlanOptions, Readback, Session, Shader,
-    VariableLayout, Variables,
+    Candidate, Choice, Element, HostTensor, HostValues, Kernel, MemoryReport, Metric, Plan, PlanOptions, Readback,
+    Session, Shader, VariableLayout, Variables,
 };
 pub use wgpu;

@@ -357,9 +357,8 @@ impl<'g> CaseBuilder<'g> {
     /// When the name is taken.
     pub fn bytes(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor<'g>> {
         let ty = TensorType::u8(shape);
-        let values = draw(name, ty.elements(), |random| {
-            Uniform::new_inclusive(0_u8, 255).ok().map_or(0, |d| d.sample(random))
-        });
+        let values =
+            draw(name, ty.elements(), |random| Uniform::new_inclusive(0_u8, 255).ok().map_or(0, |d| d.sample(random)));
         self.input(name, ty, Data::U8(values))
     }
 }

@@ -2,10 +2,10 @@
 //! where there is none they fail.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod ops;
-mod reference;
 #[cfg(feature = "train")]
 mod data;
+mod ops;
+mod reference;
 
 /// One device for all tests: opening one takes longer than most of them.
 fn gpu() -> &'static omma::Gpu {

@@ -154,7 +154,8 @@ pub(super) async fn open(adapter: &wgpu::Adapter) -> Result<(wgpu::Device, wgpu:
         memory_hints: wgpu::MemoryHints::Performance,
         ..Default::default()
     };
-    adapter.request_device(&descriptor).await.map_err(|error| {
-        Error::NoAdapter(format!("the adapter `{}` gave no device: {error}", adapter.get_info().name))
-    })
+    adapter
+        .request_device(&descriptor)
+        .await
+        .map_err(|error| Error::NoAdapter(format!("the adapter `{}` gave no device: {error}", adapter.get_info().name)))
 }

@@ -50,12 +50,7 @@ fn convert(what: &str, error: wgpu::Error) -> Error {
 
 /// Runs `calls` inside one scope for each kind of error. Scopes belong to the thread, so nothing awaits in between. On
 /// native the answer is there at once; a browser answers later, and then it is the uncaptured-error handler's.
-pub(super) fn guard<T>(
-    device: &wgpu::Device,
-    failures: &Failures,
-    what: &str,
-    calls: impl FnOnce() -> T,
-) -> Result<T> {
+pub(super) fn guard<T>(device: &wgpu::Device, failures: &Failures, what: &str, calls: impl FnOnce() -> T) -> Result<T> {
     failures.check()?;
     let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
     let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);

@@ -91,12 +91,7 @@ impl Gpu {
         Self::assemble(adapter, device, queue, Arc::default())
     }
 
-    fn assemble(
-        adapter: &wgpu::Adapter,
-        device: wgpu::Device,
-        queue: wgpu::Queue,
-        failures: Arc<Failures>,
-    ) -> Self {
+    fn assemble(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue, failures: Arc<Failures>) -> Self {
         let capabilities = Capabilities::new(adapter.get_info(), device.limits(), device.features());
         Self {
             inner: Arc::new(Inner {

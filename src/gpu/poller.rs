@@ -1,7 +1,7 @@
 //! Keeps a native device polled while somebody awaits it, so that futures finish under any executor.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Between two looks at the device: short against a dispatch with a wait, long against what a look costs.

@@ -198,13 +198,7 @@ impl Graph {
         self.variable(name, shape, Role::State, init)
     }
 
-    pub(crate) fn variable(
-        &self,
-        name: &str,
-        shape: impl Into<Shape>,
-        role: Role,
-        init: Init,
-    ) -> Result<Tensor<'_>> {
+    pub(crate) fn variable(&self, name: &str, shape: impl Into<Shape>, role: Role, init: Init) -> Result<Tensor<'_>> {
         self.push_named(name, TensorType::f32(shape), Source::Variable { role, init })
     }
 
@@ -309,9 +303,7 @@ fn check_name(data: &GraphData, name: &str) -> Result<()> {
         return Err(Error::Graph("a name must not be empty".into()));
     }
     match data.names.get(name) {
-        Some(&id) => {
-            Err(Error::Graph(format!("the name `{name}` is already taken by a tensor {}", data.value(id).ty)))
-        }
+        Some(&id) => Err(Error::Graph(format!("the name `{name}` is already taken by a tensor {}", data.value(id).ty))),
         None => Ok(()),
     }
 }

@@ -165,8 +165,7 @@ impl Op for Training {
 
 /// x is input 0, gamma and beta are inputs 1 and 2 of both modes.
 fn lower_forward(cx: &mut Lowering<'_>, params: &BatchNormParams, [mean, variance]: [Operand; 2]) -> Result<()> {
-    let operands =
-        [Operand::Input(0), mean, variance, Operand::Input(1), Operand::Input(2), Operand::Output(0)];
+    let operands = [Operand::Input(0), mean, variance, Operand::Input(1), Operand::Input(2), Operand::Output(0)];
     dispatch_elements(cx, "forward", *params, &operands)
 }
 

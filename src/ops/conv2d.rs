@@ -126,7 +126,8 @@ impl<'g> Tensor<'g> {
             let message = format!("{} groups do not divide {channels} and {out_channels} channels", window.groups);
             return Err(Error::argument(format!("{NAME} `{name}`"), message));
         }
-        let weight = graph.parameter(&format!("{name}.weight"), [out_channels, channels / window.groups, kh, kw], init)?;
+        let weight =
+            graph.parameter(&format!("{name}.weight"), [out_channels, channels / window.groups, kh, kw], init)?;
         let bias = match bias {
             true => Some(graph.parameter(&format!("{name}.bias"), out_channels, Init::Zeros)?),
             false => None,
@@ -299,33 +300,41 @@ fn layout(g: &Geometry, direction: Direction, variant: &str) -> Layout {
     let [sh, sw] = g.window.stride;
     let phase = g.pixels([g.input[0].div_ceil(sh), g.input[1].div_ceil(sw)]);
     let inner = if direction == Direction::Forward { per_group_in } else { per_group_out };
-    // Work items of a slice, the length that is cut into slices, and iterations for each unit of it.
+    // Work items of a slice, invocations of a workgroup, the length that is cut into slices, and an invocation's loop
+    // iterations for each unit of it.
+    let block = rows.div_ceil(BLOCK[0]) * groups;
+    let tile = rows.div_ceil(TILE) * groups;
     let (items, workgroup, axis, each) = match (variant, direction) {
         ("naive", Direction::GradWeight) => (rows * columns * groups, 64, g.pixels(g.output), 1),
         ("naive", _) => (rows * columns * groups, 64, 1, inner * (1 + kh * (1 + kw))),
         ("blocked", Direction::GradWeight) => {
-            let items = rows.div_ceil(BLOCK[0]) * columns.div_ceil(BLOCK[1]) * groups;
+            let items = block * columns.div_ceil(BLOCK[1]);
             (items, BLOCKED_WORKGROUP, g.batch * g.output[0], 1 + g.output[1])
         }
-        ("blocked", _) => {
-            let columns = if direction == Direction::GradInput { phase * sh * sw } else { columns };
-            let items = rows.div_ceil(BLOCK[0]) * columns.div_ceil(BLOCK[1]) * groups;
-            (items, BLOCKED_WORKGROUP, 1, kh * (1 + kw * (1 + inner)))
+        ("blocked", Direction::GradInput) => {
+            (block * (phase * sh * sw).div_ceil(BLOCK[1]), BLOCKED_WORKGROUP, 1, kh * (1 + kw * (1 + inner)))
         }
-        (_, Direction::GradWeight) => {
-            (rows.div_ceil(TILE) * columns.div_ceil(TILE) * groups, 1, g.pixels(g.output), 2)
+        ("blocked", Direction::Forward) => {
+            (block * columns.div_ceil(BLOCK[1]), BLOCKED_WORKGROUP, 1, kh * (1 + kw * (1 + inner)))
         }
-        (_, Direction::GradInput) => {
-            (sh * sw * phase.div_ceil(TILE) * rows.div_ceil(TILE) * groups, 1, 1, 2 * inner * kh * kw)
+        // A slab of 16 terms takes a few loops.
+        (_, Direction::GradWeight) => (tile * columns.div_ceil(TILE), 1, g.pixels(g.output).div_ceil(16), 5),
+        (_, direction) => {
+            let columns =
+                if direction == Direction::Forward { columns.div_ceil(TILE) } else { sh * sw * phase.div_ceil(TILE) };
+            (tile * columns, 1, 1, 5 * (inner * kh * kw).div_ceil(16) + 2 * (kh + kw))
         }
-        _ => (rows.div_ceil(TILE) * columns.div_ceil(TILE) * groups, 1, 1, 2 * inner * kh * kw),
     };
-    // Enough slices to keep the device busy, each long enough to be worth its place in the partial sums.
-    let wanted = if variant == "tiled" { 256 } else { 4096 };
-    let busy = wanted / items.max(1);
-    let useful = axis * each / 1024;
-    let legal = (axis * each).div_ceil(MAX_ITERATIONS / 2);
-    let splits = if axis == 1 { 1 } else { busy.min(useful).max(legal).clamp(1, axis) };
+    // Enough slices to keep the device busy, each long enough to be worth its place among the partial sums, and none
+    // longer than one invocation may run.
+    let (busy, shortest) = match variant {
+        "naive" => (4096, 512),
+        "blocked" => (128, 256),
+        _ => (256, 64),
+    };
+    let wanted = (busy / items.max(1)).min(axis * each / shortest);
+    let legal = (axis * each).div_ceil(MAX_ITERATIONS * 9 / 10);
+    let splits = if axis == 1 { 1 } else { wanted.max(legal).clamp(1, axis) };
     Layout { workgroups: (splits * items).div_ceil(workgroup), splits, iterations: axis.div_ceil(splits) * each }
 }
 

@@ -25,7 +25,10 @@ impl<'g> Tensor<'g> {
     /// or a deviation is not positive.
     pub fn normalize(self, mean: &[f32], deviation: &[f32]) -> Result<Self> {
         if deviation.iter().any(|&d| d.is_nan() || d <= 0.0) || mean.iter().any(|m| !m.is_finite()) {
-            return Err(Error::argument(NAME, format!("expected finite means and positive deviations, got {deviation:?}")));
+            return Err(Error::argument(
+                NAME,
+                format!("expected finite means and positive deviations, got {deviation:?}"),
+            ));
         }
         let factors = mean.iter().zip(deviation).map(|(&mean, &deviation)| {
             let (mean, deviation) = (f64::from(mean), f64::from(deviation));

@@ -185,7 +185,8 @@ pub(crate) fn cases() -> Vec<OpCase> {
                 continue;
             }
             let title = format!("{name} {shape:?}");
-            let case = OpCase::new(title, move |cx| cx.normal("x", shape.clone())?.pointwise(function).map(|y| vec![y]));
+            let case =
+                OpCase::new(title, move |cx| cx.normal("x", shape.clone())?.pointwise(function).map(|y| vec![y]));
             cases.push(if large { case.large() } else { case });
         }
         let extremes = vec![-1e4, -88.8, -20.0, -1e-6, 1e-6, 20.0, 88.8, 1e4];

@@ -2,9 +2,9 @@
 
 use super::{MAX_ITERATIONS, around};
 use crate::error::Result;
+use crate::gpu::DeviceClass;
 use crate::graph::gradients::no_gradient;
 use crate::graph::{Evaluation, GradientContext, Op, Tensor, TensorType};
-use crate::gpu::DeviceClass;
 use crate::plan::{Candidate, Kernel, Lowering, Operand, Params, Shader, params, shader, word};
 use crate::reference::{Checked, softmax as reference};
 use crate::selftest::OpCase;

@@ -55,7 +55,9 @@ impl VariableLayout {
         let data = graph.data();
         let mut arena: Option<usize> = None;
         for value in &data.values {
-            let Source::Variable { role: role @ (Role::Parameter | Role::State), init } = value.source else { continue };
+            let Source::Variable { role: role @ (Role::Parameter | Role::State), init } = value.source else {
+                continue;
+            };
             let name = value.name.clone().unwrap_or_default();
             if let Some(entry) = self.entries.get(&name) {
                 if entry.ty != value.ty || entry.role != role {

@@ -110,8 +110,7 @@ mod tests {
 
     #[test]
     fn a_chain_needs_two_slabs_of_its_largest_tensors() {
-        let blocks: Vec<Block> =
-            (0..10).map(|step| Block { bytes: 1024, first: step, last: step + 1 }).collect();
+        let blocks: Vec<Block> = (0..10).map(|step| Block { bytes: 1024, first: step, last: step + 1 }).collect();
         let conflicts: Vec<(usize, usize)> = (0..9).map(|i| (i, i + 1)).collect();
         let (placements, slabs) = place(&blocks, &conflicts, u64::MAX);
         check(&blocks, &conflicts, &placements);
@@ -127,9 +126,8 @@ mod tests {
         };
         for _ in 0..50 {
             let count = 40;
-            let mut blocks: Vec<Block> = (0..count)
-                .map(|step| Block { bytes: 4 + random(5000), first: step, last: step })
-                .collect();
+            let mut blocks: Vec<Block> =
+                (0..count).map(|step| Block { bytes: 4 + random(5000), first: step, last: step }).collect();
             let mut conflicts = Vec::new();
             for step in 1..count {
                 for _ in 0..3 {

@@ -9,8 +9,8 @@ mod layout;
 mod lowering;
 mod memory;
 mod options;
-mod report;
 mod readback;
+mod report;
 mod session;
 mod staging;
 mod variables;
@@ -18,20 +18,20 @@ mod variables;
 use std::collections::HashMap;
 
 pub use host::{Element, HostTensor, HostValues};
-pub use kernel::{Kernel, Shader};
 pub(crate) use kernel::{FlatOperand, Operand, Params, Word, params, shader};
+pub use kernel::{Kernel, Shader};
 pub use layout::VariableLayout;
 pub(crate) use layout::runs;
 pub use lowering::Candidate;
 pub(crate) use lowering::{Lowering, word};
 pub use options::PlanOptions;
-pub use report::MemoryReport;
 pub use readback::Readback;
+pub use report::MemoryReport;
 pub use session::{Metric, Session};
 pub use variables::Variables;
 
-use crate::graph::{TensorId, TensorType};
 use crate::gpu::BindingKind;
+use crate::graph::{TensorId, TensorType};
 
 /// A buffer of a session or of the variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

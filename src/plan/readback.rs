@@ -52,9 +52,8 @@ impl ReadbackPool {
         let buffer = self.take(gpu, size)?;
         let (sender, receiver) = oneshot::channel();
         let commands = gpu.guard("readback", || {
-            let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor {
-                label: Some("readback"),
-            });
+            let mut encoder =
+                gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("readback") });
             let mut offset = 0;
             for region in regions {
                 encoder.copy_buffer_to_buffer(&region.buffer, region.offset, &buffer, offset, Some(region.bytes));

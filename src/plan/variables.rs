@@ -29,6 +29,8 @@ pub struct Variables {
 struct Store {
     layout: VariableLayout,
     buffers: HashMap<BufferRef, wgpu::Buffer>,
+    /// Text that is saved beside the tensors.
+    metadata: HashMap<String, String>,
 }
 
 /// PyTorch counts the batches that a batch norm has seen in an integer of this name; nothing here depends on it.
@@ -60,10 +62,8 @@ impl Variables {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         for (index, arena) in layout.arenas.iter().enumerate() {
             let slots = (0..arena.slots).map(|slot| (BufferRef::Slots(index, slot), arena.parameter_bytes));
-            let main = [
-                (BufferRef::Parameters(index), arena.parameter_bytes),
-                (BufferRef::State(index), arena.state_bytes),
-            ];
+            let main =
+                [(BufferRef::Parameters(index), arena.parameter_bytes), (BufferRef::State(index), arena.state_bytes)];
             for (key, bytes) in slots.chain(main) {
                 if bytes > 0 && !store.buffers.contains_key(&key) {
                     let buffer = self.gpu.create_buffer(&format!("{key:?}"), bytes, usage)?;
@@ -152,6 +152,23 @@ impl Variables {
         pollster::block_on(pending)
     }
 
+    /// A text to be saved beside the tensors, such as the network's name.
+    pub fn set_metadata(&self, key: &str, text: &str) {
+        self.store().metadata.insert(key.to_string(), text.to_string());
+    }
+
+    /// The texts beside the tensors of a safetensors file.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no safetensors file.
+    pub fn read_metadata(path: impl AsRef<Path>) -> Result<HashMap<String, String>> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let (_, header) = SafeTensors::read_metadata(&bytes)
+            .map_err(|error| Error::data(path, format!("not a safetensors file: {error}")))?;
+        Ok(header.metadata().clone().unwrap_or_default())
+    }
+
     /// All variables in the safetensors format, under PyTorch's names and shapes.
     pub async fn to_safetensors(&self) -> Result<Vec<u8>> {
         let arrays = self.read_all()?.await?;
@@ -161,7 +178,8 @@ impl Variables {
             let view = TensorView::new(Dtype::F32, array.shape().to_vec(), bytemuck::cast_slice(values));
             views.push((name.as_str(), view.map_err(|error| Error::Checkpoint(format!("`{name}`: {error}")))?));
         }
-        safetensors::serialize(views, None).map_err(|error| Error::Checkpoint(error.to_string()))
+        let metadata = Some(self.store().metadata.clone()).filter(|metadata| !metadata.is_empty());
+        safetensors::serialize(views, metadata).map_err(|error| Error::Checkpoint(error.to_string()))
     }
 
     /// Writes [`Variables::to_safetensors`] to a file: beside it first, then renamed, so that a crash leaves either the

@@ -27,7 +27,10 @@ fn check(stem: &str) {
             match case.run(crate::gpu(), variant) {
                 Ok(report) if report.passed() => {}
                 Ok(report) => {
-                    failures.push(format!("{} [{variant}] {:.3} of its bound: {}", report.name, report.worst, report.place));
+                    failures.push(format!(
+                        "{} [{variant}] {:.3} of its bound: {}",
+                        report.name, report.worst, report.place
+                    ));
                 }
                 Err(error) => failures.push(format!("{} [{variant}] {error}", case.name())),
             }

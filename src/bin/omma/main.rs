@@ -1,0 +1,86 @@
+//! The `omma` command: what the library does, from a shell.
+
+mod devices;
+mod digit_image;
+mod model_file;
+mod pictures;
+mod predict;
+mod selftest;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use omma::{Gpu, GpuOptions};
+
+/// Convolutional networks that train and infer on any GPU.
+#[derive(Debug, Parser)]
+#[command(version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the adapters and say which one would be used, and why
+    Devices(devices::Devices),
+    /// Train a classifier on an IDX data set and draw pictures of how it went
+    Train(train::Train),
+    /// Say what is on pictures, with a trained model
+    Predict(predict::Predict),
+    /// Run every kernel variant of this adapter against the f64 reference
+    Selftest(selftest::Selftest),
+}
+
+/// Which adapter to compute on.
+#[derive(Debug, Args)]
+struct Device {
+    /// Take the adapter whose name contains NAME [also: OMMA_ADAPTER; back ends: OMMA_BACKEND=vulkan,metal,dx12,gl]
+    #[arg(long, value_name = "NAME")]
+    adapter: Option<String>,
+}
+
+impl Device {
+    fn options(&self) -> GpuOptions {
+        GpuOptions { adapter: self.adapter.clone(), ..GpuOptions::default() }
+    }
+
+    fn open(&self) -> omma::Result<Gpu> {
+        Gpu::new_blocking(&self.options())
+    }
+}
+
+fn main() -> ExitCode {
+    // The drivers' own remarks are of no use to the user of this command; RUST_LOG shows them.
+    let quiet = "warn,wgpu_hal=error,wgpu_core=error,naga=error";
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(quiet)).format_timestamp(None).init();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error)
+            if error.use_stderr()
+                && error.kind() != clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand =>
+        {
+            // One line says what is wrong; clap's further lines repeat the usage.
+            let text = error.to_string();
+            let lines = text.lines().take_while(|line| !line.is_empty()).map(str::trim);
+            eprintln!("{}", lines.collect::<Vec<_>>().join(" "));
+            return ExitCode::from(2);
+        }
+        Err(help) => help.exit(),
+    };
+    let result = match cli.command {
+        Command::Devices(command) => command.run(),
+        Command::Train(command) => command.run(),
+        Command::Predict(command) => command.run(),
+        Command::Selftest(command) => command.run(),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            let text = error.to_string();
+            eprintln!("error: {}", text.split_whitespace().collect::<Vec<_>>().join(" "));
+            ExitCode::FAILURE
+        }
+    }
+}

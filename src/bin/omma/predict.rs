@@ -1,0 +1,64 @@
+//! `omma predict`: what is on pictures.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use ndarray::{Axis, Ix2};
+use omma::{Error, Result};
+use serde_json::json;
+
+use crate::digit_image::load_digit;
+use crate::{Device, model_file};
+
+#[derive(Debug, Args)]
+pub(crate) struct Predict {
+    /// The model.safetensors that `omma train` wrote
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+    /// PNG or JPEG pictures of any size, dark on light or light on dark
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// How many classes to print for each picture
+    #[arg(long, default_value_t = 3)]
+    top: usize,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    device: Device,
+}
+
+impl Predict {
+    pub(crate) fn run(&self) -> Result<ExitCode> {
+        // All pictures first: a wrong path should not cost the opening of a device.
+        let loaded = self.images.iter().map(|path| load_digit(path, 28, 28)).collect::<Result<Vec<_>>>();
+        let gpu = match &loaded {
+            Ok(_) => self.device.open()?,
+            Err(_) => return loaded.map(|_| ExitCode::FAILURE),
+        };
+        let (mut classifier, settings) = model_file::open(&gpu, &self.model)?;
+        if settings.channels != 1 {
+            let message =
+                format!("it reads pictures of {} channels, and this command makes grey ones", settings.channels);
+            return Err(Error::data(&self.model, message));
+        }
+        for (path, digit) in self.images.iter().zip(loaded?) {
+            let image = digit.view().insert_axis(Axis(0)).insert_axis(Axis(0));
+            let probabilities = classifier.predict_blocking(image)?;
+            let row = probabilities.into_dimensionality::<Ix2>().map(|p| p.row(0).to_vec()).unwrap_or_default();
+            let mut classes: Vec<(usize, f32)> = row.into_iter().enumerate().collect();
+            classes.sort_by(|a, b| b.1.total_cmp(&a.1));
+            classes.truncate(self.top);
+            if self.json {
+                let top: Vec<_> =
+                    classes.iter().map(|(c, p)| json!({ "class": c.to_string(), "probability": p })).collect();
+                println!("{}", json!({ "image": path, "classes": top }));
+            } else {
+                let top: Vec<String> = classes.iter().map(|(c, p)| format!("{c} {:.1} %", p * 100.0)).collect();
+                println!("{}: {}", path.display(), top.join(", "));
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,65 @@
+//! `omma selftest`: every operation and kernel variant of this adapter against the f64 reference.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use indicatif::ProgressBar;
+use omma::{Error, Result, selftest};
+
+use crate::Device;
+
+#[derive(Debug, Args)]
+pub(crate) struct Selftest {
+    /// Only the operations whose name contains NAME
+    #[arg(long, value_name = "NAME")]
+    op: Option<String>,
+    #[command(flatten)]
+    device: Device,
+}
+
+impl Selftest {
+    pub(crate) fn run(&self) -> Result<ExitCode> {
+        let cases = selftest::cases(self.op.as_deref());
+        if cases.is_empty() {
+            let names: Vec<&str> = selftest::families().collect();
+            return Err(Error::Argument { op: "--op".into(), message: format!("there is {}", names.join(", ")) });
+        }
+        let gpu = self.device.open()?;
+        let info = &gpu.capabilities().info;
+        println!(
+            "adapter {} ({:?}, {}), driver {} {}",
+            info.name, info.device_type, info.backend, info.driver, info.driver_info
+        );
+        println!("{:64} {:10} {:>9} {:>15}  result", "case", "variant", "elements", "error/bound");
+        let bar = ProgressBar::new(cases.len() as u64);
+        let (mut passed, mut failed) = (0, 0);
+        for case in &cases {
+            bar.inc(1);
+            // A case that cannot even be planned is one failure.
+            let variants = case.variants(&gpu).unwrap_or_else(|_| vec!["plain"]);
+            for variant in variants {
+                let (line, good) = match case.run(&gpu, variant) {
+                    Ok(report) => {
+                        let good = report.passed();
+                        let result = if good { "pass".into() } else { format!("FAIL {}", report.place) };
+                        (format!("{:>9} {:>15.3}  {result}", report.elements, report.worst), good)
+                    }
+                    Err(error) => (format!("{:>9} {:>15}  FAIL {}", "-", "-", one_line(&error)), false),
+                };
+                if good {
+                    passed += 1
+                } else {
+                    failed += 1
+                }
+                bar.suspend(|| println!("{:64} {variant:10} {line}", case.name()));
+            }
+        }
+        bar.finish_and_clear();
+        println!("{passed} passed, {failed} failed");
+        Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+fn one_line(error: &Error) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
