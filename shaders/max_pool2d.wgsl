@@ -2,11 +2,15 @@
 //   forward:    y[oy, ox] = max over the window's cells that lie in the input; argmax = iy * in_width + ix of the first
 //               one in row-major order that has this value. Padding never wins. Not-a-number wins over every number.
 //   grad_input: dx[iy, ix] = sum of dy over the windows whose argmax is this cell, rows then columns of windows.
-// One invocation computes one element of y and argmax (forward) or of dx (grad_input): gathers, no atomics.
+//   grad_input_disjoint: the same where no two windows share a cell.
+// One invocation computes one element of y and argmax (forward), one of dx (grad_input), or the dx of a window and of
+// the gap up to the next (grad_input_disjoint): gathers, no atomics.
 // Memory traffic: forward reads each input about kernel / stride times (caches hold the overlap), writes 8 bytes an
-// output; grad_input reads 8 bytes for each window that covers the cell and writes 4. No barriers.
+// output; grad_input reads 8 bytes for each window that covers the cell and writes 4; grad_input_disjoint reads 8 bytes
+// a window and writes 4 a cell. No barriers.
 // Preconditions: pads smaller than the kernel, so that each window has an input cell;
-// kernel_height * (kernel_width + 2) <= 65,535 (lavapipe's limit of loop iterations, loop exits counted).
+// kernel_height * (kernel_width + 2) <= 65,535 (lavapipe's limit of loop iterations, loop exits counted), for
+// grad_input_disjoint stride_height * (stride_width + 2) <= 65,535 and kernel <= stride on both axes.
 // Needs common/grid.wgsl, common/divide.wgsl, common/window.wgsl.
 
 override WORKGROUP: u32 = 64u;
@@ -91,4 +95,35 @@ fn grad_input(at: Invocation) {
         }
     }
     dx[index] = sum;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn grad_input_disjoint(at: Invocation) {
+    // Fields of stride by stride cells; the last may lie beyond the last window.
+    let stride = vec2<u32>(params.stride_height, params.stride_width);
+    let pad = vec2<u32>(params.pad_top, params.pad_left);
+    let size = vec2<u32>(params.in_height, params.in_width);
+    let fields = (size + pad + stride - 1u) / stride;
+    let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
+    if index >= params.planes * fields.x * fields.y {
+        return;
+    }
+    let place = unflatten(index, fields.x, fields.y);
+    let field = place.yz;
+    let windows = vec2<u32>(params.out_height, params.out_width);
+    let inside = all(field < windows);
+    let nearest = min(field, windows - 1u);
+    let window = (place.x * windows.x + nearest.x) * windows.y + nearest.y;
+    // No cell has the largest index.
+    let target_cell = select(0xffffffffu, winner[window], inside);
+    let gradient = dy[window];
+
+    let first = max(field * stride, pad);
+    let end = min(field * stride + stride, pad + size);
+    for (var row = first.x; row < end.x; row += 1u) {
+        for (var column = first.y; column < end.y; column += 1u) {
+            let cell = (row - pad.x) * size.y + (column - pad.y);
+            dx[place.x * size.x * size.y + cell] = select(0.0, gradient, cell == target_cell);
+        }
+    }
 }

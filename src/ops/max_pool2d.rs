@@ -2,11 +2,12 @@
 //!
 //! The gradient goes to that place alone; each input pixel gathers from the windows that may have chosen it.
 
+use super::MAX_ITERATIONS;
 use super::pool::{Pool2d, PoolParams, case_windows};
 use crate::error::Result;
 use crate::graph::gradients::no_gradient;
 use crate::graph::{Evaluation, GradientContext, Op, Tensor, TensorType};
-use crate::plan::{Kernel, Lowering, Operand, Shader, shader};
+use crate::plan::{Candidate, Kernel, Lowering, Operand, Shader, shader};
 use crate::reference::{Checked, max_pool2d as reference};
 use crate::selftest::OpCase;
 
@@ -100,7 +101,19 @@ impl Op for MaxPool2dGradInput {
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let params = self.pool.params(NAME, &self.x)?;
         let operands = [Operand::Input(0), Operand::Input(1), Operand::Output(0)];
-        cx.dispatch_flat(Kernel::new(&SHADER, "grad_input"), &params, &operands, self.x.elements())
+        let Pool2d { kernel, stride, padding, .. } = self.pool;
+        let overlap = kernel.iter().zip(stride).any(|(&kernel, stride)| kernel > stride);
+        let long = stride[0].saturating_mul(stride[1] + 2) > MAX_ITERATIONS;
+        let refusal = (overlap || long).then(|| "windows overlap or lie too far apart".to_string());
+        let variants = vec![Candidate::unless("disjoint", refusal), Candidate::unless("general", None)];
+        if cx.choose("max_pool2d.grad_input", variants)? == "general" {
+            let kernel = Kernel::new(&SHADER, "grad_input").variant("general");
+            return cx.dispatch_flat(kernel, &params, &operands, self.x.elements());
+        }
+        let fields = |axis: usize| (self.x.shape[axis + 2] + padding[axis]).div_ceil(stride[axis]);
+        let count = self.x.shape[0] * self.x.shape[1] * fields(0) * fields(1);
+        let kernel = Kernel::new(&SHADER, "grad_input_disjoint").variant("disjoint");
+        cx.dispatch_flat(kernel, &params, &operands, count)
     }
 }
 

@@ -151,6 +151,7 @@ pub(super) fn case_windows() -> Vec<([usize; 4], Pool2d)> {
         ([3, 2, 6, 7], Pool2d::new(3).stride(2).ceil_mode(true)),
         ([1, 3, 5, 6], Pool2d::new(4).strides(3, 2).paddings(1, 0, 2, 3).ceil_mode(true).count_include_pad(false)),
         ([1, 2, 9, 1], Pool2d::rectangle(5, 1).stride(1).paddings(2, 0, 2, 0).count_include_pad(false)),
+        ([2, 2, 7, 9], Pool2d::rectangle(2, 3).strides(3, 4).paddings(1, 2, 0, 0)),
         ([1, 1, 1, 1], Pool2d::new(1)),
     ]
 }
