@@ -1,6 +1,6 @@
 //! Omma (Greek for *eye*): convolutional networks that train and infer on any GPU that wgpu reaches, inside your
 //! application and on its own device.
-#![warn(missing_docs)]
+#![doc = include_str!("../README.md")]
 
 #[cfg(feature = "train")]
 pub mod data;

@@ -2,6 +2,8 @@
 //! where there is none they fail.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[cfg(feature = "cli")]
+mod cli;
 #[cfg(feature = "train")]
 mod data;
 mod ops;

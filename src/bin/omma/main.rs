@@ -52,6 +52,8 @@ impl Device {
 }
 
 fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    without_device_select();
     // The drivers' own remarks are of no use to the user of this command; RUST_LOG shows them.
     let quiet = "warn,wgpu_hal=error,wgpu_core=error,naga=error";
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(quiet)).format_timestamp(None).init();
@@ -83,4 +85,19 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Mesa's device-select layer looks for a Wayland session, and where there is none (a server, a container) it writes an
+/// "error" of its own for every adapter. Omma ranks adapters itself and needs no such layer: without a session this
+/// process starts anew with the layer switched off. A process cannot safely change its own environment.
+#[cfg(target_os = "linux")]
+fn without_device_select() {
+    use std::os::unix::process::CommandExt;
+    const OFF: &str = "NODEVICE_SELECT";
+    if std::env::var_os("XDG_RUNTIME_DIR").is_some() || std::env::var_os(OFF).is_some() {
+        return;
+    }
+    let Ok(program) = std::env::current_exe() else { return };
+    // It comes back only if it failed; then the remarks are all that is wrong.
+    let _ = std::process::Command::new(program).args(std::env::args_os().skip(1)).env(OFF, "1").exec();
 }

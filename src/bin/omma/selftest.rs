@@ -30,7 +30,8 @@ impl Selftest {
             "adapter {} ({:?}, {}), driver {} {}",
             info.name, info.device_type, info.backend, info.driver, info.driver_info
         );
-        println!("{:64} {:10} {:>9} {:>15}  result", "case", "variant", "elements", "error/bound");
+        let width = cases.iter().map(|case| case.name().chars().count()).max().unwrap_or(0);
+        println!("{:width$} {:10} {:>9} {:>11}  result", "case", "variant", "elements", "error/bound");
         let bar = ProgressBar::new(cases.len() as u64);
         let (mut passed, mut failed) = (0, 0);
         for case in &cases {
@@ -42,16 +43,16 @@ impl Selftest {
                     Ok(report) => {
                         let good = report.passed();
                         let result = if good { "pass".into() } else { format!("FAIL {}", report.place) };
-                        (format!("{:>9} {:>15.3}  {result}", report.elements, report.worst), good)
+                        (format!("{:>9} {:>11.3}  {result}", report.elements, report.worst), good)
                     }
-                    Err(error) => (format!("{:>9} {:>15}  FAIL {}", "-", "-", one_line(&error)), false),
+                    Err(error) => (format!("{:>9} {:>11}  FAIL {}", "-", "-", one_line(&error)), false),
                 };
                 if good {
                     passed += 1
                 } else {
                     failed += 1
                 }
-                bar.suspend(|| println!("{:64} {variant:10} {line}", case.name()));
+                bar.suspend(|| println!("{:width$} {variant:10} {line}", case.name()));
             }
         }
         bar.finish_and_clear();

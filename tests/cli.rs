@@ -1,0 +1,160 @@
+//! The command as a user runs it: what it prints, and that every bad input is one clear line and a non-zero exit.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const DIGITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist");
+
+fn omma(arguments: &[&str]) -> Output {
+    // The adapter's own warning would count as a line.
+    Command::new(env!("CARGO_BIN_EXE_omma")).args(arguments).env("RUST_LOG", "error").output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Exit code, and the only line on standard error, which must say each of `parts`.
+fn fails(arguments: &[&str], parts: &[&str]) {
+    let output = omma(arguments);
+    let errors = text(&output.stderr);
+    assert!(!output.status.success(), "{arguments:?} succeeded");
+    let lines: Vec<&str> = errors.lines().filter(|line| !line.starts_with("training ")).collect();
+    assert_eq!(lines.len(), 1, "{arguments:?} wrote {errors}");
+    for part in parts {
+        assert!(lines[0].contains(part), "{arguments:?}: `{}` does not say `{part}`", lines[0]);
+    }
+}
+
+/// A training run that is over in a moment, and the folder that it wrote.
+fn trained(folder: &Path, seed: &str) -> PathBuf {
+    let data = small_data(folder);
+    let out = folder.join(format!("out-{seed}-{}", folder.read_dir().unwrap().count()));
+    let arguments =
+        ["train", "--epochs", "2", "--batch", "16", "--seed", seed, "--data", data.to_str().unwrap(), "--out"];
+    let output = omma(&[&arguments[..], &[out.to_str().unwrap()]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let printed = text(&output.stdout);
+    let last = printed.lines().last().unwrap();
+    assert!(last.starts_with("test accuracy ") && last.ends_with("/50)"), "{last}");
+    out
+}
+
+/// The first 200 and 50 of the bundled digits, not gzipped.
+fn small_data(folder: &Path) -> PathBuf {
+    use omma::data::{Dataset, Split};
+    let data = folder.join("data");
+    std::fs::create_dir_all(&data).unwrap();
+    for (split, name, count) in [(Split::Train, "train", 200_u32), (Split::Test, "t10k", 50)] {
+        let all = Dataset::mnist_like(DIGITS, split).unwrap();
+        let pixels: Vec<u8> = all.images().iter().copied().take(count as usize * 784).collect();
+        let labels: Vec<u8> = all.labels().iter().map(|&label| label as u8).take(count as usize).collect();
+        let header = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+        let images = [header(&[2051, count, 28, 28]), pixels].concat();
+        std::fs::write(data.join(format!("{name}-images-idx3-ubyte")), images).unwrap();
+        std::fs::write(data.join(format!("{name}-labels-idx1-ubyte")), [header(&[2049, count]), labels].concat())
+            .unwrap();
+    }
+    data
+}
+
+#[test]
+fn devices_names_the_chosen_adapter() {
+    let output = omma(&["devices", "--json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let chosen: Vec<_> = list.as_array().unwrap().iter().filter(|adapter| adapter["chosen"] == true).collect();
+    assert_eq!(chosen.len(), 1);
+    let name = chosen[0]["name"].as_str().unwrap();
+    assert!(text(&omma(&["devices"]).stdout).contains(&format!("* {name}")));
+    assert!(chosen[0]["limits"]["max_buffer_size"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn bad_arguments_are_one_line() {
+    fails(&["train", "--data", "/nonexistent/digits"], &["/nonexistent/digits"]);
+    fails(&["train", "--data", DIGITS, "--batch", "0"], &["--batch", "0"]);
+    fails(&["train", "--data", DIGITS, "--batch", "8001"], &["--batch", "8000", "8001"]);
+    fails(&["train", "--data", DIGITS, "--lr", "NaN"], &["--lr", "NaN"]);
+    fails(&["train", "--data", DIGITS, "--lr", "-1"], &["--lr"]);
+    fails(&["train", "--data", DIGITS, "--epochs", "0"], &["--epochs"]);
+    fails(&["train", "--data", DIGITS, "--optimizer", "magic"], &["magic", "sgd", "adamw"]);
+    fails(&["train", "--data", DIGITS, "--model", "lenet6"], &["lenet6", "lenet5"]);
+    fails(&["devices", "--adapter", "no such adapter"], &["no such adapter", "there is"]);
+    fails(&["selftest", "--op", "teleport"], &["--op", "conv2d"]);
+    fails(&["dance"], &["dance"]);
+}
+
+#[test]
+fn bad_files_are_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let data = small_data(folder.path());
+    let images = data.join("train-images-idx3-ubyte");
+    let good = std::fs::read(&images).unwrap();
+    for (name, bytes) in [
+        ("short", &good[..good.len() - 1]),
+        ("long", &[good.as_slice(), &[0]].concat()),
+        ("gzip", &[0x1f, 0x8b, 8, 0, 1]),
+    ] {
+        std::fs::write(&images, bytes).unwrap();
+        let error = omma(&["train", "--data", data.to_str().unwrap()]);
+        assert!(!error.status.success(), "{name}");
+        fails(&["train", "--data", data.to_str().unwrap()], &["train-images-idx3-ubyte"]);
+    }
+    std::fs::write(path("text.png"), "no picture").unwrap();
+    std::fs::write(path("model"), "no tensors").unwrap();
+    fails(&["predict", "--model", &path("model"), &path("absent.png")], &["absent.png"]);
+    fails(&["predict", "--model", &path("model"), &path("text.png")], &["text.png"]);
+}
+
+#[test]
+fn a_run_leaves_a_model_that_predicts_and_repeats_digit_for_digit() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = trained(folder.path(), "7");
+    for name in [
+        "model.safetensors",
+        "metrics.csv",
+        "curves.png",
+        "confusion.png",
+        "filters.png",
+        "feature_maps.png",
+        "mistakes.png",
+    ] {
+        assert!(first.join(name).metadata().unwrap().len() > 0, "{name}");
+    }
+    let metrics = |out: &Path| {
+        let table = std::fs::read_to_string(out.join("metrics.csv")).unwrap();
+        let mut lines = table.lines();
+        let header = "epoch,train_loss,train_accuracy,test_loss,test_accuracy,seconds,images_per_second";
+        assert_eq!(lines.next(), Some(header));
+        // Without the times.
+        lines.map(|line| line.split(',').take(5).collect::<Vec<_>>().join(",")).collect::<Vec<String>>()
+    };
+    assert_eq!(metrics(&first).len(), 2);
+    assert_eq!(metrics(&first), metrics(&trained(folder.path(), "7")));
+    assert_ne!(metrics(&first), metrics(&trained(folder.path(), "8")));
+
+    let (model, picture) = (first.join("model.safetensors"), first.join("filters.png"));
+    let (model, picture) = (model.to_str().unwrap(), picture.to_str().unwrap());
+    let output = omma(&["predict", "--model", model, "--json", "--top", "2", picture, picture]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let lines: Vec<serde_json::Value> =
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0]["classes"].as_array().unwrap().len(), 2);
+    assert!(lines[0]["classes"][0]["probability"].as_f64() >= lines[0]["classes"][1]["probability"].as_f64());
+    // A model of another network.
+    let metrics = first.join("metrics.csv");
+    fails(&["predict", "--model", metrics.to_str().unwrap(), picture], &["metrics.csv", "safetensors"]);
+}
+
+#[test]
+fn selftest_ends_with_its_count() {
+    let output = omma(&["selftest", "--op", "softmax"]);
+    assert!(output.status.success(), "{}", text(&output.stdout));
+    let printed = text(&output.stdout);
+    let last = printed.lines().last().unwrap();
+    assert!(last.ends_with(" passed, 0 failed") && !last.starts_with("0 "), "{last}");
+    assert!(printed.contains("workgroup") && printed.contains("serial"), "{printed}");
+}
