@@ -31,6 +31,7 @@ impl Plan {
         capabilities: &Capabilities,
         options: &PlanOptions,
     ) -> Result<Self> {
+        graph.owns("plan", fetch)?;
         let data = graph.data();
         let mut builder = Builder::new(&data, layout, capabilities, options);
         let order = builder.order(fetch);
