@@ -176,8 +176,9 @@ impl Session {
     pub fn encode(&mut self, encoder: &mut wgpu::CommandEncoder, inputs: &[(&str, HostTensor<'_>)]) -> Result<()> {
         self.gpu.check()?;
         self.check_inputs(inputs)?;
-        if let Some(staging) = self.ring.take()? {
-            self.step = self.step.wrapping_add(1);
+        let staging = self.ring.take()?;
+        self.step = self.step.wrapping_add(1);
+        if let Some(staging) = staging {
             self.write_inputs(&staging, inputs)?;
             staging.unmap();
             encoder.copy_buffer_to_buffer(&staging, 0, &self.buffers[&BufferRef::Inputs], 0, None);
