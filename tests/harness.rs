@@ -191,7 +191,7 @@ fn a_sentinel_that_is_gone_is_noticed() {
     // Nobody has written the sentinels yet: fresh memory is zero.
     let error = session.check_guards_blocking().unwrap_err();
     assert!(error.to_string().contains("wrote past a tensor"), "{error}");
-    session.poison();
+    session.poison().unwrap();
     assert!(session.read_blocking::<f32>(y).unwrap().iter().all(|value| value.is_nan()), "poisoned");
     session.run_blocking(&[("x", [1.0_f32; 7].as_slice().into())]).unwrap();
     session.check_guards_blocking().unwrap();

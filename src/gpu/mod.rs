@@ -210,6 +210,10 @@ impl Gpu {
         Ok(group)
     }
 
+    pub(crate) fn write_buffer(&self, what: &str, buffer: &wgpu::Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.guard(what, || self.inner.queue.write_buffer(buffer, offset, bytes))
+    }
+
     pub(crate) fn submit(&self, what: &str, commands: wgpu::CommandBuffer) -> Result<()> {
         self.guard(what, || self.inner.queue.submit([commands]))?;
         self.inner.counters.submissions.fetch_add(1, Ordering::Relaxed);

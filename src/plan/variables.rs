@@ -76,7 +76,7 @@ impl Variables {
             let entry = &layout.entries[name];
             let values = entry.init.values(name, &entry.ty.shape, self.seed);
             let buffer = &store.buffers[&entry.location.buffer];
-            self.gpu.queue().write_buffer(buffer, entry.location.offset, bytemuck::cast_slice(&values));
+            self.gpu.write_buffer(name, buffer, entry.location.offset, bytemuck::cast_slice(&values))?;
         }
         store.layout = layout.clone();
         Ok(layout)
@@ -113,8 +113,7 @@ impl Variables {
             let shape = values.shape.clone().unwrap_or_else(|| values.values.len().into());
             Error::shape(format!("variable `{name}`"), &entry.ty, format!("{}{shape}", values.values.dtype()))
         })?;
-        self.gpu.queue().write_buffer(&store.buffers[&entry.location.buffer], entry.location.offset, &bytes);
-        Ok(())
+        self.gpu.write_buffer(name, &store.buffers[&entry.location.buffer], entry.location.offset, &bytes)
     }
 
     /// Copies all variables back, as they are behind the steps submitted so far.
@@ -223,7 +222,7 @@ impl Variables {
             return Err(Error::Checkpoint(format!("`{name}` belongs to no variable of this network")));
         }
         for (location, data) in writes {
-            self.gpu.queue().write_buffer(&store.buffers[&location.buffer], location.offset, &data);
+            self.gpu.write_buffer("checkpoint", &store.buffers[&location.buffer], location.offset, &data)?;
         }
         Ok(())
     }
