@@ -60,14 +60,15 @@ impl Variables {
         let mut layout = store.layout.clone();
         layout.extend(graph, limit)?;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        // Kept aside until all are there: a store whose layout and buffers differ would be of no use.
+        let mut buffers = store.buffers.clone();
         for (index, arena) in layout.arenas.iter().enumerate() {
             let slots = (0..arena.slots).map(|slot| (BufferRef::Slots(index, slot), arena.parameter_bytes));
             let main =
                 [(BufferRef::Parameters(index), arena.parameter_bytes), (BufferRef::State(index), arena.state_bytes)];
             for (key, bytes) in slots.chain(main) {
-                if bytes > 0 && !store.buffers.contains_key(&key) {
-                    let buffer = self.gpu.create_buffer(&format!("{key:?}"), bytes, usage)?;
-                    store.buffers.insert(key, buffer);
+                if bytes > 0 && !buffers.contains_key(&key) {
+                    buffers.insert(key, self.gpu.create_buffer(&format!("{key:?}"), bytes, usage)?);
                 }
             }
         }
@@ -75,10 +76,10 @@ impl Variables {
         for name in &layout.order[known..] {
             let entry = &layout.entries[name];
             let values = entry.init.values(name, &entry.ty.shape, self.seed);
-            let buffer = &store.buffers[&entry.location.buffer];
+            let buffer = &buffers[&entry.location.buffer];
             self.gpu.write_buffer(name, buffer, entry.location.offset, bytemuck::cast_slice(&values))?;
         }
-        store.layout = layout.clone();
+        (store.layout, store.buffers) = (layout.clone(), buffers);
         Ok(layout)
     }
 
