@@ -87,7 +87,8 @@ const BATCH: usize = 6;
 
 /// A small network with everything that makes training differ from evaluation; returns the loss.
 fn small<'g>(graph: &'g Graph, optimizer: &Optimizer) -> Result<Tensor<'g>> {
-    let x = graph.input("x", [BATCH, 2, 7, 7])?.conv2d("conv", Conv2d::new(5, 3).padding(1))?;
+    // No bias: batch norm takes it out again, its gradient is rounding alone, and Adam would make steps of that.
+    let x = graph.input("x", [BATCH, 2, 7, 7])?.conv2d("conv", Conv2d::new(5, 3).padding(1).without_bias())?;
     let x = x.batch_norm("bn", BatchNorm::default())?.leaky_relu(0.1)?.max_pool2d(2)?.dropout(0.25)?;
     let x = x.flatten()?.dense("hidden", 11)?.tanh()?;
     let loss = x.dense("out", 4)?.softmax_cross_entropy(graph.label_input("labels", BATCH)?)?;
