@@ -41,7 +41,9 @@ fn memory_is_known_before_it_is_allocated() {
     assert_eq!(session.plan().memory(), planned);
     let total = planned.total() + variables.bytes() + session.staging_bytes();
     assert_eq!(gpu.statistics().buffer_bytes, total);
-    session.run_blocking(&[("images", (&vec![0.5_f32; 16 * 784]).into()), ("labels", (&vec![3_u32; 16]).into())]).unwrap();
+    session
+        .run_blocking(&[("images", (&vec![0.5_f32; 16 * 784]).into()), ("labels", (&vec![3_u32; 16]).into())])
+        .unwrap();
     assert_eq!(gpu.statistics().buffer_bytes, total, "a step allocates nothing");
 }
 

@@ -168,6 +168,57 @@ fn every_entry_point_is_used_by_some_kernel() {
     assert!(idle.is_empty(), "no case runs {idle:?}");
 }
 
+/// A kernel of the tests' own, to see that the comparisons above find what is wrong.
+const SAMPLE: &str = "
+    struct Params { count: u32, scale: f32 }
+    @group(0) @binding(0) var<uniform> params: Params;
+    @group(0) @binding(1) var<storage, read> x: array<f32>;
+    @group(0) @binding(2) var<storage, read_write> y: array<f32>;
+    @compute @workgroup_size(64)
+    fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
+        if id.x < params.count { y[id.x] = params.scale * x[id.x]; }
+    }
+";
+
+#[test]
+fn a_sample_agrees() {
+    let (module, info) = module("sample", SAMPLE);
+    check_params("sample", &module, &[("count", "u32"), ("scale", "f32")]);
+    check_bindings("sample", &module, &info, "forward", &[false, true]);
+}
+
+#[test]
+#[should_panic(expected = "(field, offset, type)")]
+fn swapped_params_are_found() {
+    check_params("sample", &module("sample", SAMPLE).0, &[("scale", "f32"), ("count", "u32")]);
+}
+
+#[test]
+#[should_panic(expected = "(field, offset, type)")]
+fn a_parameter_of_another_type_is_found() {
+    check_params("sample", &module("sample", SAMPLE).0, &[("count", "u32"), ("scale", "u32")]);
+}
+
+#[test]
+#[should_panic(expected = "is `y` writable")]
+fn a_read_only_result_is_found() {
+    let (module, info) = module("sample", SAMPLE);
+    check_bindings("sample", &module, &info, "forward", &[false, false]);
+}
+
+#[test]
+#[should_panic(expected = "the host binds nothing at 2 (`y`)")]
+fn a_missing_buffer_is_found() {
+    let (module, info) = module("sample", SAMPLE);
+    check_bindings("sample", &module, &info, "forward", &[false]);
+}
+
+#[test]
+#[should_panic(expected = "sample")]
+fn an_optional_feature_is_found() {
+    module("sample", "enable f16; var<private> half: f16;");
+}
+
 /// The files of a folder with this extension, folders within it included.
 fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
@@ -237,6 +288,7 @@ fn every_common_file_is_used() {
 
 #[test]
 fn files_are_small_and_begin_with_what_they_are() {
+    let mut faults = Vec::new();
     for (folder, extension, limit) in [("shaders", "wgsl", 250), ("src", "rs", 450), ("tests", "rs", 450)] {
         let files = files(&root().join(folder), extension);
         assert!(!files.is_empty());
@@ -244,9 +296,17 @@ fn files_are_small_and_begin_with_what_they_are() {
             let text = std::fs::read_to_string(&path).unwrap();
             let name = path.strip_prefix(root()).unwrap().display();
             let header = if extension == "wgsl" { "// " } else { "//! " };
-            assert!(text.starts_with(header), "{name} has no header");
-            assert!(text.lines().count() <= limit, "{name} has {} lines, at most {limit}", text.lines().count());
-            assert!(text.ends_with('\n') && !text.contains('\t'), "{name}: ends without a newline, or has tabs");
+            let lines = text.lines().count();
+            if !text.starts_with(header) {
+                faults.push(format!("{name} has no header"));
+            }
+            if lines > limit {
+                faults.push(format!("{name} has {lines} lines, at most {limit}"));
+            }
+            if !text.ends_with('\n') || text.contains('\t') {
+                faults.push(format!("{name} ends without a newline, or has tabs"));
+            }
         }
     }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

@@ -37,8 +37,9 @@ pub(crate) fn host_device(
     limits: impl FnOnce(wgpu::Limits) -> wgpu::Limits,
 ) -> Option<(wgpu::Adapter, wgpu::Device, wgpu::Queue)> {
     let wanted = gpu()?.capabilities().info.clone();
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
+    let backends = wgpu::Backends::from(wanted.backend);
+    let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
+    let adapters = pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(backends));
     let same = |adapter: &wgpu::Adapter| {
         let info = adapter.get_info();
         info.name == wanted.name && info.backend == wanted.backend

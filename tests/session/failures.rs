@@ -68,6 +68,21 @@ fn sessions_on_a_lost_device_are_refused() {
     });
 }
 
+/// On a device of its own, Omma hears of the loss itself.
+#[test]
+fn a_lost_device_of_its_own_is_known_at_once() {
+    let Some(gpu) = own_gpu() else { return };
+    let (mut session, y) = evaluation(&gpu, &Variables::new(&gpu, 1), 2);
+    session.run_blocking(&[("x", (&rows(2)).into())]).unwrap();
+    gpu.device().destroy();
+    in_time(move || {
+        is_lost(session.read_blocking::<f32>(y));
+        is_lost(session.run_blocking(&[("x", (&rows(2)).into())]));
+        is_lost(session.poison());
+        is_lost(gpu.wait_blocking());
+    });
+}
+
 #[test]
 fn a_buffer_beyond_the_limit_is_an_error_that_names_it() {
     let small = |limits: wgpu::Limits| wgpu::Limits {
@@ -106,7 +121,12 @@ fn a_buffer_beyond_the_limit_is_an_error_that_names_it() {
 /// A call that wgpu refuses.
 fn mistake(device: &wgpu::Device) {
     let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::MAP_WRITE;
-    drop(device.create_buffer(&wgpu::BufferDescriptor { label: Some("mistaken"), size: 4, usage, mapped_at_creation: false }));
+    drop(device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("mistaken"),
+        size: 4,
+        usage,
+        mapped_at_creation: false,
+    }));
 }
 
 /// On a device of its own, Omma hears of errors that nobody caught, and tells the next caller, once.
