@@ -1,23 +1,21 @@
 // Elementwise arithmetic on tensors of one shape.
-//   add: y = a + b    subtract: y = a - b    multiply: y = a b    scale: y = factor a    copy: y = a
+//   add: y = a + b    multiply: y = a b    copy: y = a
 // One invocation computes 4 consecutive elements; elements past `count` in the last vector lie in the buffer's padding
 // and are computed harmlessly.
-// Memory traffic: 12 bytes an element with two operands, 8 with one. No barriers.
+// Memory traffic: 12 bytes an element with two operands, 8 for a copy. No barriers.
 // Needs common/grid.wgsl.
 
 override WORKGROUP: u32 = 64u;
 
 struct Params {
     count: u32,
-    /// Only for `scale`.
-    factor: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
-/// The result of `scale` and `copy`, which have no b.
+/// The result of `copy`, which has no b.
 @group(0) @binding(2) var<storage, read_write> result: array<vec4<f32>>;
 
 /// The vector this invocation computes.
@@ -39,30 +37,12 @@ fn add(at: Invocation) {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn subtract(at: Invocation) {
-    let index = vector_index(at);
-    if is_outside(index) {
-        return;
-    }
-    y[index] = a[index] - b[index];
-}
-
-@compute @workgroup_size(WORKGROUP)
 fn multiply(at: Invocation) {
     let index = vector_index(at);
     if is_outside(index) {
         return;
     }
     y[index] = a[index] * b[index];
-}
-
-@compute @workgroup_size(WORKGROUP)
-fn scale(at: Invocation) {
-    let index = vector_index(at);
-    if is_outside(index) {
-        return;
-    }
-    result[index] = params.factor * a[index];
 }
 
 @compute @workgroup_size(WORKGROUP)

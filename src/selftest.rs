@@ -202,7 +202,7 @@ impl OpCase {
         problem: &Problem,
         feeds: &[(&str, HostTensor<'_>)],
     ) -> Result<Vec<Values>> {
-        session.poison();
+        session.poison()?;
         for _ in 0..self.steps {
             session.run_blocking(feeds)?;
         }

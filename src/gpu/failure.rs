@@ -2,7 +2,8 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::error::{Error, Result};
@@ -58,9 +59,29 @@ pub(super) fn guard<T>(device: &wgpu::Device, failures: &Failures, what: &str, c
     let value = calls();
     let errors = [now(validation.pop()), now(internal.pop()), now(memory.pop())];
     match errors.into_iter().flatten().next() {
-        Some(error) => Err(convert(what, error)),
+        Some(error) => {
+            if is_lost(device) {
+                failures.device_lost(format!("{what} found the device destroyed or lost"));
+            }
+            failures.check().and(Err(convert(what, error)))
+        }
         None => failures.check().map(|()| value),
     }
+}
+
+/// A lost device takes calls without a word and hands out invalid objects; using one is a validation error that does not
+/// tell the cause, and the callback for it may be the host's. A mapping tells: on a lost device it fails at once.
+fn is_lost(device: &wgpu::Device) -> bool {
+    let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+    let descriptor = wgpu::BufferDescriptor { label: Some("probe"), size: 4, usage, mapped_at_creation: false };
+    let buffer = device.create_buffer(&descriptor);
+    let failed = Arc::new(AtomicBool::new(false));
+    let flag = failed.clone();
+    buffer.map_async(wgpu::MapMode::Read, .., move |result| flag.store(result.is_err(), Ordering::Release));
+    // The error of the probe itself is of no interest.
+    drop(now(scope.pop()));
+    failed.load(Ordering::Acquire)
 }
 
 /// The future's value if it has one already.

@@ -152,13 +152,28 @@ impl Gpu {
     }
 
     pub(crate) fn create_buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        self.new_buffer(label, size, usage, false)
+    }
+
+    /// [`Gpu::create_buffer`], mapped: the host may write to it at once.
+    pub(crate) fn create_mapped(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        self.new_buffer(label, size, usage, true)
+    }
+
+    fn new_buffer(
+        &self,
+        label: &str,
+        size: u64,
+        usage: wgpu::BufferUsages,
+        mapped_at_creation: bool,
+    ) -> Result<wgpu::Buffer> {
         let limit = self.inner.capabilities.limits.max_buffer_size;
         if size > limit {
             let what = format!("the buffer `{label}`");
             return Err(Error::Limit { what, needed: size, limit: "max_buffer_size", allowed: limit });
         }
         let buffer = self.guard(label, || {
-            let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
+            let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation };
             self.inner.device.create_buffer(&descriptor)
         })?;
         self.inner.counters.buffers.fetch_add(1, Ordering::Relaxed);
@@ -193,6 +208,10 @@ impl Gpu {
         let group = self.guard(label, || self.inner.device.create_bind_group(&descriptor))?;
         self.inner.counters.bind_groups.fetch_add(1, Ordering::Relaxed);
         Ok(group)
+    }
+
+    pub(crate) fn write_buffer(&self, what: &str, buffer: &wgpu::Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.guard(what, || self.inner.queue.write_buffer(buffer, offset, bytes))
     }
 
     pub(crate) fn submit(&self, what: &str, commands: wgpu::CommandBuffer) -> Result<()> {

@@ -1,47 +1,70 @@
 //! Keeps a native device polled while somebody awaits it, so that futures finish under any executor.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use super::failure::lock;
 
 /// Between two looks at the device: short against a dispatch with a wait, long against what a look costs.
 const INTERVAL: Duration = Duration::from_micros(100);
 
+#[derive(Debug, Default)]
+struct State {
+    /// Who awaits something.
+    waiting: usize,
+    /// Whether the thread is there. It goes only under the lock, so there is never a second one.
+    running: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct Poller {
     device: wgpu::Device,
-    waiting: Arc<AtomicUsize>,
+    state: Arc<Mutex<State>>,
 }
 
 /// While it lives, a thread polls the device.
 #[derive(Debug)]
-pub(super) struct Polling(Arc<AtomicUsize>);
+pub(super) struct Polling(Arc<Mutex<State>>);
 
 impl Poller {
     pub(super) fn new(device: wgpu::Device) -> Self {
-        Self { device, waiting: Arc::default() }
+        Self { device, state: Arc::default() }
     }
 
     pub(super) fn start(&self) -> Polling {
-        if self.waiting.fetch_add(1, Ordering::AcqRel) == 0 {
-            let (device, waiting) = (self.device.clone(), self.waiting.clone());
-            let spawned = std::thread::Builder::new().name("omma-poll".into()).spawn(move || {
-                while waiting.load(Ordering::Acquire) > 0 {
-                    // The result says only whether the queue is empty; failures reach the callbacks.
-                    let _ = device.poll(wgpu::PollType::Poll);
-                    std::thread::sleep(INTERVAL);
+        let mut state = lock(&self.state);
+        state.waiting += 1;
+        if !state.running {
+            let (device, shared) = (self.device.clone(), self.state.clone());
+            let spawned = std::thread::Builder::new().name("omma-poll".into()).spawn(move || poll(&device, &shared));
+            match spawned {
+                Ok(_) => state.running = true,
+                Err(error) => {
+                    log::warn!("no thread to poll the GPU ({error}): the host's own polling must finish the wait");
                 }
-            });
-            if let Err(error) = spawned {
-                log::warn!("no thread to poll the GPU ({error}): the host's own polling must finish the wait");
             }
         }
-        Polling(self.waiting.clone())
+        Polling(self.state.clone())
+    }
+}
+
+fn poll(device: &wgpu::Device, state: &Mutex<State>) {
+    loop {
+        {
+            let mut state = lock(state);
+            if state.waiting == 0 {
+                state.running = false;
+                return;
+            }
+        }
+        // The result says only whether the queue is empty; failures reach the callbacks.
+        let _ = device.poll(wgpu::PollType::Poll);
+        std::thread::sleep(INTERVAL);
     }
 }
 
 impl Drop for Polling {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        lock(&self.0).waiting -= 1;
     }
 }

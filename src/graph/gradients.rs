@@ -57,6 +57,7 @@ impl Graph {
         if loss.shape().elements() != 1 {
             return Err(Error::shape("gradients", "a loss of one element", loss.shape()));
         }
+        self.owns("gradients", &[loss])?;
         let one = self.constant(1.0, loss.shape())?;
         let parameters = self.parameters();
         let gradients = self.gradients_of(&[(loss, one)], &parameters)?;
@@ -80,8 +81,10 @@ impl Graph {
         outputs: &[(Tensor<'g>, Tensor<'g>)],
         targets: &[Tensor<'g>],
     ) -> Result<Vec<Option<Tensor<'g>>>> {
+        self.owns("gradients", targets)?;
         let mut cotangents: HashMap<TensorId, Tensor<'g>> = HashMap::new();
         for &(output, cotangent) in outputs {
+            self.owns("gradients", &[output, cotangent])?;
             if output.ty() != cotangent.ty() {
                 return Err(Error::shape("gradients", format!("a cotangent {}", output.ty()), cotangent.ty()));
             }

@@ -228,6 +228,7 @@ impl Graph {
 
     /// Gives a computed tensor a name, so that a session can be asked for it.
     pub fn name<'g>(&'g self, name: &str, tensor: Tensor<'g>) -> Result<Tensor<'g>> {
+        self.owns("name", &[tensor])?;
         let mut data = self.data.borrow_mut();
         check_name(&data, name)?;
         data.names.insert(name.to_string(), tensor.id());
@@ -263,12 +264,21 @@ impl Graph {
         self.data.borrow()
     }
 
+    /// A tensor's number means nothing in another graph.
+    pub(crate) fn owns(&self, what: &str, tensors: &[Tensor<'_>]) -> Result<()> {
+        match tensors.iter().all(|tensor| std::ptr::eq(tensor.graph(), self)) {
+            true => Ok(()),
+            false => Err(Error::Graph(format!("{what}: its inputs belong to different graphs"))),
+        }
+    }
+
     fn push_named(&self, name: &str, ty: TensorType, source: Source) -> Result<Tensor<'_>> {
         let mut data = self.data.borrow_mut();
         check_name(&data, name)?;
         if ty.shape.contains(&0) {
             return Err(Error::shape(format!("`{name}`"), "every axis to be at least 1", &ty.shape));
         }
+        check_size(&format!("`{name}`"), &ty)?;
         let id = TensorId(data.values.len());
         data.values.push(Value { ty, source, name: Some(name.to_string()) });
         data.names.insert(name.to_string(), id);
@@ -282,13 +292,12 @@ impl Graph {
         inputs: &[Tensor<'g>],
     ) -> Result<Vec<Tensor<'g>>> {
         let title = title(op.name(), layer);
-        if inputs.iter().any(|t| !std::ptr::eq(t.graph(), self)) {
-            return Err(Error::Graph(format!("{title}: its inputs belong to different graphs")));
-        }
+        self.owns(&title, inputs)?;
         let ids: Vec<TensorId> = inputs.iter().map(Tensor::id).collect();
         let mut data = self.data.borrow_mut();
         let types: Vec<TensorType> = ids.iter().map(|&id| data.value(id).ty.clone()).collect();
         let outputs = op.infer(&types).map_err(|error| with_layer(error, layer))?;
+        outputs.iter().try_for_each(|ty| check_size(&title, ty))?;
         let node = data.nodes.len();
         let first = data.values.len();
         data.values.extend(outputs.into_iter().map(|ty| Value { ty, source: Source::Node { node }, name: None }));
@@ -296,6 +305,12 @@ impl Graph {
         data.nodes.push(Node { op, layer: layer.to_string(), inputs: ids, outputs: outputs.clone() });
         Ok(outputs.into_iter().map(|id| Tensor::new(self, id)).collect())
     }
+}
+
+/// Byte counts are 64-bit everywhere behind this.
+fn check_size(what: &str, ty: &TensorType) -> Result<()> {
+    let bytes = ty.shape.iter().try_fold(ty.dtype.size(), |bytes, &extent| bytes.checked_mul(extent));
+    bytes.map(|_| ()).ok_or_else(|| Error::shape(what, "fewer than 2^64 bytes", &ty.shape))
 }
 
 fn check_name(data: &GraphData, name: &str) -> Result<()> {

@@ -39,9 +39,9 @@ impl fmt::Display for DType {
 pub struct Shape(Vec<usize>);
 
 impl Shape {
-    /// Number of elements: the product of the extents, 1 for rank 0.
+    /// Number of elements: the product of the extents, 1 for rank 0, `usize::MAX` where it would be more.
     pub fn elements(&self) -> usize {
-        self.0.iter().product()
+        self.0.iter().fold(1, |product, &extent| product.saturating_mul(extent))
     }
 }
 

@@ -1,17 +1,14 @@
 //! Elementwise sums and products of two tensors of one shape, and the copy that a shared gradient needs.
 
+use super::CountParams;
 use crate::error::{Error, Result};
 use crate::graph::gradients::no_gradient;
 use crate::graph::{DType, Evaluation, GradientContext, Op, Tensor, TensorType};
-use crate::plan::{Kernel, Lowering, Operand, Shader, params, shader, word};
+use crate::plan::{Kernel, Lowering, Operand, Shader, shader, word};
 use crate::reference::{Checked, binary as reference};
 use crate::selftest::OpCase;
 
-params! {
-    /// `factor` is the multiplier of `scale`.
-    BinaryParams { count: u32, factor: f32 }
-}
-pub(crate) static SHADER: Shader = shader!("binary", BinaryParams, ["grid"]);
+pub(crate) static SHADER: Shader = shader!("binary", CountParams, ["grid"]);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Function {
@@ -80,7 +77,7 @@ impl Op for Binary {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let count = cx.outputs[0].elements();
-        let params = BinaryParams { count: word(self.name(), count)?, factor: 1.0 };
+        let params = CountParams { count: word(self.name(), count)? };
         let operands = [Operand::Input(0), Operand::Input(1), Operand::Output(0)];
         cx.dispatch_flat(Kernel::new(&SHADER, self.name()), &params, &operands, count.div_ceil(4))
     }
@@ -108,7 +105,7 @@ impl Op for Copied {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let count = cx.outputs[0].elements();
-        let params = BinaryParams { count: word(self.name(), count)?, factor: 1.0 };
+        let params = CountParams { count: word(self.name(), count)? };
         let operands = [Operand::Input(0), Operand::Output(0)];
         cx.dispatch_flat(Kernel::new(&SHADER, "copy"), &params, &operands, count.div_ceil(4))
     }

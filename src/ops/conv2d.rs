@@ -182,8 +182,8 @@ impl Geometry {
         }
         let kernel = [kernel_height, kernel_width];
         let out = |axis: usize, input: usize| {
-            let padded = input + padding[axis] + padding[axis + 2];
-            let reach = dilation[axis] * (kernel[axis] - 1) + 1;
+            let padded = input.saturating_add(padding[axis]).saturating_add(padding[axis + 2]);
+            let reach = dilation[axis].saturating_mul(kernel[axis] - 1).saturating_add(1);
             match padded.checked_sub(reach) {
                 Some(free) => Ok(free / stride[axis] + 1),
                 None => {

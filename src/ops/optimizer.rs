@@ -119,6 +119,7 @@ impl Graph {
     /// # Errors
     /// When the optimizer's values are out of range, and those of [`Graph::gradients`].
     pub fn minimize(&self, loss: Tensor<'_>, optimizer: &Optimizer) -> Result<()> {
+        self.owns("gradients", &[loss])?;
         // Fresh handles, so that the loss may come from a shorter borrow of this graph.
         let loss = Tensor::new(self, loss.id());
         let pairs = self.gradients(loss)?;

@@ -86,16 +86,16 @@ impl Pool2d {
                 let message = format!("padding {begin}, {end} must be smaller than the window of {kernel}");
                 return Err(Error::argument(op, message));
             }
-            let padded = input + begin + end;
+            let padded = input.saturating_add(begin).saturating_add(end);
             if padded < kernel {
                 return Err(Error::shape(op, format!("at least {kernel} rows and columns with padding"), x));
             }
             let free = padded - kernel;
             let windows = if self.ceil_mode { free.div_ceil(stride) } else { free / stride } + 1;
-            let beyond = self.ceil_mode && (windows - 1) * stride >= input + begin;
+            let beyond = self.ceil_mode && (windows - 1).saturating_mul(stride) >= input.saturating_add(begin);
             Ok(if beyond { windows - 1 } else { windows })
         };
-        if self.kernel[0].saturating_mul(self.kernel[1] + 2) > MAX_ITERATIONS {
+        if self.kernel[0].saturating_mul(self.kernel[1].saturating_add(2)) > MAX_ITERATIONS {
             let message = format!("a window of {:?} is too large; use global pooling", self.kernel);
             return Err(Error::argument(op, message));
         }

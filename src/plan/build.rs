@@ -31,6 +31,7 @@ impl Plan {
         capabilities: &Capabilities,
         options: &PlanOptions,
     ) -> Result<Self> {
+        graph.owns("plan", fetch)?;
         let data = graph.data();
         let mut builder = Builder::new(&data, layout, capabilities, options);
         let order = builder.order(fetch);
@@ -312,6 +313,7 @@ impl<'a> Builder<'a> {
             .collect();
         self.plan.gradients = arenas.into_iter().map(|a| (a, self.layout.arenas[a].parameter_bytes)).collect();
         self.plan.gradients.sort_unstable();
+        check_buffers(&self.plan, self.capabilities)?;
         Ok(self.plan)
     }
 }
@@ -329,6 +331,17 @@ fn append(uniforms: &mut Vec<u8>, words: &[u32]) -> (u64, u64) {
     let start = offset as usize;
     uniforms[start..start + words.len() * 4].copy_from_slice(bytemuck::cast_slice(words));
     (offset, bytes)
+}
+
+/// Holds the buffers of a session against the device's limit.
+fn check_buffers(plan: &Plan, capabilities: &Capabilities) -> Result<()> {
+    let allowed = capabilities.limits.max_buffer_size;
+    let single = [("the inputs together", plan.input_bytes), ("the constants together", plan.constant_bytes)];
+    let slabs = plan.slabs.iter().map(|&bytes| ("a tensor", bytes));
+    match slabs.chain(single).find(|(_, needed)| *needed > allowed) {
+        Some((what, needed)) => Err(Error::Limit { what: what.into(), needed, limit: "max_buffer_size", allowed }),
+        None => Ok(()),
+    }
 }
 
 /// Holds a step against the device's limits and wgpu's rule that no buffer is read-only and writable at once.

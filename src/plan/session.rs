@@ -97,7 +97,7 @@ impl Session {
         }
         if let Some(constants) = buffers.get(&BufferRef::Constants) {
             for &(offset, count, value) in &plan.constants {
-                gpu.queue().write_buffer(constants, offset, bytemuck::cast_slice(&vec![value; count]));
+                gpu.write_buffer("constants", constants, offset, bytemuck::cast_slice(&vec![value; count]))?;
             }
         }
         let dispatches = prepare(gpu, &plan, &buffers)?;
@@ -176,8 +176,9 @@ impl Session {
     pub fn encode(&mut self, encoder: &mut wgpu::CommandEncoder, inputs: &[(&str, HostTensor<'_>)]) -> Result<()> {
         self.gpu.check()?;
         self.check_inputs(inputs)?;
-        if let Some(staging) = self.ring.take()? {
-            self.step = self.step.wrapping_add(1);
+        let staging = self.ring.take()?;
+        self.step = self.step.wrapping_add(1);
+        if let Some(staging) = staging {
             self.write_inputs(&staging, inputs)?;
             staging.unmap();
             encoder.copy_buffer_to_buffer(&staging, 0, &self.buffers[&BufferRef::Inputs], 0, None);
@@ -323,20 +324,21 @@ impl Session {
     }
 
     /// Fills all activation memory with NaN and renews the sentinels, so that a value nobody wrote shows itself.
-    pub fn poison(&self) {
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn poison(&self) -> Result<()> {
         let fill = |key: BufferRef, bytes: u64, word: u32, offset: u64| {
             let words = vec![word; (bytes / 4) as usize];
-            self.gpu.queue().write_buffer(&self.buffers[&key], offset, bytemuck::cast_slice(&words));
+            self.gpu.write_buffer("poison", &self.buffers[&key], offset, bytemuck::cast_slice(&words))
         };
         for (index, &bytes) in self.plan.slabs.iter().enumerate() {
-            fill(BufferRef::Slab(index), bytes, POISON, 0);
+            fill(BufferRef::Slab(index), bytes, POISON, 0)?;
         }
         for &(arena, bytes) in &self.plan.gradients {
-            fill(BufferRef::Gradients(arena), bytes, POISON, 0);
+            fill(BufferRef::Gradients(arena), bytes, POISON, 0)?;
         }
-        for guard in &self.plan.guards {
-            fill(guard.buffer, guard.bytes, SENTINEL, guard.offset);
-        }
+        self.plan.guards.iter().try_for_each(|guard| fill(guard.buffer, guard.bytes, SENTINEL, guard.offset))
     }
 
     /// Whether every sentinel behind a tensor is still there ([`PlanOptions::guard`], then [`Session::poison`]).
@@ -374,7 +376,7 @@ fn prepare(gpu: &Gpu, plan: &Plan, buffers: &HashMap<BufferRef, wgpu::Buffer>) -
     }
     let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
     let uniforms = gpu.create_buffer("params", plan.uniforms.len() as u64, usage)?;
-    gpu.queue().write_buffer(&uniforms, 0, &plan.uniforms);
+    gpu.write_buffer("params", &uniforms, 0, &plan.uniforms)?;
     let mut dispatches = Vec::with_capacity(plan.steps.len());
     for step in &plan.steps {
         let kinds = step.bindings.iter().map(|&(_, kind)| kind);

@@ -32,9 +32,8 @@ impl Ring {
         let mut ring = Self { gpu: gpu.clone(), bytes, slots: VecDeque::new() };
         for _ in 0..if bytes == 0 { 0 } else { DEPTH } {
             let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
-            let buffer = gpu.create_buffer("staging", bytes, usage)?;
-            let pending = Some(map(&buffer));
-            ring.slots.push_back(Slot { buffer, pending });
+            let buffer = gpu.create_mapped("staging", bytes, usage)?;
+            ring.slots.push_back(Slot { buffer, pending: None });
         }
         Ok(ring)
     }

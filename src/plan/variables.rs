@@ -60,14 +60,15 @@ impl Variables {
         let mut layout = store.layout.clone();
         layout.extend(graph, limit)?;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        // Kept aside until all are there: a store whose layout and buffers differ would be of no use.
+        let mut buffers = store.buffers.clone();
         for (index, arena) in layout.arenas.iter().enumerate() {
             let slots = (0..arena.slots).map(|slot| (BufferRef::Slots(index, slot), arena.parameter_bytes));
             let main =
                 [(BufferRef::Parameters(index), arena.parameter_bytes), (BufferRef::State(index), arena.state_bytes)];
             for (key, bytes) in slots.chain(main) {
-                if bytes > 0 && !store.buffers.contains_key(&key) {
-                    let buffer = self.gpu.create_buffer(&format!("{key:?}"), bytes, usage)?;
-                    store.buffers.insert(key, buffer);
+                if bytes > 0 && !buffers.contains_key(&key) {
+                    buffers.insert(key, self.gpu.create_buffer(&format!("{key:?}"), bytes, usage)?);
                 }
             }
         }
@@ -75,10 +76,10 @@ impl Variables {
         for name in &layout.order[known..] {
             let entry = &layout.entries[name];
             let values = entry.init.values(name, &entry.ty.shape, self.seed);
-            let buffer = &store.buffers[&entry.location.buffer];
-            self.gpu.queue().write_buffer(buffer, entry.location.offset, bytemuck::cast_slice(&values));
+            let buffer = &buffers[&entry.location.buffer];
+            self.gpu.write_buffer(name, buffer, entry.location.offset, bytemuck::cast_slice(&values))?;
         }
-        store.layout = layout.clone();
+        (store.layout, store.buffers) = (layout.clone(), buffers);
         Ok(layout)
     }
 
@@ -113,8 +114,7 @@ impl Variables {
             let shape = values.shape.clone().unwrap_or_else(|| values.values.len().into());
             Error::shape(format!("variable `{name}`"), &entry.ty, format!("{}{shape}", values.values.dtype()))
         })?;
-        self.gpu.queue().write_buffer(&store.buffers[&entry.location.buffer], entry.location.offset, &bytes);
-        Ok(())
+        self.gpu.write_buffer(name, &store.buffers[&entry.location.buffer], entry.location.offset, &bytes)
     }
 
     /// Copies all variables back, as they are behind the steps submitted so far.
@@ -223,7 +223,7 @@ impl Variables {
             return Err(Error::Checkpoint(format!("`{name}` belongs to no variable of this network")));
         }
         for (location, data) in writes {
-            self.gpu.queue().write_buffer(&store.buffers[&location.buffer], location.offset, &data);
+            self.gpu.write_buffer("checkpoint", &store.buffers[&location.buffer], location.offset, &data)?;
         }
         Ok(())
     }

@@ -1,0 +1,186 @@
+//! Checkpoints: safetensors with PyTorch's names and shapes, whole or not at all.
+
+use std::fs;
+
+use omma::{BatchNorm, Conv2d, Error, Gpu, Graph, Mode, Optimizer, Variables};
+use safetensors::tensor::{Dtype, TensorView};
+use safetensors::{SafeTensors, serialize};
+
+use crate::support::message;
+
+/// A network with every kind of saved variable, and optimizer slots, which are not saved.
+fn network(gpu: &Gpu, seed: u64) -> Variables {
+    let graph = Graph::new(Mode::Training);
+    let x = graph.input("x", [2, 3, 6, 6]).unwrap().conv2d("features.conv", Conv2d::new(4, 3).groups(1)).unwrap();
+    let x = x.batch_norm("features.bn", BatchNorm::default()).unwrap().relu().unwrap();
+    let loss = x.flatten().unwrap().dense("head", 5).unwrap().mean().unwrap();
+    graph.minimize(loss, &Optimizer::adam(0.1)).unwrap();
+    let variables = Variables::new(gpu, seed);
+    variables.declare(&graph).unwrap();
+    variables
+}
+
+/// As PyTorch's `state_dict` of the same modules has them.
+const EXPECTED: [(&str, &[usize]); 8] = [
+    ("features.conv.weight", &[4, 3, 3, 3]),
+    ("features.conv.bias", &[4]),
+    ("features.bn.weight", &[4]),
+    ("features.bn.bias", &[4]),
+    ("features.bn.running_mean", &[4]),
+    ("features.bn.running_var", &[4]),
+    ("head.weight", &[5, 64]),
+    ("head.bias", &[5]),
+];
+
+/// Every variable's bits.
+fn bits(variables: &Variables) -> Vec<(String, Vec<u32>)> {
+    let all = variables.read_all_blocking().unwrap();
+    all.into_iter().map(|(name, values)| (name, values.iter().map(|v| v.to_bits()).collect())).collect()
+}
+
+/// A tensor of a file under test.
+struct Entry {
+    name: String,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    data: Vec<u8>,
+}
+
+fn entries(variables: &Variables) -> Vec<Entry> {
+    let entry = |(name, values): (String, ndarray::ArrayD<f32>)| Entry {
+        name,
+        dtype: Dtype::F32,
+        shape: values.shape().to_vec(),
+        data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+    };
+    variables.read_all_blocking().unwrap().into_iter().map(entry).collect()
+}
+
+fn file(entries: &[Entry]) -> Vec<u8> {
+    let mut views = Vec::new();
+    for entry in entries {
+        let view = TensorView::new(entry.dtype, entry.shape.clone(), &entry.data).unwrap();
+        views.push((entry.name.as_str(), view));
+    }
+    serialize(views, None).unwrap()
+}
+
+#[test]
+fn a_round_trip_keeps_every_bit() {
+    let Some(gpu) = crate::gpu() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let (saved, loaded) = (network(gpu, 1), network(gpu, 2));
+    saved.set("head.bias", [f32::NAN, f32::INFINITY, -0.0, f32::MIN_POSITIVE / 2.0, 1e-38].as_slice()).unwrap();
+    assert_ne!(bits(&saved), bits(&loaded));
+    saved.save_blocking(&path).unwrap();
+    loaded.load(&path).unwrap();
+    assert_eq!(bits(&saved), bits(&loaded));
+    // Over an older file, too.
+    loaded.set("head.bias", [1.0_f32; 5].as_slice()).unwrap();
+    loaded.save_blocking(&path).unwrap();
+    saved.load(&path).unwrap();
+    assert_eq!(bits(&saved), bits(&loaded));
+}
+
+#[test]
+fn names_and_shapes_are_pytorchs() {
+    let Some(gpu) = crate::gpu() else { return };
+    let variables = network(gpu, 1);
+    assert_eq!(variables.names(), EXPECTED.map(|(name, _)| name));
+    let bytes = pollster::block_on(variables.to_safetensors()).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(file.len(), EXPECTED.len(), "no optimizer slot is saved");
+    for (name, shape) in EXPECTED {
+        let tensor = file.tensor(name).unwrap();
+        assert_eq!((tensor.dtype(), tensor.shape()), (Dtype::F32, shape), "{name}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_named_and_changes_nothing() {
+    let Some(gpu) = crate::gpu() else { return };
+    let (source, target) = (network(gpu, 1), network(gpu, 2));
+    let before = bits(&target);
+    let refused = |change: &dyn Fn(&mut Vec<Entry>)| {
+        let mut entries = entries(&source);
+        change(&mut entries);
+        let error = message(target.load_safetensors(&file(&entries)));
+        assert_eq!(bits(&target), before, "{error}: something was changed");
+        error
+    };
+    let at = |name: &str| EXPECTED.iter().position(|(other, _)| *other == name).unwrap();
+    let missing = refused(&|e| {
+        e.remove(at("features.bn.running_var"));
+    });
+    assert_eq!(missing, "checkpoint: `features.bn.running_var` [4] is missing");
+    let renamed = refused(&|e| e[at("head.bias")].name = "tail.bias".into());
+    assert_eq!(renamed, "checkpoint: `head.bias` [5] is missing");
+    let extra = refused(&|e| {
+        e.push(Entry { name: "tail.bias".into(), dtype: Dtype::F32, shape: vec![1], data: vec![0; 4] });
+    });
+    assert_eq!(extra, "checkpoint: `tail.bias` belongs to no variable of this network");
+    let misshapen = refused(&|e| e[at("head.weight")].shape = vec![64, 5]);
+    assert_eq!(misshapen, "checkpoint: `head.weight`: expected f32[5, 64], got F32[64, 5]");
+    let mistyped = refused(&|e| e[at("head.bias")].dtype = Dtype::I32);
+    assert_eq!(mistyped, "checkpoint: `head.bias`: expected f32[5], got I32[5]");
+}
+
+#[test]
+fn pytorchs_batch_counter_is_passed_over() {
+    let Some(gpu) = crate::gpu() else { return };
+    let (source, target) = (network(gpu, 1), network(gpu, 2));
+    let mut entries = entries(&source);
+    let name = "features.bn.num_batches_tracked".to_string();
+    entries.push(Entry { name, dtype: Dtype::I64, shape: Vec::new(), data: 938_i64.to_le_bytes().to_vec() });
+    target.load_safetensors(&file(&entries)).unwrap();
+    assert_eq!(bits(&target), bits(&source));
+}
+
+#[test]
+fn a_damaged_file_is_refused_and_named() {
+    let Some(gpu) = crate::gpu() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let (source, target) = (network(gpu, 1), network(gpu, 2));
+    let before = bits(&target);
+    let whole = pollster::block_on(source.to_safetensors()).unwrap();
+    let lies = [&u64::MAX.to_le_bytes()[..], &whole[8..]].concat();
+    let cuts = [0, 1, 7, 8, 20, whole.len() / 2, whole.len() - 1];
+    let damaged = cuts.iter().map(|&length| whole[..length].to_vec());
+    for bytes in damaged.chain([b"no tensors here, only words".to_vec(), lies, [whole.as_slice(), b"!"].concat()]) {
+        fs::write(&path, &bytes).unwrap();
+        let error = target.load(&path).unwrap_err();
+        assert!(matches!(&error, Error::Data { path: named, .. } if *named == path), "{error}");
+        assert!(error.to_string().contains("not a safetensors file"), "{error}");
+    }
+    assert_eq!(bits(&target), before);
+    let absent = folder.path().join("absent.safetensors");
+    let error = target.load(&absent).unwrap_err();
+    assert!(matches!(&error, Error::Io { path: named, .. } if *named == absent), "{error}");
+}
+
+#[test]
+fn a_file_is_written_whole_or_not_at_all() {
+    let Some(gpu) = crate::gpu() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let variables = network(gpu, 1);
+    let names = || {
+        let mut names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    variables.save_blocking(folder.path().join("model.safetensors")).unwrap();
+    assert_eq!(names(), ["model.safetensors"], "nothing is left beside it");
+
+    let nowhere = folder.path().join("no/such/folder/model.safetensors");
+    let error = variables.save_blocking(&nowhere).unwrap_err();
+    assert!(matches!(&error, Error::Io { path, .. } if *path == nowhere), "{error}");
+
+    // A folder stands where the file should go: the renaming fails, and what was written beside it is taken away.
+    fs::create_dir(folder.path().join("taken")).unwrap();
+    fs::write(folder.path().join("taken/file"), "kept").unwrap();
+    variables.save_blocking(folder.path().join("taken")).unwrap_err();
+    assert_eq!(names(), ["model.safetensors", "taken"]);
+    assert_eq!(fs::read_to_string(folder.path().join("taken/file")).unwrap(), "kept");
+}

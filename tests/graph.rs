@@ -1,0 +1,274 @@
+//! The graph without a device: shape rules and their errors, names, gradients, the text dump.
+
+use omma::{BatchNorm, Conv2d, DType, Error, Graph, Init, Mode, Optimizer, Pool2d, Result, Tensor};
+
+use crate::support::message;
+
+/// Builds something wrong on a fresh training graph and returns the error's text.
+fn refused(build: impl for<'g> FnOnce(&'g Graph) -> Result<Tensor<'g>>) -> String {
+    let graph = Graph::new(Mode::Training);
+    match build(&graph) {
+        Ok(tensor) => panic!("accepted: {tensor:?}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// One row a rule: what was asked for, and the whole error, which names operation, layer, expectation and fact.
+macro_rules! refusals {
+    ($($name:ident: |$graph:ident| $build:expr => $message:expr;)*) => { $(
+        #[test]
+        fn $name() {
+            assert_eq!(refused(|$graph| $build), $message);
+        }
+    )* };
+}
+
+refusals! {
+    conv2d_wants_images: |g| g.input("x", [2, 3])?.conv2d("c1", Conv2d::new(4, 3))
+        => "conv2d `c1`: expected an f32 tensor of rank 4 [N, C, H, W], got f32[2, 3]";
+    conv2d_wants_floats: |g| g.image_input("x", [2, 3, 4, 4])?.conv2d("c1", Conv2d::new(4, 3))
+        => "conv2d `c1`: expected an f32 tensor of rank 4 [N, C, H, W], got u8[2, 3, 4, 4]";
+    conv2d_kernel_must_fit: |g| g.input("x", [2, 3, 4, 9])?.conv2d("c1", Conv2d::new(4, 7).paddings(1, 0, 1, 0))
+        => "conv2d `c1`: expected at least 7 rows and columns with padding [1, 0, 1, 0], got f32[2, 3, 4, 9]";
+    conv2d_groups_divide: |g| g.input("x", [2, 3, 4, 4])?.conv2d("c1", Conv2d::new(4, 3).groups(2))
+        => "conv2d `c1`: 2 groups do not divide 3 and 4 channels";
+    conv2d_has_groups: |g| g.input("x", [2, 3, 4, 4])?.conv2d("c1", Conv2d::new(4, 3).groups(0))
+        => "conv2d `c1`: 0 groups do not divide 3 and 4 channels";
+    conv2d_strides: |g| g.input("x", [2, 3, 4, 4])?.conv2d("c1", Conv2d::new(4, 3).stride(0))
+        => "conv2d `c1`: stride, dilation and groups must be at least 1";
+    conv2d_kernel_is_not_empty: |g| g.input("x", [2, 3, 4, 4])?.conv2d("c1", Conv2d::new(4, 0))
+        => "`c1.weight`: expected every axis to be at least 1, got [4, 3, 0, 0]";
+    conv2d_weight_fits: |g| g.input("x", [2, 3, 4, 4])?.conv2d_with(g.input("w", [4, 2, 1, 1])?, None, Conv2d::new(4, 1))
+        => "conv2d: expected a weight [O, 3/1, KH, KW] with O divisible by 1, got f32[4, 2, 1, 1]";
+    conv2d_bias_fits: |g| {
+        let bias = g.input("b", 3)?;
+        g.input("x", [2, 3, 4, 4])?.conv2d_with(g.input("w", [4, 3, 1, 1])?, Some(bias), Conv2d::new(4, 1))
+    } => "conv2d: expected a bias f32[4], got f32[3]";
+    dense_wants_rows: |g| g.input("x", [2, 3, 4, 4])?.dense("fc", 5)
+        => "dense `fc`: expected an f32 tensor of rank 2 [N, inputs], got f32[2, 3, 4, 4]";
+    dense_has_outputs: |g| g.input("x", [2, 3])?.dense("fc", 0)
+        => "`fc.weight`: expected every axis to be at least 1, got [0, 3]";
+    dense_weight_fits: |g| g.input("x", [2, 3])?.dense_with(g.input("w", [5, 4])?, None)
+        => "dense: expected a weight [outputs, 3], got f32[5, 4]";
+    max_pool_wants_images: |g| g.input("x", [2, 3])?.max_pool2d(2)
+        => "max_pool2d: expected an f32 tensor of rank 4 [N, C, H, W], got f32[2, 3]";
+    max_pool_window_fits: |g| g.input("x", [2, 3, 4, 4])?.max_pool2d(5)
+        => "max_pool2d: expected at least 5 rows and columns with padding, got f32[2, 3, 4, 4]";
+    max_pool_padding_is_small: |g| g.input("x", [2, 3, 4, 4])?.max_pool2d(Pool2d::new(2).padding(2))
+        => "max_pool2d: padding 2, 2 must be smaller than the window of 2";
+    avg_pool_strides: |g| g.input("x", [2, 3, 4, 4])?.avg_pool2d(Pool2d::new(2).stride(0))
+        => "avg_pool2d: kernel and stride must be at least 1";
+    avg_pool_window_fits: |g| g.input("x", [2, 3, 4, 4])?.avg_pool2d(5)
+        => "avg_pool2d: expected at least 5 rows and columns with padding, got f32[2, 3, 4, 4]";
+    global_avg_pool_wants_images: |g| g.input("x", [2, 3])?.global_avg_pool2d()
+        => "global_avg_pool2d: expected an f32 tensor of rank 4 [N, C, H, W], got f32[2, 3]";
+    batch_norm_has_channels: |g| g.input("x", 2)?.batch_norm("bn", BatchNorm::default())
+        => "batch_norm: expected an f32 tensor [N, C, ...], got f32[2]";
+    batch_norm_needs_a_variance: |g| g.input("x", [1, 3])?.batch_norm("bn", BatchNorm::default())
+        => "batch_norm `bn`: expected more than one value a channel when training, got f32[1, 3]";
+    batch_norm_epsilon: |g| g.input("x", [2, 3])?.batch_norm("bn", BatchNorm::default().epsilon(f32::NAN))
+        => "batch_norm `bn`: expected epsilon > 0 and momentum in 0..=1, got NaN and 0.1";
+    relu_wants_floats: |g| g.label_input("x", 2)?.relu() => "relu: expected an f32 tensor, got u32[2]";
+    leaky_relu_slope: |g| g.input("x", 2)?.leaky_relu(f32::NAN)
+        => "leaky_relu: expected a slope of at least 0, got NaN";
+    sigmoid_wants_floats: |g| g.label_input("x", 2)?.sigmoid() => "sigmoid: expected an f32 tensor, got u32[2]";
+    tanh_wants_floats: |g| g.label_input("x", 2)?.tanh() => "tanh: expected an f32 tensor, got u32[2]";
+    softmax_axis: |g| g.input("x", [2, 3])?.softmax(2) => "softmax: expected more than 2 axes, got f32[2, 3]";
+    cross_entropy_label_count: |g| g.input("x", [2, 3])?.softmax_cross_entropy(g.label_input("l", 3)?)
+        => "softmax_cross_entropy: expected labels u32[2], got u32[3]";
+    cross_entropy_label_type: |g| g.input("x", [2, 3])?.softmax_cross_entropy(g.input("l", 2)?)
+        => "softmax_cross_entropy: expected labels u32[2], got f32[2]";
+    dropout_probability: |g| g.input("x", 2)?.dropout(1.0) => "dropout: expected a probability in 0..1, got 1";
+    dropout_probability_is_a_number: |g| g.input("x", 2)?.dropout(f32::NAN)
+        => "dropout: expected a probability in 0..1, got NaN";
+    add_wants_one_shape: |g| g.input("x", [2, 3])?.add(g.input("y", [3, 2])?)
+        => "add: expected two f32 tensors of one shape, got f32[2, 3] and f32[3, 2]";
+    multiply_wants_one_shape: |g| g.input("x", 6)?.multiply(g.input("y", [6, 1])?)
+        => "multiply: expected two f32 tensors of one shape, got f32[6] and f32[6, 1]";
+    concat_of_nothing: |g| g.concat(&[], 0) => "concat: expected at least one tensor";
+    concat_other_axes_agree: |g| g.concat(&[g.input("x", [2, 3])?, g.input("y", [3, 3])?], 1)
+        => "concat: expected f32[2, 3] but for axis 1, got f32[3, 3]";
+    concat_axis: |g| g.concat(&[g.input("x", [2, 3])?], 2) => "concat: expected more than 2 axes, got f32[2, 3]";
+    reshape_keeps_the_elements: |g| g.input("x", [2, 3])?.reshape([4, 2])
+        => "reshape: expected 8 elements for [4, 2], got f32[2, 3]";
+    flatten_wants_an_axis: |g| g.input("x", [])?.flatten() => "flatten: expected at least one axis, got []";
+    normalize_wants_bytes: |g| g.input("x", [2, 1, 4, 4])?.normalize(&[0.5], &[1.0])
+        => "normalize: expected u8 images [N, C, H, W] of at most 4 channels, got f32[2, 1, 4, 4]";
+    normalize_each_channel: |g| g.image_input("x", [2, 3, 4, 4])?.normalize(&[0.5], &[1.0])
+        => "normalize: expected a mean and a deviation for 3 channels, got 1 means and 1 deviations";
+    a_metric_is_one_value: |g| {
+        let x = g.input("x", [2, 3])?;
+        g.metric("m", x, 1.0).map(|()| x)
+    } => "metric: expected a value f32[1], got f32[2, 3]";
+    a_loss_is_one_value: |g| {
+        let y = g.input("x", [2, 3])?.dense("fc", 2)?;
+        g.minimize(y, &Optimizer::sgd(0.1)).map(|()| y)
+    } => "gradients: expected a loss of one element, got [2, 2]";
+    an_input_has_no_empty_axis: |g| g.input("x", [2, 0, 3])
+        => "`x`: expected every axis to be at least 1, got [2, 0, 3]";
+    a_name_is_taken_once: |g| g.input("x", [2, 3]).and_then(|_| g.label_input("x", 2))
+        => "graph: the name `x` is already taken by a tensor f32[2, 3]";
+    a_layer_name_is_taken_once: |g| g.input("x", [2, 3])?.dense("fc", 3)?.dense("fc", 3)
+        => "graph: the name `fc.weight` is already taken by a tensor f32[3, 3]";
+    a_name_is_not_empty: |g| g.input("", 1) => "graph: a name must not be empty";
+    a_computed_tensor_takes_no_known_name: |g| g.name("x", g.input("x", 2)?.relu()?)
+        => "graph: the name `x` is already taken by a tensor f32[2]";
+    a_padding_has_an_end: |g| g.input("x", [1, 1, 4, 4])?.conv2d("c1", Conv2d::new(1, 1).padding(usize::MAX))
+        => format!("conv2d `c1`: expected fewer than 2^64 bytes, got [1, 1, {0}, {0}]", usize::MAX);
+    a_dilation_has_an_end: |g| g.input("x", [1, 1, 4, 4])?.conv2d("c1", Conv2d::new(1, 3).dilation(usize::MAX))
+        => format!("conv2d `c1`: expected at least {} rows and columns with padding [0, 0, 0, 0], got f32[1, 1, 4, 4]", usize::MAX);
+    reshape_to_too_many: |g| g.input("x", 6)?.reshape([usize::MAX, 2])
+        => format!("reshape: expected {0} elements for [{0}, 2], got f32[6]", usize::MAX);
+    a_shape_has_a_size: |g| g.input("x", [usize::MAX, 2])
+        => format!("`x`: expected fewer than 2^64 bytes, got [{}, 2]", usize::MAX);
+}
+
+#[test]
+fn optimizers_refuse_values_out_of_range() {
+    let bad = [
+        Optimizer::sgd(f32::NAN),
+        Optimizer::sgd(-0.1),
+        Optimizer::sgd(0.1).momentum(1.0),
+        Optimizer::sgd(0.1).weight_decay(f32::INFINITY),
+        Optimizer::adam(0.1).betas(0.9, 1.0),
+        Optimizer::adamw(f32::INFINITY),
+    ];
+    for optimizer in bad {
+        let graph = Graph::new(Mode::Training);
+        let loss = graph.input("x", [2, 3]).unwrap().dense("fc", 1).unwrap().mean().unwrap();
+        let error = graph.minimize(loss, &optimizer).expect_err(&format!("{optimizer:?}"));
+        assert!(matches!(&error, Error::Argument { op, .. } if op == "optimizer"), "{error}");
+    }
+}
+
+#[test]
+fn shapes_follow_pytorch() {
+    let graph = Graph::new(Mode::Evaluation);
+    let x = graph.input("x", [2, 3, 13, 10]).unwrap();
+    let shape = |tensor: Result<Tensor<'_>>| tensor.unwrap().shape().to_vec();
+    // (13 + 2·2 - 2·(3 - 1) - 1)/3 + 1 and (10 + 2·2 - 2·(3 - 1) - 1)/3 + 1, rounded down.
+    assert_eq!(shape(x.conv2d("a", Conv2d::new(4, 3).stride(3).padding(2).dilation(2))), [2, 4, 5, 4]);
+    assert_eq!(shape(x.conv2d("b", Conv2d::rectangle(6, 1, 4).groups(3))), [2, 6, 13, 7]);
+    assert_eq!(shape(x.max_pool2d(2)), [2, 3, 6, 5]);
+    assert_eq!(shape(x.max_pool2d(Pool2d::new(2).ceil_mode(true))), [2, 3, 7, 5]);
+    // The eighth window would start in the padding at the end.
+    assert_eq!(shape(x.avg_pool2d(Pool2d::new(2).padding(1).ceil_mode(true))), [2, 3, 7, 6]);
+    assert_eq!(shape(x.global_avg_pool2d()), [2, 3, 1, 1]);
+    assert_eq!(shape(x.flatten()), [2, 390]);
+    assert_eq!(shape(graph.concat(&[x, x, x], 2)), [2, 3, 39, 10]);
+}
+
+#[test]
+fn dropout_in_evaluation_is_the_tensor_itself() {
+    let graph = Graph::new(Mode::Evaluation);
+    let x = graph.input("x", 5).unwrap();
+    assert_eq!(x.dropout(0.5).unwrap().id(), x.id());
+}
+
+#[test]
+fn an_unused_parameter_is_named() {
+    let graph = Graph::new(Mode::Training);
+    let unused = graph.parameter("unused", 3, Init::Zeros).unwrap();
+    let loss = graph.input("x", [2, 3]).unwrap().dense("fc", 1).unwrap().mean().unwrap();
+    let expected = "graph: the loss does not depend on the parameter `unused`";
+    assert_eq!(message(graph.gradients(loss)), expected);
+    assert_eq!(message(graph.minimize(loss, &Optimizer::sgd(0.1))), expected);
+    let one = graph.constant(1.0, 1).unwrap();
+    let weight = graph.tensor("fc.weight").unwrap();
+    let gradients = graph.gradients_of(&[(loss, one)], &[unused, weight]).unwrap();
+    assert!(gradients[0].is_none());
+    assert_eq!(gradients[1].unwrap().shape(), weight.shape());
+}
+
+#[test]
+fn gradients_have_their_parameters_types() {
+    let graph = Graph::new(Mode::Training);
+    let x = graph.input("x", [2, 3, 8, 8]).unwrap();
+    let x = x.conv2d("conv", Conv2d::new(4, 3)).unwrap().batch_norm("bn", BatchNorm::default()).unwrap();
+    let loss = x.max_pool2d(2).unwrap().flatten().unwrap().dense("fc", 5).unwrap().mean().unwrap();
+    let pairs = graph.gradients(loss).unwrap();
+    let names: Vec<String> = pairs.iter().map(|(parameter, _)| parameter.name().unwrap()).collect();
+    assert_eq!(names, ["conv.weight", "conv.bias", "bn.weight", "bn.bias", "fc.weight", "fc.bias"]);
+    for (parameter, gradient) in pairs {
+        assert_eq!(parameter.ty(), gradient.ty(), "{parameter:?}");
+    }
+}
+
+#[test]
+fn second_derivatives_are_refused() {
+    let graph = Graph::new(Mode::Training);
+    let x = graph.input("x", [2, 3]).unwrap();
+    let y = x.dense("fc", 1).unwrap().sigmoid().unwrap().mean().unwrap();
+    let one = graph.constant(1.0, 1).unwrap();
+    let dx = graph.gradients_of(&[(y, one)], &[x]).unwrap()[0].unwrap();
+    let again = graph.gradients_of(&[(dx, x)], &[x]);
+    assert!(message(again).ends_with("second derivatives are not supported"));
+}
+
+#[test]
+fn a_cotangent_has_its_outputs_type() {
+    let graph = Graph::new(Mode::Training);
+    let x = graph.input("x", [2, 3]).unwrap();
+    let wrong = graph.input("dy", [3, 2]).unwrap();
+    let error = message(graph.gradients_of(&[(x.relu().unwrap(), wrong)], &[x]));
+    assert_eq!(error, "gradients: expected a cotangent f32[2, 3], got f32[3, 2]");
+}
+
+#[test]
+fn tensors_of_different_graphs_do_not_mix() {
+    let (one, other) = (Graph::new(Mode::Training), Graph::new(Mode::Training));
+    let small = one.input("x", [2, 3]).unwrap();
+    for _ in 0..9 {
+        other.constant(0.0, 1).unwrap();
+    }
+    let far = other.input("x", [2, 3]).unwrap();
+    assert_eq!(message(small.add(far)), "graph: add: its inputs belong to different graphs");
+    assert_eq!(message(one.concat(&[small, far], 0)), "graph: concat: its inputs belong to different graphs");
+    assert!(matches!(one.name("far", far), Err(Error::Graph(_))));
+    let loss = far.mean().unwrap();
+    assert!(matches!(one.gradients(loss), Err(Error::Graph(_))));
+    assert!(matches!(one.minimize(loss, &Optimizer::sgd(0.1)), Err(Error::Graph(_))));
+    assert!(matches!(one.metric("loss", loss, 1.0), Err(Error::Graph(_))));
+}
+
+#[test]
+fn tensors_are_found_by_name() {
+    let graph = Graph::new(Mode::Training);
+    let y = graph.label_input("labels", 7).unwrap();
+    let named = graph.name("hidden", graph.input("x", [7, 2]).unwrap().relu().unwrap()).unwrap();
+    assert_eq!(graph.tensor("labels").unwrap().id(), y.id());
+    assert_eq!(graph.tensor("labels").unwrap().dtype(), DType::U32);
+    assert_eq!(graph.tensor("hidden").unwrap().id(), named.id());
+    assert!(graph.tensor("nothing").is_none());
+    assert_eq!(graph.named_outputs().len(), 1);
+}
+
+#[test]
+fn a_graph_reads_as_text() {
+    let graph = Graph::new(Mode::Training).seed(7);
+    let x = graph.input("images", [2, 1, 6, 6]).unwrap();
+    let labels = graph.label_input("labels", 2).unwrap();
+    let x = x.conv2d("conv", Conv2d::new(3, 3).padding(1)).unwrap().relu().unwrap();
+    let x = x.max_pool2d(2).unwrap().flatten().unwrap().dropout(0.25).unwrap();
+    let loss = x.dense("fc", 4).unwrap().softmax_cross_entropy(labels).unwrap();
+    graph.metric("loss", loss, 2.0).unwrap();
+    let expected = "\
+images: f32[2, 1, 6, 6] = input
+labels: u32[2] = input
+conv.weight: f32[3, 1, 3, 3] = parameter, HeNormal
+conv.bias: f32[3] = parameter, Zeros
+step: u32[1] = setting, 0 at first
+fc.weight: f32[4, 27] = parameter, HeNormal
+fc.bias: f32[4] = parameter, Zeros
+loss: f32[2] = metric
+%4: f32[2, 3, 6, 6] = conv2d `conv` (images, conv.weight, conv.bias) stride [1, 1], padding [1, 1, 1, 1], dilation [1, 1], groups 1
+%5: f32[2, 3, 6, 6] = relu (%4)
+%6: f32[2, 3, 3, 3], %7: u32[2, 3, 3, 3] = max_pool2d (%5) window 2x2, stride 2x2, padding [0, 0, 0, 0]
+%8: f32[2, 27] = reshape (%6)
+%10: f32[2, 27] = dropout (step, %8) p 0.25, seed 7, stream 0
+%13: f32[2, 4] = dense `fc` (%10, fc.weight, fc.bias)
+%14: f32[1] = softmax_cross_entropy (%13, labels)
+accumulate `loss` (%14, loss) weight 2
+";
+    assert_eq!(graph.to_string(), expected);
+}

@@ -1,0 +1,255 @@
+//! Plans: memory known before allocation, limits, the choice of kernels.
+
+use omma::wgpu::Limits;
+use omma::{
+    BatchNorm, Capabilities, Conv2d, Error, Graph, Mode, Optimizer, Plan, PlanOptions, Result, Session, Tensor,
+    VariableLayout, Variables, nn,
+};
+
+use crate::support::{host_device, own_gpu};
+
+/// A LeNet training step; returns the loss.
+fn lenet(graph: &Graph, batch: usize) -> Result<Tensor<'_>> {
+    let logits = nn::lenet5(graph.input("images", [batch, 1, 28, 28])?, 10)?;
+    let loss = logits.softmax_cross_entropy(graph.label_input("labels", batch)?)?;
+    graph.minimize(loss, &Optimizer::sgd(0.05).momentum(0.9))?;
+    graph.metric("loss", loss, batch as f32)?;
+    Ok(loss)
+}
+
+fn plan(graph: &Graph, fetch: &[Tensor<'_>], capabilities: &Capabilities, options: &PlanOptions) -> Result<Plan> {
+    let layout = VariableLayout::of(graph, capabilities.limits.max_buffer_size)?;
+    Plan::new(graph, fetch, &layout, capabilities, options)
+}
+
+#[test]
+fn memory_is_known_before_it_is_allocated() {
+    let Some(gpu) = own_gpu() else { return };
+    let graph = Graph::new(Mode::Training);
+    let loss = lenet(&graph, 16).unwrap();
+    let options = PlanOptions::default();
+    let planned = plan(&graph, &[loss], gpu.capabilities(), &options).unwrap().memory();
+    assert_eq!(gpu.statistics().buffer_bytes, 0, "planning allocates nothing");
+
+    let variables = Variables::new(&gpu, 1);
+    variables.declare(&graph).unwrap();
+    assert_eq!(gpu.statistics().buffer_bytes, variables.bytes());
+    // Momentum doubles what the parameters take.
+    assert!(variables.bytes() >= 2 * 4 * graph.parameter_count() as u64);
+
+    let mut session = Session::new(&gpu, &graph, &[loss], &variables).unwrap();
+    assert_eq!(session.plan().memory(), planned);
+    let total = planned.total() + variables.bytes() + session.staging_bytes();
+    assert_eq!(gpu.statistics().buffer_bytes, total);
+    session
+        .run_blocking(&[("images", (&vec![0.5_f32; 16 * 784]).into()), ("labels", (&vec![3_u32; 16]).into())])
+        .unwrap();
+    assert_eq!(gpu.statistics().buffer_bytes, total, "a step allocates nothing");
+}
+
+#[test]
+fn tensors_share_memory_by_lifetime() {
+    let Some(gpu) = crate::gpu() else { return };
+    let graph = Graph::new(Mode::Evaluation);
+    let mut x = graph.input("x", [4, 8, 32, 32]).unwrap();
+    let one = 4 * x.shape().elements() as u64;
+    for _ in 0..20 {
+        x = x.relu().unwrap();
+    }
+    let plan = plan(&graph, &[x], gpu.capabilities(), &PlanOptions::default()).unwrap();
+    assert_eq!(plan.dispatches(), 20);
+    assert_eq!(plan.memory().slabs, 2 * one, "a chain needs two tensors at a time");
+}
+
+#[test]
+fn only_what_is_fetched_is_computed() {
+    let Some(gpu) = crate::gpu() else { return };
+    let graph = Graph::new(Mode::Evaluation);
+    let x = graph.input("x", [2, 3]).unwrap();
+    let (wanted, _) = (x.relu().unwrap(), x.sigmoid().unwrap());
+    let planned = |fetch: &[Tensor<'_>]| plan(&graph, fetch, gpu.capabilities(), &PlanOptions::default()).unwrap();
+    assert_eq!(planned(&[wanted]).dispatches(), 1);
+    assert_eq!(planned(&[]).dispatches(), 0);
+}
+
+#[test]
+fn a_tensor_beyond_the_binding_limit_is_refused() {
+    let Some(gpu) = crate::gpu() else { return };
+    let mut capabilities = gpu.capabilities().clone();
+    capabilities.limits.max_storage_buffer_binding_size = 1 << 12;
+    let graph = Graph::new(Mode::Evaluation);
+    let fits = graph.input("small", [4, 256]).unwrap().relu().unwrap();
+    plan(&graph, &[fits], &capabilities, &PlanOptions::default()).unwrap();
+    let big = graph.input("big", [4, 257]).unwrap().relu().unwrap();
+    match plan(&graph, &[big], &capabilities, &PlanOptions::default()) {
+        Err(Error::Limit { what, needed, limit, allowed }) => {
+            assert!(what.contains("relu"), "{what}");
+            assert_eq!((needed, limit, allowed), (4112, "max_storage_buffer_binding_size", 4096));
+        }
+        other => panic!("{:?}", other.map(|plan| plan.to_string())),
+    }
+}
+
+#[test]
+fn a_slab_beyond_the_buffer_limit_is_refused() {
+    let Some(gpu) = crate::gpu() else { return };
+    let mut capabilities = gpu.capabilities().clone();
+    capabilities.limits.max_buffer_size = 1 << 12;
+    let graph = Graph::new(Mode::Evaluation);
+    let big = graph.input("big", [4, 257]).unwrap().relu().unwrap();
+    match plan(&graph, &[big], &capabilities, &PlanOptions::default()) {
+        Err(Error::Limit { limit, allowed, .. }) => assert_eq!((limit, allowed), ("max_buffer_size", 4096)),
+        other => panic!("{:?}", other.map(|plan| plan.to_string())),
+    }
+}
+
+#[test]
+fn too_many_bindings_are_refused() {
+    let Some(gpu) = crate::gpu() else { return };
+    let mut capabilities = gpu.capabilities().clone();
+    capabilities.limits.max_storage_buffers_per_shader_stage = 2;
+    let graph = Graph::new(Mode::Evaluation);
+    let x = graph.input("x", [2, 3]).unwrap();
+    match plan(&graph, &[x.add(x.relu().unwrap()).unwrap()], &capabilities, &PlanOptions::default()) {
+        Err(Error::Limit { needed, limit, .. }) => {
+            assert_eq!((needed, limit), (3, "max_storage_buffers_per_shader_stage"));
+        }
+        other => panic!("{:?}", other.map(|plan| plan.to_string())),
+    }
+}
+
+#[test]
+fn a_grid_folds_within_the_limit_or_is_refused() {
+    let Some(gpu) = crate::gpu() else { return };
+    let mut capabilities = gpu.capabilities().clone();
+    let graph = Graph::new(Mode::Evaluation);
+    let y = graph.input("x", [1 << 14]).unwrap().relu().unwrap();
+    // 2^14 elements, four an invocation, 64 invocations a workgroup: 64 workgroups are 4 by 4 by 4.
+    capabilities.limits.max_compute_workgroups_per_dimension = 4;
+    let text = plan(&graph, &[y], &capabilities, &PlanOptions::default()).unwrap().to_string();
+    assert!(text.contains("[4, 4, 4]"), "{text}");
+    capabilities.limits.max_compute_workgroups_per_dimension = 3;
+    match plan(&graph, &[y], &capabilities, &PlanOptions::default()) {
+        Err(Error::Limit { needed, limit, .. }) => {
+            assert_eq!((needed, limit), (64, "max_compute_workgroups_per_dimension"));
+        }
+        other => panic!("{:?}", other.map(|plan| plan.to_string())),
+    }
+}
+
+fn convolution(graph: &Graph) -> Tensor<'_> {
+    graph.input("x", [1, 8, 9, 9]).unwrap().conv2d("conv", Conv2d::new(8, 3)).unwrap()
+}
+
+#[test]
+fn a_variant_can_be_preferred_and_excluded() {
+    let Some(gpu) = crate::gpu() else { return };
+    let graph = Graph::new(Mode::Evaluation);
+    let y = convolution(&graph);
+    let chosen = |options: &PlanOptions| {
+        let plan = plan(&graph, &[y], gpu.capabilities(), options).unwrap();
+        let [choice] = plan.choices() else { panic!("{:?}", plan.choices()) };
+        assert!(plan.kernels().any(|kernel| kernel.variant == choice.chosen), "the choice is what runs");
+        choice.clone()
+    };
+    let default = chosen(&PlanOptions::default());
+    assert_eq!((default.node.as_str(), default.kernel.as_str()), ("conv2d `conv`", "conv2d.forward"));
+    assert!(default.candidates.len() >= 3);
+    for candidate in &default.candidates {
+        assert_eq!(chosen(&PlanOptions::default().prefer(candidate.name)).chosen, candidate.name);
+    }
+    let without = chosen(&PlanOptions::default().exclude(default.chosen));
+    assert_ne!(without.chosen, default.chosen);
+    let refusal = without.candidates.iter().find(|c| c.name == default.chosen).and_then(|c| c.refusal.as_deref());
+    assert_eq!(refusal, Some("excluded"));
+    let exact = format!("conv2d.forward[{}]", default.chosen);
+    assert_ne!(chosen(&PlanOptions::default().exclude(exact)).chosen, default.chosen);
+    let other = format!("conv2d.grad_input[{}]", default.chosen);
+    assert_eq!(chosen(&PlanOptions::default().exclude(other)).chosen, default.chosen);
+    let exclusion_wins = PlanOptions::default().prefer(default.chosen).exclude(default.chosen);
+    assert_ne!(chosen(&exclusion_wins).chosen, default.chosen);
+}
+
+#[test]
+fn no_legal_kernel_is_an_error_with_every_reason() {
+    let Some(gpu) = crate::gpu() else { return };
+    let graph = Graph::new(Mode::Evaluation);
+    let y = convolution(&graph);
+    let options = PlanOptions::default().exclude("naive").exclude("tiled").exclude("blocked");
+    match plan(&graph, &[y], gpu.capabilities(), &options) {
+        Err(Error::NoKernel { op, reason }) => {
+            assert_eq!(op, "conv2d `conv` (conv2d.forward)");
+            for name in ["naive", "tiled", "blocked"] {
+                assert!(reason.contains(&format!("{name}: excluded")), "{reason}");
+            }
+        }
+        other => panic!("{:?}", other.map(|plan| plan.to_string())),
+    }
+}
+
+#[test]
+fn an_undeclared_variable_and_a_foreign_fetch_are_errors() {
+    let Some(gpu) = crate::gpu() else { return };
+    let graph = Graph::new(Mode::Evaluation);
+    let y = convolution(&graph);
+    let empty = VariableLayout::default();
+    let error = Plan::new(&graph, &[y], &empty, gpu.capabilities(), &PlanOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("`conv.weight` is not in the layout"), "{error}");
+    let other = Graph::new(Mode::Evaluation);
+    let foreign = lenet(&other, 1).unwrap();
+    let error = plan(&graph, &[foreign], gpu.capabilities(), &PlanOptions::default()).unwrap_err();
+    assert!(matches!(error, Error::Graph(_)), "{error}");
+}
+
+#[test]
+fn a_variable_has_one_shape() {
+    let graphs = [3, 4].map(|inputs| {
+        let graph = Graph::new(Mode::Evaluation);
+        graph.input("x", [1, inputs]).unwrap().dense("fc", 2).unwrap();
+        graph
+    });
+    let mut layout = VariableLayout::of(&graphs[0], u64::MAX).unwrap();
+    let error = layout.extend(&graphs[1], u64::MAX).unwrap_err();
+    assert_eq!(error.to_string(), "variable `fc.weight`: expected f32[2, 3], got f32[2, 4]");
+}
+
+/// WebGPU's own defaults: what a browser gives without being asked for more.
+fn modest(capabilities: &Capabilities) -> Capabilities {
+    let mut capabilities = capabilities.clone();
+    capabilities.limits = Limits::default();
+    capabilities.features = omma::wgpu::Features::empty();
+    capabilities
+}
+
+#[test]
+fn webgpus_default_limits_suffice() {
+    let Some(gpu) = crate::gpu() else { return };
+    let capabilities = modest(gpu.capabilities());
+    let graph = Graph::new(Mode::Training);
+    let loss = lenet(&graph, 64).unwrap();
+    plan(&graph, &[loss], &capabilities, &PlanOptions::default()).unwrap();
+
+    let graph = Graph::new(Mode::Training);
+    let x = graph.input("x", [8, 16, 32, 32]).unwrap().conv2d("a", Conv2d::new(32, 3).padding(1)).unwrap();
+    let x = x.batch_norm("bn", BatchNorm::default()).unwrap().relu().unwrap().dropout(0.2).unwrap();
+    let loss = x.global_avg_pool2d().unwrap().flatten().unwrap().dense("fc", 10).unwrap().mean().unwrap();
+    graph.minimize(loss, &Optimizer::adamw(1e-3)).unwrap();
+    plan(&graph, &[loss], &capabilities, &PlanOptions::default()).unwrap();
+}
+
+#[test]
+fn a_device_with_default_limits_trains() {
+    let Some((adapter, device, queue)) = host_device(|_| Limits::default()) else { return };
+    let gpu = omma::Gpu::from_wgpu(&adapter, device, queue);
+    assert_eq!(gpu.capabilities().limits.max_storage_buffers_per_shader_stage, 8);
+    let graph = Graph::new(Mode::Training);
+    let loss = lenet(&graph, 3).unwrap();
+    let mut session = Session::new(&gpu, &graph, &[loss], &Variables::new(&gpu, 1)).unwrap();
+    let images: Vec<f32> = (0..3 * 784).map(|i| (i % 17) as f32 / 17.0).collect();
+    let mut losses = Vec::new();
+    for _ in 0..4 {
+        session.run_blocking(&[("images", (&images).into()), ("labels", (&vec![1_u8, 2, 3]).into())]).unwrap();
+        losses.push(session.read_blocking::<f32>(loss).unwrap()[0]);
+    }
+    assert!(losses[3] < losses[0], "{losses:?}");
+}

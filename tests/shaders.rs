@@ -1,0 +1,312 @@
+//! Host and shaders agree: every kernel that can be chosen is parsed, validated and translated for every back end, and its
+//! parameters and bindings are those that the host sends. No shader lies about unused, and every family is whole.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use naga::back::{hlsl, msl, spv};
+use naga::valid::{Capabilities, GlobalUse, ValidationFlags, Validator};
+use omma::{FAMILIES, Kernel, PlanOptions};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A kernel with how the plan binds its buffers: `true` for writable, from binding 1 on.
+struct Planned {
+    kernel: Kernel,
+    text: Arc<str>,
+    writable: Vec<bool>,
+}
+
+/// Every kernel of every case under every variant, once.
+fn kernels(gpu: &omma::Gpu) -> Vec<Planned> {
+    let mut kernels = BTreeMap::new();
+    for case in FAMILIES.iter().flat_map(|family| (family.cases)()) {
+        for variant in case.variants(gpu).unwrap() {
+            let plan = case.plan(gpu, &PlanOptions::default().prefer(variant)).unwrap();
+            for (kernel, writable) in plan.kernels().zip(plan.bindings()) {
+                let text = kernel.source().unwrap();
+                let key = (text.clone(), kernel.entry, format!("{:?} {writable:?}", kernel.constants));
+                kernels.entry(key).or_insert_with(|| Planned { kernel: kernel.clone(), text, writable });
+            }
+        }
+    }
+    kernels.into_values().collect()
+}
+
+/// Parses a text and holds it against the rules of a device without any optional feature.
+fn module(label: &str, text: &str) -> (naga::Module, naga::valid::ModuleInfo) {
+    let module = naga::front::wgsl::parse_str(text).unwrap_or_else(|e| panic!("{label}: {}", e.emit_to_string(text)));
+    let info = Validator::new(ValidationFlags::all(), Capabilities::default()).validate(&module);
+    let info = info.unwrap_or_else(|error| panic!("{label}: {}", error.emit_to_string(text)));
+    (module, info)
+}
+
+fn check_params(label: &str, module: &naga::Module, fields: &[(&str, &str)]) {
+    let name = |handle: naga::Handle<naga::Type>| match module.types[handle].inner {
+        naga::TypeInner::Scalar(naga::Scalar::U32) => "u32",
+        naga::TypeInner::Scalar(naga::Scalar::I32) => "i32",
+        naga::TypeInner::Scalar(naga::Scalar::F32) => "f32",
+        ref other => panic!("{label}: a parameter is no 32-bit scalar but {other:?}"),
+    };
+    let of_name = |ty: &naga::Type| ty.name.as_deref() == Some("Params");
+    let (_, ty) = module.types.iter().find(|(_, ty)| of_name(ty)).unwrap_or_else(|| panic!("{label}: no Params"));
+    let naga::TypeInner::Struct { members, span } = &ty.inner else { panic!("{label}: Params is no struct") };
+    let members: Vec<_> = members.iter().map(|m| (m.name.clone().unwrap(), m.offset, name(m.ty))).collect();
+    let host: Vec<_> = (0..).zip(fields).map(|(i, (name, ty))| (name.to_string(), 4 * i, *ty)).collect();
+    assert_eq!(members, host, "{label}: (field, offset, type) of the shader and of the host");
+    assert_eq!(*span as usize, 4 * fields.len(), "{label}");
+}
+
+/// The host binds a uniform and then its buffers; the entry point may use fewer, but none otherwise.
+fn check_bindings(label: &str, module: &naga::Module, info: &naga::valid::ModuleInfo, entry: &str, writable: &[bool]) {
+    let index = module.entry_points.iter().position(|e| e.name == entry);
+    let index = index.unwrap_or_else(|| panic!("{label}: no entry point `{entry}`"));
+    let uses = info.get_entry_point(index);
+    let mut found = HashMap::new();
+    for (handle, variable) in module.global_variables.iter() {
+        let used: GlobalUse = uses[handle];
+        let (false, Some(at)) = (used.is_empty(), &variable.binding) else { continue };
+        assert_eq!(at.group, 0, "{label}: {:?}", variable.name);
+        assert!(found.insert(at.binding, (variable, used)).is_none(), "{label}: binding {} twice", at.binding);
+    }
+    for (binding, (variable, used)) in found {
+        let name = variable.name.as_deref().unwrap_or("?");
+        match variable.space {
+            naga::AddressSpace::Uniform => assert_eq!(binding, 0, "{label}: the uniform `{name}`"),
+            naga::AddressSpace::Storage { access } => {
+                let host = writable.get((binding as usize).wrapping_sub(1));
+                let host = host.unwrap_or_else(|| panic!("{label}: the host binds nothing at {binding} (`{name}`)"));
+                let stores = access.contains(naga::StorageAccess::STORE);
+                assert_eq!(stores, *host, "{label}: is `{name}` writable in the shader, by the host");
+                assert_eq!(used.contains(GlobalUse::WRITE), *host, "{label}: is `{name}` written");
+            }
+            space => panic!("{label}: `{name}` is bound in {space:?}"),
+        }
+    }
+}
+
+#[test]
+fn params_and_bindings_are_the_hosts() {
+    let Some(gpu) = crate::gpu() else { return };
+    let kernels = kernels(gpu);
+    assert!(kernels.len() > 50, "only {} kernels", kernels.len());
+    for Planned { kernel, text, writable } in &kernels {
+        let label = kernel.label();
+        let (module, info) = module(&label, text);
+        check_params(&label, &module, kernel.shader.params);
+        check_bindings(&label, &module, &info, kernel.entry, writable);
+        for (name, _) in &kernel.constants {
+            let declared = module.overrides.iter().any(|(_, o)| o.name.as_deref() == Some(*name));
+            assert!(declared, "{label}: no override `{name}`");
+        }
+    }
+}
+
+#[test]
+fn kernels_translate_for_every_back_end_within_default_limits() {
+    let Some(gpu) = crate::gpu() else { return };
+    for Planned { kernel, text, .. } in kernels(gpu) {
+        let label = kernel.label();
+        let (module, info) = module(&label, &text);
+        let stage = naga::ShaderStage::Compute;
+        let constants = kernel.constants.iter().map(|&(name, value)| (name.to_string(), value)).collect();
+        let entry = Some((stage, kernel.entry));
+        let (module, info) = naga::back::pipeline_constants::process_overrides(&module, &info, entry, &constants)
+            .unwrap_or_else(|error| panic!("{label}: {error:?}"));
+        check_limits(&label, &module, &info);
+
+        let entry_point = kernel.entry.to_string();
+        let pipeline = spv::PipelineOptions { shader_stage: stage, entry_point: entry_point.clone() };
+        let words = spv::write_vec(&module, &info, &spv::Options::default(), Some(&pipeline));
+        assert!(!words.unwrap_or_else(|error| panic!("{label}: SPIR-V: {error}")).is_empty());
+
+        let entry = Some((stage, entry_point.clone()));
+        // The oldest Metal and Direct3D shader models that wgpu uses.
+        let options = msl::Options { lang_version: (2, 0), ..Default::default() };
+        let pipeline = msl::PipelineOptions { entry_point: entry.clone(), ..Default::default() };
+        let (text, translation) =
+            msl::write_string(&module, &info, &options, &pipeline).unwrap_or_else(|e| panic!("{label}: MSL: {e}"));
+        assert!(text.contains("kernel void") && translation.entry_point_names[0].is_ok(), "{label}: MSL");
+
+        let mut text = String::new();
+        let options = hlsl::Options { shader_model: hlsl::ShaderModel::V5_1, ..Default::default() };
+        let pipeline = hlsl::PipelineOptions { entry_point: entry };
+        let translation = hlsl::Writer::new(&mut text, &options, &pipeline).write(&module, &info, None);
+        let translation = translation.unwrap_or_else(|error| panic!("{label}: HLSL: {error}"));
+        assert!(text.contains("numthreads") && translation.entry_point_names[0].is_ok(), "{label}: HLSL");
+    }
+}
+
+/// WebGPU's defaults: 256 invocations a workgroup and 16 KiB of workgroup memory.
+fn check_limits(label: &str, module: &naga::Module, info: &naga::valid::ModuleInfo) {
+    let [entry] = module.entry_points.as_slice() else { panic!("{label}: one entry point is left") };
+    let invocations: u32 = entry.workgroup_size.iter().product();
+    assert!((1..=256).contains(&invocations), "{label}: {invocations} invocations");
+    let mut layouter = naga::proc::Layouter::default();
+    layouter.update(module.to_ctx()).unwrap();
+    let uses = info.get_entry_point(0);
+    let shared = |v: &naga::GlobalVariable| v.space == naga::AddressSpace::WorkGroup;
+    let variables = module.global_variables.iter().filter(|(handle, v)| shared(v) && !uses[*handle].is_empty());
+    let bytes: u32 = variables.map(|(_, variable)| layouter[variable.ty].size.next_multiple_of(16)).sum();
+    assert!(bytes <= 16 * 1024, "{label}: {bytes} bytes of workgroup memory");
+}
+
+#[test]
+fn every_entry_point_is_used_by_some_kernel() {
+    let Some(gpu) = crate::gpu() else { return };
+    let mut known: BTreeMap<String, bool> = BTreeMap::new();
+    for Planned { kernel, text, .. } in kernels(gpu) {
+        for entry in module(&kernel.label(), &text).0.entry_points {
+            known.entry(format!("{}.{}", kernel.shader.name, entry.name)).or_default();
+        }
+        known.insert(format!("{}.{}", kernel.shader.name, kernel.entry), true);
+    }
+    let idle: Vec<&String> = known.iter().filter(|(_, used)| !**used).map(|(name, _)| name).collect();
+    assert!(idle.is_empty(), "no case runs {idle:?}");
+}
+
+/// A kernel of the tests' own, to see that the comparisons above find what is wrong.
+const SAMPLE: &str = "
+    struct Params { count: u32, scale: f32 }
+    @group(0) @binding(0) var<uniform> params: Params;
+    @group(0) @binding(1) var<storage, read> x: array<f32>;
+    @group(0) @binding(2) var<storage, read_write> y: array<f32>;
+    @compute @workgroup_size(64)
+    fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
+        if id.x < params.count { y[id.x] = params.scale * x[id.x]; }
+    }
+";
+
+#[test]
+fn a_sample_agrees() {
+    let (module, info) = module("sample", SAMPLE);
+    check_params("sample", &module, &[("count", "u32"), ("scale", "f32")]);
+    check_bindings("sample", &module, &info, "forward", &[false, true]);
+}
+
+#[test]
+#[should_panic(expected = "(field, offset, type)")]
+fn swapped_params_are_found() {
+    check_params("sample", &module("sample", SAMPLE).0, &[("scale", "f32"), ("count", "u32")]);
+}
+
+#[test]
+#[should_panic(expected = "(field, offset, type)")]
+fn a_parameter_of_another_type_is_found() {
+    check_params("sample", &module("sample", SAMPLE).0, &[("count", "u32"), ("scale", "u32")]);
+}
+
+#[test]
+#[should_panic(expected = "is `y` writable")]
+fn a_read_only_result_is_found() {
+    let (module, info) = module("sample", SAMPLE);
+    check_bindings("sample", &module, &info, "forward", &[false, false]);
+}
+
+#[test]
+#[should_panic(expected = "the host binds nothing at 2 (`y`)")]
+fn a_missing_buffer_is_found() {
+    let (module, info) = module("sample", SAMPLE);
+    check_bindings("sample", &module, &info, "forward", &[false]);
+}
+
+#[test]
+#[should_panic(expected = "sample")]
+fn an_optional_feature_is_found() {
+    module("sample", "enable f16; var<private> half: f16;");
+}
+
+/// The files of a folder with this extension, folders within it included.
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(self::files(&path, extension));
+        } else if path.extension().is_some_and(|e| e == extension) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+fn stems(folder: &str, extension: &str) -> Vec<String> {
+    let folder = root().join(folder);
+    let here = |path: &PathBuf| path.parent() == Some(folder.as_path());
+    let stem = |path: PathBuf| path.file_stem().unwrap().to_str().unwrap().to_string();
+    files(&folder, extension).into_iter().filter(here).map(stem).collect()
+}
+
+#[test]
+fn every_family_stands_in_four_places() {
+    for family in FAMILIES {
+        let mut places = vec![format!("src/ops/{}.rs", family.stem), format!("src/reference/{}.rs", family.stem)];
+        places.push(format!("tests/ops/{}.rs", family.stem));
+        // A family may run another one's kernels: then its row has no shader.
+        places.extend(family.shaders.iter().map(|shader| format!("shaders/{}.wgsl", shader.name)));
+        for place in places {
+            assert!(root().join(&place).is_file(), "{place} is missing");
+        }
+        let own = family.shaders.is_empty() || family.shaders.iter().any(|shader| shader.name == family.stem);
+        assert!(own, "no shader of `{}` has its name", family.stem);
+    }
+    let sorted = FAMILIES.is_sorted_by_key(|family| family.stem);
+    assert!(sorted, "the rows are in order of their names");
+}
+
+#[test]
+fn every_file_belongs_to_a_family() {
+    let rows: Vec<&str> = FAMILIES.iter().flat_map(|family| family.shaders).map(|shader| shader.name).collect();
+    for name in stems("shaders", "wgsl") {
+        assert!(rows.contains(&name.as_str()), "shaders/{name}.wgsl is in no row");
+    }
+    for name in stems("tests/ops", "rs").iter().filter(|name| *name != "mod") {
+        assert!(FAMILIES.iter().any(|family| family.stem == name), "tests/ops/{name}.rs tests no family");
+    }
+    // What families share has a file, but no row.
+    let shared = ["mod", "pool", "reshape"];
+    for folder in ["src/ops", "src/reference"] {
+        for name in stems(folder, "rs").iter().filter(|name| !shared.contains(&name.as_str())) {
+            assert!(FAMILIES.iter().any(|family| family.stem == name), "{folder}/{name}.rs has no row");
+        }
+    }
+}
+
+#[test]
+fn every_common_file_is_used() {
+    for path in files(&root().join("shaders/common"), "wgsl") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut shaders = FAMILIES.iter().flat_map(|family| family.shaders);
+        assert!(shaders.any(|shader| shader.common.contains(&text.as_str())), "{} is in no shader", path.display());
+    }
+}
+
+#[test]
+fn files_are_small_and_begin_with_what_they_are() {
+    let mut faults = Vec::new();
+    for (folder, extension, limit) in [("shaders", "wgsl", 250), ("src", "rs", 450), ("tests", "rs", 450)] {
+        let files = files(&root().join(folder), extension);
+        assert!(!files.is_empty());
+        for path in files {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let name = path.strip_prefix(root()).unwrap().display();
+            let header = if extension == "wgsl" { "// " } else { "//! " };
+            let lines = text.lines().count();
+            if !text.starts_with(header) {
+                faults.push(format!("{name} has no header"));
+            }
+            if lines > limit {
+                faults.push(format!("{name} has {lines} lines, at most {limit}"));
+            }
+            if !text.ends_with('\n') || text.contains('\t') {
+                faults.push(format!("{name} ends without a newline, or has tabs"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}

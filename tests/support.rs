@@ -1,0 +1,60 @@
+//! What tests share: the device, devices of their own, a host's device, errors as text.
+
+use std::io::Write;
+use std::sync::OnceLock;
+
+use omma::wgpu;
+use omma::{Gpu, GpuOptions};
+
+/// The only way to run the suite without an adapter.
+const SKIP: &str = "OMMA_SKIP_GPU_TESTS";
+
+/// One device for all tests: opening one takes longer than most of them. `None`, and a loud word, only where the
+/// environment asks to skip; without an adapter every test that needs one fails.
+pub(crate) fn gpu() -> Option<&'static Gpu> {
+    static GPU: OnceLock<Option<Gpu>> = OnceLock::new();
+    let gpu = GPU.get_or_init(own_gpu).as_ref();
+    if gpu.is_none() {
+        // Past the test harness, which would swallow what a passing test prints.
+        let test = std::thread::current().name().unwrap_or("a test").to_string();
+        let _ = writeln!(std::io::stderr(), "{SKIP} is set: SKIPPED, NOT TESTED: {test}");
+    }
+    gpu
+}
+
+/// A device that no other test counts on or disturbs.
+pub(crate) fn own_gpu() -> Option<Gpu> {
+    if std::env::var(SKIP).is_ok_and(|value| value == "1") {
+        return None;
+    }
+    let gpu = Gpu::new_blocking(&GpuOptions::default());
+    Some(gpu.unwrap_or_else(|error| panic!("{error} (only {SKIP}=1 skips the tests that need one)")))
+}
+
+/// An application's own adapter, device and queue, opened without Omma, with the limits that `limits` derives from the
+/// adapter's.
+pub(crate) fn host_device(
+    limits: impl FnOnce(wgpu::Limits) -> wgpu::Limits,
+) -> Option<(wgpu::Adapter, wgpu::Device, wgpu::Queue)> {
+    let wanted = gpu()?.capabilities().info.clone();
+    let backends = wgpu::Backends::from(wanted.backend);
+    let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
+    let adapters = pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(backends));
+    let same = |adapter: &wgpu::Adapter| {
+        let info = adapter.get_info();
+        info.name == wanted.name && info.backend == wanted.backend
+    };
+    let adapter = adapters.into_iter().find(same).expect("the adapter that Omma found");
+    let required_limits = limits(adapter.limits());
+    let descriptor = wgpu::DeviceDescriptor { label: Some("host"), required_limits, ..Default::default() };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).expect("a second device");
+    Some((adapter, device, queue))
+}
+
+/// An error's text; a success fails the test.
+pub(crate) fn message<T>(result: omma::Result<T>) -> String {
+    match result {
+        Ok(_) => panic!("an error was expected"),
+        Err(error) => error.to_string(),
+    }
+}
