@@ -1,4 +1,5 @@
-// 2-d convolution, f32, NCHW, for GPUs: an implicit matrix product. Needs common/grid.wgsl and common/conv2d.wgsl.
+// 2-d convolution, f32, NCHW, for GPUs: an implicit matrix product. Needs common/grid.wgsl, common/conv2d.wgsl,
+// common/tile.wgsl and common/phases.wgsl.
 //
 // The maths is that of conv2d.wgsl, written as a product: result[row, column] = sum of left[row, k] * right[k, column].
 //
@@ -21,15 +22,6 @@
 // after 65,535 iterations in all, so there 5 * ceil(length of k / 16) + 2 * (KH + KW) <= 65,535, the length of k being
 //   forward Cg*KH*KW, grad_input Og*KH*KW, grad_weight ceil(N*OH*OW / splits), with Cg = C/groups and Og = O/groups.
 
-const TILE = 64u;
-const SLAB = 16u;
-// In vec4: the 16 of a tile and one more, so that a column of the slab does not fall into one memory bank.
-const PITCH = 17u;
-const FOUR = vec4<u32>(0u, 1u, 2u, 3u);
-
-var<workgroup> left: array<vec4<f32>, SLAB * PITCH>;
-var<workgroup> right: array<vec4<f32>, SLAB * PITCH>;
-
 // What a workgroup computes: the corner of its 64x64 results, its group, and what is left of its index.
 struct Block {
     row: u32,
@@ -43,36 +35,6 @@ fn block_at(index: u32, rows: u32, columns: u32) -> Block {
     let down = tiles(rows, TILE);
     let group = index / across / down;
     return Block(index / across % down * TILE, index % across * TILE, group % params.groups, group / params.groups);
-}
-
-// The rows of an invocation's 4x4 results.
-struct Results {
-    a: vec4<f32>,
-    b: vec4<f32>,
-    c: vec4<f32>,
-    d: vec4<f32>,
-}
-
-fn add_term(results: Results, k: u32, at: vec2<u32>) -> Results {
-    let l = left[k * PITCH + at.y];
-    let r = right[k * PITCH + at.x];
-    return Results(
-        fma(vec4(l.x), r, results.a),
-        fma(vec4(l.y), r, results.b),
-        fma(vec4(l.z), r, results.c),
-        fma(vec4(l.w), r, results.d),
-    );
-}
-
-fn add_slab(before: Results, at: vec2<u32>) -> Results {
-    var results = before;
-    for (var k = 0u; k < SLAB; k += 4u) {
-        results = add_term(results, k, at);
-        results = add_term(results, k + 1u, at);
-        results = add_term(results, k + 2u, at);
-        results = add_term(results, k + 3u, at);
-    }
-    return results;
 }
 
 // Invocation (at.x, at.y) fetches left[rows from 4*at.y, k = at.x] and right[k = at.y, columns from 4*at.x].
@@ -138,29 +100,6 @@ fn store_y(into: vec4<u32>, values: vec4<f32>, inside: vec4<bool>) {
     if inside.y { y[into.y] = values.y; }
     if inside.z { y[into.z] = values.z; }
     if inside.w { y[into.w] = values.w; }
-}
-
-// The taps that pixels of one phase meet along one axis: `count` of them, first, first + step and so on.
-struct Taps {
-    first: u32,
-    step: u32,
-    count: u32,
-}
-
-fn phase_taps(distance: u32, kernel: u32, stride: u32, dilation: u32) -> Taps {
-    // Tap t meets the phase when t * dilation equals the distance modulo the stride: periodic in t, if it ever happens.
-    var first = 0u;
-    while first < kernel && first * dilation % stride != distance % stride { first += 1u; }
-    var step = 1u;
-    while step < kernel && step * dilation % stride != 0u { step += 1u; }
-    return Taps(first, step, (kernel - first + step - 1u) / step);
-}
-
-fn phase_tap(index: u32, vertical: Taps, horizontal: Taps) -> vec2<u32> {
-    return vec2(
-        vertical.first + index / horizontal.count * vertical.step,
-        horizontal.first + index % horizontal.count * horizontal.step,
-    );
 }
 
 @compute @workgroup_size(16, 16)

@@ -9,7 +9,6 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// When the folder cannot be written.
-#[cfg(not(target_arch = "wasm32"))]
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".{}.part", std::process::id()));

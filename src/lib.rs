@@ -5,6 +5,7 @@
 #[cfg(feature = "train")]
 pub mod data;
 mod error;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod files;
 mod gpu;
 mod graph;
@@ -25,7 +26,7 @@ pub use ops::dense::Dense;
 pub use ops::optimizer::Optimizer;
 pub use ops::{FAMILIES, Family, Pool2d};
 pub use plan::{
-    Candidate, Choice, Element, HostTensor, HostValues, Kernel, MemoryReport, Metric, Plan, PlanOptions, Readback,
-    Session, Shader, VariableLayout, Variables,
+    Candidate, Choice, Element, HostTensor, HostValues, Kernel, MemoryReport, Metric, NamedArrays, Plan, PlanOptions,
+    Readback, Session, Shader, VariableLayout, Variables,
 };
 pub use wgpu;

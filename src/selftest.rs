@@ -7,21 +7,22 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+mod builder;
+mod report;
+
 use ndarray::ArrayD;
-use rand_chacha::ChaCha8Rng;
-use rand_core::SeedableRng;
-use rand_distr::{Distribution, StandardNormal, Uniform};
+use rand_distr::{Distribution, Uniform};
 
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::graph::{DType, Evaluator, Graph, Mode, Shape, Tensor, TensorId, TensorType};
+use crate::graph::{DType, Evaluator, Graph, Mode, Tensor, TensorId};
 use crate::ops::FAMILIES;
 use crate::plan::{HostTensor, Plan, PlanOptions, Session, VariableLayout, Variables};
 use crate::reference::Checked;
 
-/// How many times eps·sqrt(K)·Σ|terms| an element may be off: one for the sum itself, and the rest for the roundings of
-/// the operands that compound formulas compute on the way.
-pub const BOUND: f64 = 4.0;
+pub use builder::CaseBuilder;
+use builder::{Data, draw};
+pub use report::{BOUND, Report};
 
 type Build = dyn for<'g> Fn(&CaseBuilder<'g>) -> Result<Vec<Tensor<'g>>> + Send + Sync;
 
@@ -143,8 +144,7 @@ impl OpCase {
     ///
     /// # Errors
     /// When the device fails, a sentinel was overwritten, or a rerun differs; a wrong value is in the report instead.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn run(&self, gpu: &Gpu, variant: &str) -> Result<Report> {
+    pub async fn run(&self, gpu: &Gpu, variant: &str) -> Result<Report> {
         let graph = Graph::new(self.mode).seed(SEED);
         let problem = self.build(&graph)?;
         let variables = Variables::new(gpu, SEED);
@@ -154,18 +154,18 @@ impl OpCase {
         if self.random_parameters {
             randomize(&graph, &variables, &mut evaluator)?;
         }
-        let start = variables.read_all_blocking()?;
+        let start = variables.read_all()?.await?;
         let feeds: Vec<(&str, HostTensor<'_>)> =
             problem.inputs.iter().map(|(name, data)| (name.as_str(), data.host())).collect();
-        let first = self.steps_on_device(&mut session, &problem, &feeds)?;
-        let after = variables.read_all_blocking()?;
-        session.check_guards_blocking()?;
+        let first = self.steps_on_device(&mut session, &problem, &feeds).await?;
+        let after = variables.read_all()?.await?;
+        session.check_guards().await?;
         // The same again from the same start, but for what depends on the step's number.
         if graph.tensor(crate::graph::STEP).is_none() {
             for (name, values) in &start {
                 variables.set(name, values)?;
             }
-            let second = self.steps_on_device(&mut session, &problem, &feeds)?;
+            let second = self.steps_on_device(&mut session, &problem, &feeds).await?;
             let bits = |arrays: &[Values]| arrays.iter().flat_map(Values::bits).collect::<Vec<u32>>();
             if bits(&first) != bits(&second) {
                 return Err(Error::Session(format!("{}: a second run gave other bits", self.name)));
@@ -195,8 +195,16 @@ impl OpCase {
         Ok(report)
     }
 
+    /// [`OpCase::run`], blocking.
+    ///
+    /// # Errors
+    /// See [`OpCase::run`].
     #[cfg(not(target_arch = "wasm32"))]
-    fn steps_on_device(
+    pub fn run_blocking(&self, gpu: &Gpu, variant: &str) -> Result<Report> {
+        pollster::block_on(self.run(gpu, variant))
+    }
+
+    async fn steps_on_device(
         &self,
         session: &mut Session,
         problem: &Problem,
@@ -204,13 +212,16 @@ impl OpCase {
     ) -> Result<Vec<Values>> {
         session.poison()?;
         for _ in 0..self.steps {
-            session.run_blocking(feeds)?;
+            session.run(feeds).await?;
         }
-        let read = |(_, id): &(String, TensorId)| match session.dtype(*id)? {
-            DType::U32 => session.read_blocking(*id).map(Values::Integers),
-            _ => session.read_blocking(*id).map(Values::Floats),
-        };
-        problem.checked.iter().map(read).collect()
+        let mut values = Vec::with_capacity(problem.checked.len());
+        for (_, id) in &problem.checked {
+            values.push(match session.dtype(*id)? {
+                DType::U32 => Values::Integers(session.read(*id)?.await?),
+                _ => Values::Floats(session.read(*id)?.await?),
+            });
+        }
+        Ok(values)
     }
 }
 
@@ -250,7 +261,6 @@ impl Problem {
     }
 }
 
-#[cfg(not(target_arch = "wasm32"))]
 fn randomize(graph: &Graph, variables: &Variables, evaluator: &mut Evaluator<'_>) -> Result<()> {
     for name in variables.names() {
         let count = graph.tensor(&name).map_or(0, |tensor| tensor.shape().elements());
@@ -260,163 +270,6 @@ fn randomize(graph: &Graph, variables: &Variables, evaluator: &mut Evaluator<'_>
         evaluator.set(&name, &values.iter().copied().map(f64::from).collect::<Vec<f64>>())?;
     }
     Ok(())
-}
-
-#[derive(Debug, Clone)]
-enum Data {
-    F32(Vec<f32>),
-    U32(Vec<u32>),
-    U8(Vec<u8>),
-}
-
-impl Data {
-    fn host(&self) -> HostTensor<'_> {
-        match self {
-            Self::F32(values) => values.into(),
-            Self::U32(values) => values.into(),
-            Self::U8(values) => values.into(),
-        }
-    }
-
-    fn widened(&self) -> Vec<f64> {
-        match self {
-            Self::F32(values) => values.iter().copied().map(f64::from).collect(),
-            Self::U32(values) => values.iter().copied().map(f64::from).collect(),
-            Self::U8(values) => values.iter().copied().map(f64::from).collect(),
-        }
-    }
-}
-
-fn draw<T>(name: &str, count: usize, mut one: impl FnMut(&mut ChaCha8Rng) -> T) -> Vec<T> {
-    let mut random = ChaCha8Rng::seed_from_u64(crate::graph::init::fnv1a(name.as_bytes()));
-    (0..count).map(|_| one(&mut random)).collect()
-}
-
-/// Declares a case's inputs together with their data.
-#[derive(Debug)]
-pub struct CaseBuilder<'g> {
-    graph: &'g Graph,
-    inputs: std::cell::RefCell<Vec<(String, Data)>>,
-}
-
-impl<'g> CaseBuilder<'g> {
-    /// The graph under construction.
-    pub fn graph(&self) -> &'g Graph {
-        self.graph
-    }
-
-    fn input(&self, name: &str, ty: TensorType, data: Data) -> Result<Tensor<'g>> {
-        self.inputs.borrow_mut().push((name.to_string(), data));
-        self.graph.input_of(name, ty)
-    }
-
-    /// An input of standard normal values.
-    ///
-    /// # Errors
-    /// When the name is taken.
-    pub fn normal(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor<'g>> {
-        self.shifted(name, shape, 0.0)
-    }
-
-    /// An input of normal values around `mean`.
-    ///
-    /// # Errors
-    /// When the name is taken.
-    pub fn shifted(&self, name: &str, shape: impl Into<Shape>, mean: f32) -> Result<Tensor<'g>> {
-        let ty = TensorType::f32(shape);
-        let values = draw(name, ty.elements(), |random| {
-            let normal: f32 = StandardNormal.sample(random);
-            mean + normal
-        });
-        self.input(name, ty, Data::F32(values))
-    }
-
-    /// An input of the given values.
-    ///
-    /// # Errors
-    /// When the name is taken or the number of values differs.
-    pub fn values(&self, name: &str, shape: impl Into<Shape>, values: Vec<f32>) -> Result<Tensor<'g>> {
-        self.input(name, TensorType::f32(shape), Data::F32(values))
-    }
-
-    /// An input of random labels below `classes`.
-    ///
-    /// # Errors
-    /// When the name is taken.
-    pub fn labels(&self, name: &str, count: usize, classes: usize) -> Result<Tensor<'g>> {
-        let values = draw(name, count, |random| {
-            let uniform: f32 = Uniform::new(0.0_f32, 1.0).ok().map_or(0.0, |d| d.sample(random));
-            ((uniform * classes as f32) as u32).min(classes as u32 - 1)
-        });
-        self.input(name, TensorType::u32(count), Data::U32(values))
-    }
-
-    /// An input of random bytes.
-    ///
-    /// # Errors
-    /// When the name is taken.
-    pub fn bytes(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor<'g>> {
-        let ty = TensorType::u8(shape);
-        let values =
-            draw(name, ty.elements(), |random| Uniform::new_inclusive(0_u8, 255).ok().map_or(0, |d| d.sample(random)));
-        self.input(name, ty, Data::U8(values))
-    }
-}
-
-/// What a run of a case found.
-#[derive(Debug, Clone)]
-pub struct Report {
-    /// The case.
-    pub name: String,
-    /// The preferred kernel variant.
-    pub variant: String,
-    /// The largest error, as a multiple of its bound: above 1 is a failure. Infinite where one side is not finite and
-    /// the other is.
-    pub worst: f64,
-    /// Which tensor and element that was, with both values.
-    pub place: String,
-    /// Number of elements compared.
-    pub elements: usize,
-}
-
-impl Report {
-    /// An empty report, for [`Report::compare`].
-    pub fn new(name: String, variant: &str) -> Self {
-        Self { name, variant: variant.to_string(), worst: 0.0, place: String::new(), elements: 0 }
-    }
-
-    /// Whether every element is within its bound, and there was one.
-    pub fn passed(&self) -> bool {
-        self.worst <= 1.0 && self.elements > 0
-    }
-
-    /// Compares a tensor with the reference, element by element.
-    pub fn compare(&mut self, what: &str, values: &[f64], expected: &Checked) {
-        let eps = f64::from(f32::EPSILON);
-        let factor = BOUND * eps * (expected.terms.max(1) as f64).sqrt();
-        if values.len() != expected.values.len() {
-            self.worst = f64::INFINITY;
-            self.place = format!("{what} has {} elements, expected {}", values.len(), expected.values.len());
-        }
-        for (index, ((&value, &wanted), &magnitude)) in
-            values.iter().zip(&expected.values).zip(&expected.magnitude).enumerate()
-        {
-            // A subnormal may be flushed to zero.
-            let bound = factor * magnitude + f64::from(f32::MIN_POSITIVE);
-            let ratio = if value == wanted || (value.is_nan() && wanted.is_nan()) {
-                0.0
-            } else if value.is_finite() && wanted.is_finite() && bound.is_finite() {
-                (value - wanted).abs() / bound
-            } else {
-                f64::INFINITY
-            };
-            if ratio > self.worst || self.place.is_empty() {
-                self.worst = self.worst.max(ratio);
-                self.place = format!("{what}[{index}] is {value:e}, expected {wanted:e}");
-            }
-        }
-        self.elements += values.len();
-    }
 }
 
 /// The cases of every operation family, or of those whose name contains `filter`.

@@ -153,7 +153,7 @@ fn a_case_reports_every_tensor() {
         let x = cx.normal("x", [3, 5])?;
         Ok(vec![x.relu()?, x.sigmoid()?])
     });
-    let report = case.run(gpu, "plain").unwrap();
+    let report = case.run_blocking(gpu, "plain").unwrap();
     assert!(report.passed(), "{}", report.place);
     // Two outputs and the gradient of x.
     assert_eq!(report.elements, 45);

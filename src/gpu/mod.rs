@@ -221,15 +221,15 @@ impl Gpu {
     }
 
     /// Waits for what a wgpu callback sends, keeping the device polled meanwhile (a browser polls by itself).
-    pub(crate) async fn receive<T>(&self, receiver: oneshot::Receiver<T>) -> Result<T> {
-        match self.receive_or_cancelled(receiver).await {
+    pub(crate) async fn receive<T>(&self, mut receiver: oneshot::Receiver<T>) -> Result<T> {
+        match self.receive_or_cancelled(&mut receiver).await {
             Some(value) => Ok(value),
             None => Err(self.report_lost("a callback was dropped".into())),
         }
     }
 
     /// [`Gpu::receive`], with `None` when the callback was dropped uncalled.
-    pub(crate) async fn receive_or_cancelled<T>(&self, mut receiver: oneshot::Receiver<T>) -> Option<T> {
+    pub(crate) async fn receive_or_cancelled<T>(&self, receiver: &mut oneshot::Receiver<T>) -> Option<T> {
         match receiver.try_recv() {
             Ok(Some(value)) => return Some(value),
             Ok(None) => {}

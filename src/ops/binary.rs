@@ -21,6 +21,7 @@ impl<'g> Tensor<'g> {
     ///
     /// # Errors
     /// When the shapes differ.
+    #[allow(clippy::should_implement_trait, reason = "an operator could not return an error")]
     pub fn add(self, other: Self) -> Result<Self> {
         self.graph().apply_one(Binary(Function::Add), "", &[self, other])
     }

@@ -4,16 +4,20 @@
 //! Three variants of each direction share bindings and parameters: `naive` is the readable rung, `tiled` goes through
 //! workgroup memory, `blocked` keeps a tile in registers without a barrier, for adapters that run on a CPU.
 
-use super::{MAX_ITERATIONS, image};
+use super::image;
 use crate::error::{Error, Result};
-use crate::gpu::DeviceClass;
 use crate::graph::gradients::no_gradient;
 use crate::graph::{Evaluation, GradientContext, Init, Op, Tensor, TensorType};
-use crate::plan::{Candidate, Kernel, Lowering, Operand, Shader, params, shader, word};
+use crate::plan::{Lowering, Operand, Shader, params, shader};
 use crate::reference::{Checked, conv2d as reference};
 
 mod cases;
+mod geometry;
+mod kernels;
+
 pub(crate) use cases::cases;
+pub(super) use geometry::Geometry;
+pub(super) use kernels::{Direction, lower};
 
 const NAME: &str = "conv2d";
 
@@ -25,7 +29,7 @@ params! {
     }
 }
 pub(crate) static NAIVE: Shader = shader!("conv2d", ConvParams, ["grid", "conv2d"]);
-pub(crate) static TILED: Shader = shader!("conv2d_tiled", ConvParams, ["grid", "conv2d"]);
+pub(crate) static TILED: Shader = shader!("conv2d_tiled", ConvParams, ["grid", "conv2d", "tile", "phases"]);
 pub(crate) static BLOCKED: Shader = shader!("conv2d_blocked", ConvParams, ["grid", "conv2d"]);
 
 /// A convolution layer's settings, as PyTorch's `Conv2d` with the padding of each side by itself.
@@ -148,241 +152,6 @@ impl<'g> Tensor<'g> {
         let inputs: Vec<Self> = [self, weight].into_iter().chain(bias).collect();
         self.graph().apply_one(Forward(window), name, &inputs)
     }
-}
-
-/// A convolution with all its sizes: what the kernels and the reference are given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Geometry {
-    batch: usize,
-    channels: [usize; 2],
-    input: [usize; 2],
-    output: [usize; 2],
-    kernel: [usize; 2],
-    window: Window,
-}
-
-impl Geometry {
-    /// A 1x1 convolution of images of one row; with one pixel, a dense layer.
-    pub(super) fn pointwise(batch: usize, inputs: usize, outputs: usize, pixels: usize) -> Self {
-        let size = [1, pixels];
-        let channels = [inputs, outputs];
-        Self { batch, channels, input: size, output: size, kernel: [1; 2], window: Window::default() }
-    }
-
-    fn new(x: &TensorType, weight: &TensorType, window: Window) -> Result<Self> {
-        let [batch, channels, height, width] = image(NAME, x)?;
-        let [out_channels, per_group, kernel_height, kernel_width] = image(NAME, weight)?;
-        let Window { stride, padding, dilation, groups } = window;
-        if stride.contains(&0) || dilation.contains(&0) || groups == 0 {
-            return Err(Error::argument(NAME, "stride, dilation and groups must be at least 1"));
-        }
-        if channels != per_group * groups || out_channels % groups != 0 {
-            let expected = format!("a weight [O, {channels}/{groups}, KH, KW] with O divisible by {groups}");
-            return Err(Error::shape(NAME, expected, weight));
-        }
-        let kernel = [kernel_height, kernel_width];
-        let out = |axis: usize, input: usize| {
-            let padded = input.saturating_add(padding[axis]).saturating_add(padding[axis + 2]);
-            let reach = dilation[axis].saturating_mul(kernel[axis] - 1).saturating_add(1);
-            match padded.checked_sub(reach) {
-                Some(free) => Ok(free / stride[axis] + 1),
-                None => {
-                    let expected = format!("at least {reach} rows and columns with padding {padding:?}");
-                    Err(Error::shape(NAME, expected, x))
-                }
-            }
-        };
-        let output = [out(0, height)?, out(1, width)?];
-        Ok(Self { batch, channels: [channels, out_channels], input: [height, width], output, kernel, window })
-    }
-
-    /// Channels of one group, in and out.
-    fn group(&self) -> [usize; 2] {
-        self.channels.map(|channels| channels / self.window.groups)
-    }
-
-    /// Elements of one output channel's weights.
-    fn taps(&self) -> usize {
-        self.group()[0] * self.kernel[0] * self.kernel[1]
-    }
-
-    fn pixels(&self, size: [usize; 2]) -> usize {
-        self.batch * size[0] * size[1]
-    }
-
-    fn params(&self, splits: usize) -> Result<ConvParams> {
-        let word = |size| word(NAME, size);
-        let Window { stride, padding, dilation, groups } = self.window;
-        Ok(ConvParams {
-            batch: word(self.batch)?,
-            in_channels: word(self.channels[0])?,
-            in_height: word(self.input[0])?,
-            in_width: word(self.input[1])?,
-            out_channels: word(self.channels[1])?,
-            out_height: word(self.output[0])?,
-            out_width: word(self.output[1])?,
-            kernel_height: word(self.kernel[0])?,
-            kernel_width: word(self.kernel[1])?,
-            stride_height: word(stride[0])?,
-            stride_width: word(stride[1])?,
-            pad_top: word(padding[0])?,
-            pad_left: word(padding[1])?,
-            dilation_height: word(dilation[0])?,
-            dilation_width: word(dilation[1])?,
-            groups: word(groups)?,
-            splits: word(splits)?,
-        })
-    }
-
-    fn reference(&self) -> reference::Geometry {
-        let Window { stride, padding, dilation, groups } = self.window;
-        reference::Geometry {
-            batch: self.batch,
-            in_channels: self.channels[0],
-            in_height: self.input[0],
-            in_width: self.input[1],
-            out_channels: self.channels[1],
-            groups,
-            kernel: self.kernel,
-            stride,
-            padding,
-            dilation,
-        }
-    }
-}
-
-/// One of the three products that a convolution and its gradients are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
-    Forward,
-    GradInput,
-    GradWeight,
-}
-
-impl Direction {
-    fn entry(self) -> &'static str {
-        match self {
-            Self::Forward => "forward",
-            Self::GradInput => "grad_input",
-            Self::GradWeight => "grad_weight",
-        }
-    }
-}
-
-/// Rows (channels) and columns (pixels or taps) of a `blocked` invocation's tile, and its workgroup.
-const BLOCK: [usize; 2] = [8, 16];
-const BLOCKED_WORKGROUP: usize = 16;
-/// Side of a `tiled` workgroup's tile.
-const TILE: usize = 64;
-
-/// How one variant computes one direction.
-#[derive(Debug, Clone, Copy)]
-struct Layout {
-    /// Workgroups.
-    workgroups: usize,
-    /// Slices of the sum (weight gradient only).
-    splits: usize,
-    /// Loop iterations of one invocation.
-    iterations: usize,
-}
-
-fn layout(g: &Geometry, direction: Direction, variant: &str) -> Layout {
-    let [per_group_in, per_group_out] = g.group();
-    let groups = g.window.groups;
-    let [kh, kw] = g.kernel;
-    // The product's rows within a group, columns, and what is summed over.
-    let (rows, columns) = match direction {
-        Direction::Forward => (per_group_out, g.pixels(g.output)),
-        Direction::GradInput => (per_group_in, g.pixels(g.input)),
-        Direction::GradWeight => (per_group_out, g.taps()),
-    };
-    // Pixels of dx that a stride sees at one phase share their taps: tiled kernels take the phases one after the other.
-    let [sh, sw] = g.window.stride;
-    let phase = g.pixels([g.input[0].div_ceil(sh), g.input[1].div_ceil(sw)]);
-    let inner = if direction == Direction::Forward { per_group_in } else { per_group_out };
-    // Work items of a slice, invocations of a workgroup, the length that is cut into slices, and an invocation's loop
-    // iterations for each unit of it.
-    let block = rows.div_ceil(BLOCK[0]) * groups;
-    let tile = rows.div_ceil(TILE) * groups;
-    let (items, workgroup, axis, each) = match (variant, direction) {
-        ("naive", Direction::GradWeight) => (rows * columns * groups, 64, g.pixels(g.output), 1),
-        ("naive", _) => (rows * columns * groups, 64, 1, inner * (1 + kh * (1 + kw))),
-        ("blocked", Direction::GradWeight) => {
-            let items = block * columns.div_ceil(BLOCK[1]);
-            (items, BLOCKED_WORKGROUP, g.batch * g.output[0], 1 + g.output[1])
-        }
-        ("blocked", Direction::GradInput) => {
-            (block * (phase * sh * sw).div_ceil(BLOCK[1]), BLOCKED_WORKGROUP, 1, kh * (1 + kw * (1 + inner)))
-        }
-        ("blocked", Direction::Forward) => {
-            (block * columns.div_ceil(BLOCK[1]), BLOCKED_WORKGROUP, 1, kh * (1 + kw * (1 + inner)))
-        }
-        // A slab of 16 terms takes a few loops.
-        (_, Direction::GradWeight) => (tile * columns.div_ceil(TILE), 1, g.pixels(g.output).div_ceil(16), 5),
-        (_, direction) => {
-            let columns =
-                if direction == Direction::Forward { columns.div_ceil(TILE) } else { sh * sw * phase.div_ceil(TILE) };
-            (tile * columns, 1, 1, 5 * (inner * kh * kw).div_ceil(16) + 2 * (kh + kw))
-        }
-    };
-    // Enough slices to keep the device busy, each long enough to be worth its place among the partial sums, and none
-    // longer than one invocation may run.
-    let (busy, shortest) = match variant {
-        "naive" => (4096, 512),
-        "blocked" => (128, 256),
-        _ => (256, 64),
-    };
-    let wanted = (busy / items.max(1)).min(axis * each / shortest);
-    let legal = (axis * each).div_ceil(MAX_ITERATIONS * 9 / 10);
-    let splits = if axis == 1 { 1 } else { wanted.max(legal).clamp(1, axis) };
-    Layout { workgroups: (splits * items).div_ceil(workgroup), splits, iterations: axis.div_ceil(splits) * each }
-}
-
-/// Adds the dispatches of one direction. `operands` are the inputs of the entry point, then the output.
-pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, operands: &[Operand]) -> Result<()> {
-    let refusal = |variant: &str| {
-        let Layout { iterations, splits, .. } = layout(g, direction, variant);
-        (iterations > MAX_ITERATIONS || splits > MAX_ITERATIONS)
-            .then(|| format!("{iterations} iterations in one invocation are too many"))
-    };
-    let candidate = |variant: &'static str| Candidate::unless(variant, refusal(variant));
-    // A tile of 64 channels is mostly empty where a group has few.
-    let narrow = g.group().iter().all(|&channels| channels < TILE / 8) && g.window.groups > 1;
-    let order = match cx.class() {
-        DeviceClass::Cpu if narrow => ["naive", "blocked", "tiled"],
-        DeviceClass::Cpu => ["blocked", "tiled", "naive"],
-        DeviceClass::Gpu if narrow => ["naive", "blocked", "tiled"],
-        DeviceClass::Gpu => ["tiled", "blocked", "naive"],
-    };
-    let entry = direction.entry();
-    let variant = cx.choose(&format!("{NAME}.{entry}"), order.map(candidate).to_vec())?;
-    let Layout { workgroups, splits, .. } = layout(g, direction, variant);
-    let params = g.params(splits)?;
-    let kernel = match variant {
-        "naive" => Kernel::new(&NAIVE, entry).constant("WORKGROUP", 64.0),
-        "blocked" => Kernel::new(&BLOCKED, entry)
-            .template("rows", BLOCK[0])
-            .template("columns", BLOCK[1])
-            .constant("WORKGROUP", BLOCKED_WORKGROUP as f64),
-        _ => Kernel::new(&TILED, entry),
-    };
-    let kernel = kernel.variant(variant);
-    if direction == Direction::Forward {
-        // Bindings are fixed: without a bias, the weight stands in its place.
-        let (inputs, y) = operands.split_at(operands.len() - 1);
-        let bias = inputs.get(2).copied();
-        let operands = [inputs[0], inputs[1], bias.unwrap_or(inputs[1]), y[0]];
-        return cx.dispatch(kernel.flag("HAS_BIAS", bias.is_some()), &params, &operands, workgroups);
-    }
-    if splits == 1 {
-        return cx.dispatch(kernel, &params, operands, workgroups);
-    }
-    let (inputs, dw) = operands.split_at(2);
-    let count = g.channels[1] * g.taps();
-    let partial = cx.scratch(splits * count);
-    cx.dispatch(kernel, &params, &[inputs[0], inputs[1], Operand::ScratchWrite(partial)], workgroups)?;
-    let sum = Kernel::new(&NAIVE, "sum_partials");
-    cx.dispatch_flat(sum, &params, &[Operand::ScratchRead(partial), dw[0]], count)
 }
 
 /// (x, weight, bias?) -> y

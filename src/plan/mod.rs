@@ -3,6 +3,7 @@
 //! A [`Plan`] is plain data, made and examined without a device; a [`Session`] owns its buffers and runs it.
 
 mod build;
+mod diagnostics;
 mod host;
 mod kernel;
 mod layout;
@@ -28,7 +29,7 @@ pub use options::PlanOptions;
 pub use readback::Readback;
 pub use report::MemoryReport;
 pub use session::{Metric, Session};
-pub use variables::Variables;
+pub use variables::{NamedArrays, Variables};
 
 use crate::gpu::BindingKind;
 use crate::graph::{TensorId, TensorType};

@@ -21,9 +21,9 @@ impl PlanOptions {
         self
     }
 
-    /// Puts sentinel words behind every tensor, which [`Session::check_guards_blocking`] compares.
+    /// Puts sentinel words behind every tensor, which [`Session::check_guards`] compares.
     ///
-    /// [`Session::check_guards_blocking`]: crate::Session::check_guards_blocking
+    /// [`Session::check_guards`]: crate::Session::check_guards
     pub fn guard(mut self) -> Self {
         self.guard = true;
         self

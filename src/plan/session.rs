@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ndarray::{ArrayD, IxDyn};
 
 use super::host::{Element, HostTensor};
-use super::memory::{ALIGNMENT, align};
+use super::memory::ALIGNMENT;
 use super::readback::{Readback, ReadbackPool, Region};
 use super::staging::Ring;
 use super::{BufferRef, Fetch, Location, Plan, PlanOptions, Variables};
@@ -20,12 +20,12 @@ use crate::graph::{DType, Graph, LEARNING_RATE, STEP, Tensor, TensorId};
 /// for the GPU but the functions whose name ends in `_blocking`, and what is awaited.
 #[derive(Debug)]
 pub struct Session {
-    gpu: Gpu,
-    plan: Plan,
-    buffers: HashMap<BufferRef, wgpu::Buffer>,
+    pub(super) gpu: Gpu,
+    pub(super) plan: Plan,
+    pub(super) buffers: HashMap<BufferRef, wgpu::Buffer>,
     dispatches: Vec<Ready>,
     ring: Ring,
-    readbacks: ReadbackPool,
+    pub(super) readbacks: ReadbackPool,
     /// Current values of the settings, as the words the device gets.
     settings: Vec<u32>,
     step: u32,
@@ -55,11 +55,6 @@ struct Ready {
     bind_group: wgpu::BindGroup,
     workgroups: [u32; 3],
 }
-
-/// What an unwritten word holds after [`Session::poison`]: a NaN that names itself in a dump.
-const POISON: u32 = 0x7fc0_dead;
-/// What stands behind every tensor under [`PlanOptions::guard`].
-const SENTINEL: u32 = 0x5e17_1e15;
 
 impl Session {
     /// Plans `graph`, declares its variables in `variables`, and makes everything that a step needs. `fetch` names the
@@ -259,7 +254,7 @@ impl Session {
         self.fetch(tensor.into()).map(|fetch| fetch.ty.dtype)
     }
 
-    fn region(&self, location: &Location) -> Region {
+    pub(super) fn region(&self, location: &Location) -> Region {
         let bytes = location.bytes.next_multiple_of(4);
         Region { buffer: self.buffers[&location.buffer].clone(), offset: location.offset, bytes }
     }
@@ -321,51 +316,6 @@ impl Session {
         let pending = self.take_metrics()?;
         self.gpu.wait_blocking()?;
         pollster::block_on(pending)
-    }
-
-    /// Fills all activation memory with NaN and renews the sentinels, so that a value nobody wrote shows itself.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn poison(&self) -> Result<()> {
-        let fill = |key: BufferRef, bytes: u64, word: u32, offset: u64| {
-            let words = vec![word; (bytes / 4) as usize];
-            self.gpu.write_buffer("poison", &self.buffers[&key], offset, bytemuck::cast_slice(&words))
-        };
-        for (index, &bytes) in self.plan.slabs.iter().enumerate() {
-            fill(BufferRef::Slab(index), bytes, POISON, 0)?;
-        }
-        for &(arena, bytes) in &self.plan.gradients {
-            fill(BufferRef::Gradients(arena), bytes, POISON, 0)?;
-        }
-        self.plan.guards.iter().try_for_each(|guard| fill(guard.buffer, guard.bytes, SENTINEL, guard.offset))
-    }
-
-    /// Whether every sentinel behind a tensor is still there ([`PlanOptions::guard`], then [`Session::poison`]).
-    ///
-    /// A tensor that took a dead one's place may legitimately cover its sentinel; those are left out.
-    ///
-    /// # Errors
-    /// When a sentinel was overwritten, with its place.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn check_guards_blocking(&self) -> Result<()> {
-        let covered = |guard: &Location| {
-            self.plan.steps.iter().flat_map(|step| &step.bindings).any(|(at, _)| {
-                at.buffer == guard.buffer
-                    && at.offset < guard.offset + guard.bytes
-                    && guard.offset < at.offset + align(at.bytes)
-            })
-        };
-        for guard in self.plan.guards.iter().filter(|guard| !covered(guard)) {
-            let bytes = self.readbacks.read(&self.gpu, &[self.region(guard)], None)?;
-            self.gpu.wait_blocking()?;
-            let words: Vec<u32> = bytemuck::pod_collect_to_vec(&pollster::block_on(bytes)?);
-            if let Some(index) = words.iter().position(|&word| word != SENTINEL) {
-                let place = guard.offset + index as u64 * 4;
-                return Err(Error::Session(format!("a kernel wrote past a tensor: {:?} byte {place}", guard.buffer)));
-            }
-        }
-        Ok(())
     }
 }
 

@@ -46,16 +46,9 @@ impl Ring {
     pub(super) async fn ready(&mut self) -> Result<()> {
         let Some(slot) = self.slots.front_mut() else { return Ok(()) };
         while let Some(pending) = slot.pending.as_mut() {
-            let mut now = pending.try_recv();
-            if let Ok(None) = now {
-                if let Some(pending) = slot.pending.take() {
-                    now = match self.gpu.receive_or_cancelled(pending).await {
-                        Some(result) => Ok(Some(result)),
-                        None => Err(oneshot::Canceled),
-                    };
-                }
-            }
-            slot.settle(now, &self.gpu)?;
+            // Borrowed, so that a caller who stops waiting leaves the slot as it is.
+            let now = self.gpu.receive_or_cancelled(pending).await;
+            slot.settle(now.map_or(Err(oneshot::Canceled), |result| Ok(Some(result))), &self.gpu)?;
         }
         Ok(())
     }

@@ -33,6 +33,9 @@ struct Store {
     metadata: HashMap<String, String>,
 }
 
+/// Arrays with their variables' names.
+pub type NamedArrays = Vec<(String, ArrayD<f32>)>;
+
 /// PyTorch counts the batches that a batch norm has seen in an integer of this name; nothing here depends on it.
 const BATCH_COUNTER: &str = "num_batches_tracked";
 
@@ -118,7 +121,7 @@ impl Variables {
     }
 
     /// Copies all variables back, as they are behind the steps submitted so far.
-    pub fn read_all(&self) -> Result<Readback<Vec<(String, ArrayD<f32>)>>> {
+    pub fn read_all(&self) -> Result<Readback<NamedArrays>> {
         let store = self.store();
         let entries: Vec<_> = store.layout.order.iter().map(|n| (n.clone(), store.layout.entries[n].clone())).collect();
         let regions: Vec<Region> = entries
@@ -146,7 +149,7 @@ impl Variables {
 
     /// [`Variables::read_all`], blocking.
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn read_all_blocking(&self) -> Result<Vec<(String, ArrayD<f32>)>> {
+    pub fn read_all_blocking(&self) -> Result<NamedArrays> {
         let pending = self.read_all()?;
         self.gpu.wait_blocking()?;
         pollster::block_on(pending)

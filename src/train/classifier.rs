@@ -13,7 +13,7 @@ use crate::gpu::Gpu;
 use crate::graph::{Graph, Mode, TensorId};
 use crate::nn::Model;
 use crate::ops::optimizer::Optimizer;
-use crate::plan::{HostTensor, Metric, Session, Variables};
+use crate::plan::{HostTensor, Metric, NamedArrays, Session, Variables};
 
 /// What a classifier is made of.
 #[derive(Debug, Clone)]
@@ -261,7 +261,7 @@ impl Classifier {
     ///
     /// # Errors
     /// When the image has a wrong size or the device fails.
-    pub async fn layers(&mut self, image: ArrayView4<'_, u8>) -> Result<Vec<(String, ndarray::ArrayD<f32>)>> {
+    pub async fn layers(&mut self, image: ArrayView4<'_, u8>) -> Result<NamedArrays> {
         let graph = Graph::new(Mode::Evaluation);
         self.logits(&graph, 1)?;
         let named = graph.named_outputs();
@@ -276,7 +276,7 @@ impl Classifier {
 
     /// [`Classifier::layers`], blocking.
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn layers_blocking(&mut self, image: ArrayView4<'_, u8>) -> Result<Vec<(String, ndarray::ArrayD<f32>)>> {
+    pub fn layers_blocking(&mut self, image: ArrayView4<'_, u8>) -> Result<NamedArrays> {
         pollster::block_on(self.layers(image))
     }
 }

@@ -25,7 +25,7 @@ fn check(stem: &str) {
     for case in (family.cases)() {
         for variant in case.variants(gpu).unwrap_or_else(|error| panic!("{}: {error}", case.name())) {
             runs += 1;
-            match case.run(gpu, variant) {
+            match case.run_blocking(gpu, variant) {
                 Ok(report) if report.passed() => {}
                 Ok(report) => {
                     failures.push(format!(

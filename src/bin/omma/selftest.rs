@@ -39,7 +39,7 @@ impl Selftest {
             // A case that cannot even be planned is one failure.
             let variants = case.variants(&gpu).unwrap_or_else(|_| vec!["plain"]);
             for variant in variants {
-                let (line, good) = match case.run(&gpu, variant) {
+                let (line, good) = match case.run_blocking(&gpu, variant) {
                     Ok(report) => {
                         let good = report.passed();
                         let result = if good { "pass".into() } else { format!("FAIL {}", report.place) };

@@ -1,0 +1,111 @@
+//! A convolution with all its sizes.
+
+use super::{ConvParams, NAME, Window};
+use crate::error::{Error, Result};
+use crate::graph::TensorType;
+use crate::ops::image;
+use crate::plan::word;
+use crate::reference::conv2d as reference;
+
+/// A convolution with all its sizes: what the kernels and the reference are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::ops) struct Geometry {
+    pub(super) batch: usize,
+    /// In and out.
+    pub(super) channels: [usize; 2],
+    /// Height and width.
+    pub(super) input: [usize; 2],
+    pub(super) output: [usize; 2],
+    pub(super) kernel: [usize; 2],
+    pub(super) window: Window,
+}
+
+impl Geometry {
+    /// A 1x1 convolution of images of one row; with one pixel, a dense layer.
+    pub(in crate::ops) fn pointwise(batch: usize, inputs: usize, outputs: usize, pixels: usize) -> Self {
+        let size = [1, pixels];
+        let channels = [inputs, outputs];
+        Self { batch, channels, input: size, output: size, kernel: [1; 2], window: Window::default() }
+    }
+
+    pub(super) fn new(x: &TensorType, weight: &TensorType, window: Window) -> Result<Self> {
+        let [batch, channels, height, width] = image(NAME, x)?;
+        let [out_channels, per_group, kernel_height, kernel_width] = image(NAME, weight)?;
+        let Window { stride, padding, dilation, groups } = window;
+        if stride.contains(&0) || dilation.contains(&0) || groups == 0 {
+            return Err(Error::argument(NAME, "stride, dilation and groups must be at least 1"));
+        }
+        if channels != per_group * groups || out_channels % groups != 0 {
+            let expected = format!("a weight [O, {channels}/{groups}, KH, KW] with O divisible by {groups}");
+            return Err(Error::shape(NAME, expected, weight));
+        }
+        let kernel = [kernel_height, kernel_width];
+        let out = |axis: usize, input: usize| {
+            let padded = input.saturating_add(padding[axis]).saturating_add(padding[axis + 2]);
+            let reach = dilation[axis].saturating_mul(kernel[axis] - 1).saturating_add(1);
+            match padded.checked_sub(reach) {
+                Some(free) => Ok(free / stride[axis] + 1),
+                None => {
+                    let expected = format!("at least {reach} rows and columns with padding {padding:?}");
+                    Err(Error::shape(NAME, expected, x))
+                }
+            }
+        };
+        let output = [out(0, height)?, out(1, width)?];
+        Ok(Self { batch, channels: [channels, out_channels], input: [height, width], output, kernel, window })
+    }
+
+    /// Channels of one group, in and out.
+    pub(super) fn group(&self) -> [usize; 2] {
+        self.channels.map(|channels| channels / self.window.groups)
+    }
+
+    /// Elements of one output channel's weights.
+    pub(super) fn taps(&self) -> usize {
+        self.group()[0] * self.kernel[0] * self.kernel[1]
+    }
+
+    pub(super) fn pixels(&self, size: [usize; 2]) -> usize {
+        self.batch * size[0] * size[1]
+    }
+
+    pub(super) fn params(&self, splits: usize) -> Result<ConvParams> {
+        let word = |size| word(NAME, size);
+        let Window { stride, padding, dilation, groups } = self.window;
+        Ok(ConvParams {
+            batch: word(self.batch)?,
+            in_channels: word(self.channels[0])?,
+            in_height: word(self.input[0])?,
+            in_width: word(self.input[1])?,
+            out_channels: word(self.channels[1])?,
+            out_height: word(self.output[0])?,
+            out_width: word(self.output[1])?,
+            kernel_height: word(self.kernel[0])?,
+            kernel_width: word(self.kernel[1])?,
+            stride_height: word(stride[0])?,
+            stride_width: word(stride[1])?,
+            pad_top: word(padding[0])?,
+            pad_left: word(padding[1])?,
+            dilation_height: word(dilation[0])?,
+            dilation_width: word(dilation[1])?,
+            groups: word(groups)?,
+            splits: word(splits)?,
+        })
+    }
+
+    pub(super) fn reference(&self) -> reference::Geometry {
+        let Window { stride, padding, dilation, groups } = self.window;
+        reference::Geometry {
+            batch: self.batch,
+            in_channels: self.channels[0],
+            in_height: self.input[0],
+            in_width: self.input[1],
+            out_channels: self.channels[1],
+            groups,
+            kernel: self.kernel,
+            stride,
+            padding,
+            dilation,
+        }
+    }
+}
