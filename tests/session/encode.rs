@@ -2,7 +2,7 @@
 
 use omma::{Error, Gpu, Variables, wgpu};
 
-use super::{evaluation, outputs, rows, training, variable};
+use super::{evaluation, in_time, outputs, rows, training, variable};
 use crate::support::{host_device, own_gpu};
 
 fn encoder(gpu: &Gpu) -> wgpu::CommandEncoder {
@@ -87,7 +87,10 @@ fn a_dropped_encoder_gives_its_staging_buffer_back() {
     let expected = outputs(&mut session, y, &rows(2));
     let before = gpu.statistics();
     for round in 0..10 {
-        pollster::block_on(session.ready()).unwrap();
+        session = in_time(move || {
+            pollster::block_on(session.ready()).unwrap();
+            session
+        });
         let mut encoder = encoder(&gpu);
         session.encode(&mut encoder, &[("x", (&vec![f32::NAN; 6]).into())]).unwrap();
         // Unfinished in one round, finished but never submitted in the next.
