@@ -48,7 +48,19 @@ impl Poller {
     }
 }
 
+/// A callback of the host's may panic inside a poll: the next wait must not believe that this thread still runs.
+struct Unwinding<'a>(&'a Mutex<State>);
+
+impl Drop for Unwinding<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            lock(self.0).running = false;
+        }
+    }
+}
+
 fn poll(device: &wgpu::Device, state: &Mutex<State>) {
+    let _unwinding = Unwinding(state);
     loop {
         {
             let mut state = lock(state);

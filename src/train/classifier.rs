@@ -198,6 +198,10 @@ impl Classifier {
     /// # Errors
     /// When there is no batch or the device fails.
     pub async fn evaluate(&mut self, batches: impl Iterator<Item = Result<Batch>>) -> Result<Score> {
+        // What an evaluation that failed half way left behind does not count.
+        for session in self.evaluation.values() {
+            session.take_metrics()?.await?;
+        }
         for batch in batches {
             let batch = batch?;
             if !self.evaluation.contains_key(&batch.len()) {
@@ -215,7 +219,9 @@ impl Classifier {
         sizes.sort_unstable();
         let mut sums = Sums::default();
         for size in sizes {
-            sums.add(&self.evaluation[&size].take_metrics()?.await?);
+            let metrics = self.evaluation[&size].take_metrics()?.await?;
+            // A size that did not occur this time counted nothing.
+            sums.add(&metrics);
         }
         sums.score().ok_or_else(|| Error::Session("there was no batch to evaluate".into()))
     }

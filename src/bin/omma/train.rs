@@ -34,13 +34,13 @@ pub(crate) struct Train {
     #[arg(long, value_name = "DIR", default_value = "data/mnist")]
     data: PathBuf,
     /// How often to go over the training images
-    #[arg(long, default_value_t = 15)]
+    #[arg(long, default_value_t = 16)]
     epochs: usize,
     /// Images a step
     #[arg(long, default_value_t = 64)]
     batch: usize,
-    /// Learning rate at its highest [default: 0.05 for sgd, 0.002 for adam and adamw]
-    #[arg(long)]
+    /// Learning rate at its highest [default: 0.03 for sgd, 0.002 for adam and adamw]
+    #[arg(long, allow_negative_numbers = true)]
     lr: Option<f32>,
     /// The optimizer; sgd has momentum 0.9
     #[arg(long, value_enum, default_value = "sgd")]
@@ -61,7 +61,7 @@ const EVALUATION_BATCH: usize = 200;
 impl Train {
     fn optimizer(&self) -> Result<Optimizer> {
         let default = match self.optimizer {
-            Rule::Sgd => 0.05,
+            Rule::Sgd => 0.03,
             Rule::Adam | Rule::Adamw => 0.002,
         };
         let rate = self.lr.unwrap_or(default);
