@@ -28,7 +28,7 @@ impl Session {
         self.plan.guards.iter().try_for_each(|guard| fill(guard.buffer, guard.bytes, SENTINEL, guard.offset))
     }
 
-    /// Whether every sentinel behind a tensor is still there ([`PlanOptions::guard`], then [`Session::poison`]).
+    /// Whether every sentinel behind a tensor is still there ([`PlanOptions::guard`](crate::PlanOptions::guard), then [`Session::poison`]).
     ///
     /// A tensor that took a dead one's place may legitimately cover its sentinel; those are left out.
     ///
