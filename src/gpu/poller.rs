@@ -1,6 +1,7 @@
 //! Keeps a native device polled while somebody awaits it, so that futures finish under any executor.
 
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::failure::lock;
@@ -14,6 +15,8 @@ struct State {
     waiting: usize,
     /// Whether the thread is there. It goes only under the lock, so there is never a second one.
     running: bool,
+    /// The latest thread, ended or not.
+    thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -38,13 +41,28 @@ impl Poller {
             let (device, shared) = (self.device.clone(), self.state.clone());
             let spawned = std::thread::Builder::new().name("omma-poll".into()).spawn(move || poll(&device, &shared));
             match spawned {
-                Ok(_) => state.running = true,
+                Ok(thread) => {
+                    state.running = true;
+                    state.thread = Some(thread);
+                }
                 Err(error) => {
                     log::warn!("no thread to poll the GPU ({error}): the host's own polling must finish the wait");
                 }
             }
         }
         Polling(self.state.clone())
+    }
+}
+
+/// The thread holds the device: it must be gone before the last handle is, or the device would be destroyed while the
+/// process ends, beside the driver's own clean-up.
+impl Drop for Poller {
+    fn drop(&mut self) {
+        let thread = lock(&self.state).thread.take();
+        // A callback may drop the last handle on the thread itself. One that panicked has ended as well.
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            let _ = thread.join();
+        }
     }
 }
 
