@@ -10,7 +10,7 @@ use super::Schedule;
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::graph::{Graph, Mode, TensorId};
+use crate::graph::{Graph, Mode, Tensor, TensorId};
 use crate::nn::Model;
 use crate::ops::optimizer::Optimizer;
 use crate::plan::{HostTensor, Metric, NamedArrays, Session, Variables};
@@ -30,6 +30,15 @@ pub struct Settings {
     pub deviation: Vec<f32>,
     /// Fixes initial values and dropout.
     pub seed: u64,
+}
+
+impl Settings {
+    /// The network from images to logits, as every session has it.
+    fn logits<'g>(&self, graph: &'g Graph, batch: usize) -> Result<Tensor<'g>> {
+        let [height, width] = self.model.image_size;
+        let images = graph.image_input(IMAGES, [batch, self.channels, height, width])?;
+        (self.model.build)(images.normalize(&self.mean, &self.deviation)?, self.classes)
+    }
 }
 
 /// A network with its variables on a device and the sessions that use them, one for each batch size.
@@ -94,7 +103,7 @@ impl Classifier {
         let classifier = Self { gpu: gpu.clone(), settings, variables, training: None, evaluation, prediction };
         // Declared at once, so that a checkpoint can be loaded.
         let graph = Graph::new(Mode::Evaluation);
-        classifier.logits(&graph, 1)?;
+        classifier.settings.logits(&graph, 1)?;
         classifier.variables.declare(&graph)?;
         Ok(classifier)
     }
@@ -104,17 +113,9 @@ impl Classifier {
         &self.variables
     }
 
-    /// The network from images to logits, as every session has it.
-    fn logits<'g>(&self, graph: &'g Graph, batch: usize) -> Result<crate::graph::Tensor<'g>> {
-        let Settings { model, channels, classes, mean, deviation, .. } = &self.settings;
-        let [height, width] = model.image_size;
-        let images = graph.image_input(IMAGES, [batch, *channels, height, width])?;
-        (model.build)(images.normalize(mean, deviation)?, *classes)
-    }
-
     /// A graph with loss and accuracy as metrics.
     fn scored(&self, graph: &Graph, batch: usize, optimizer: Option<&Optimizer>) -> Result<()> {
-        let logits = self.logits(graph, batch)?;
+        let logits = self.settings.logits(graph, batch)?;
         let labels = graph.label_input(LABELS, batch)?;
         let loss = logits.softmax_cross_entropy(labels)?;
         if let Some(optimizer) = optimizer {
@@ -242,11 +243,7 @@ impl Classifier {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
                 let graph = Graph::new(Mode::Evaluation);
-                // Not `self.logits`: the entry holds a borrow of `self`.
-                let Settings { model, channels, classes, mean, deviation, .. } = &self.settings;
-                let [height, width] = model.image_size;
-                let input = graph.image_input(IMAGES, [batch, *channels, height, width])?;
-                let probabilities = (model.build)(input.normalize(mean, deviation)?, *classes)?.softmax(1)?;
+                let probabilities = self.settings.logits(&graph, batch)?.softmax(1)?;
                 let session = Session::new(&self.gpu, &graph, &[probabilities], &self.variables)?;
                 entry.insert((session, probabilities.id()))
             }
@@ -269,7 +266,7 @@ impl Classifier {
     /// When the image has a wrong size or the device fails.
     pub async fn layers(&mut self, image: ArrayView4<'_, u8>) -> Result<NamedArrays> {
         let graph = Graph::new(Mode::Evaluation);
-        self.logits(&graph, 1)?;
+        self.settings.logits(&graph, 1)?;
         let named = graph.named_outputs();
         let mut session = Session::new(&self.gpu, &graph, &named, &self.variables)?;
         session.run(&[(IMAGES, image.into())]).await?;

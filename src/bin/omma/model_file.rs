@@ -6,7 +6,7 @@ use omma::nn::{MODELS, Model};
 use omma::train::{Classifier, Settings};
 use omma::{Error, Gpu, Result, Variables};
 
-/// Deviation and mean of the bundled digits' pixels, for a file that another program wrote and that does not say.
+/// Mean and deviation of the bundled digits' pixels, for a file that another program wrote and that does not say.
 const DIGITS: (f32, f32) = (0.131, 0.3085);
 
 /// The model of this name.
