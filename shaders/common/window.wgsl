@@ -1,5 +1,24 @@
-// Windows of poolings, one axis at a time, in coordinates of the padded plane, so that none is negative.
-// Needs common/divide.wgsl.
+// Windows of poolings, one axis at a time, in coordinates of the padded plane, so that none is negative; and the `Params`
+// that all poolings are given. Needs common/divide.wgsl.
+
+struct Params {
+    /// Batch times channels.
+    planes: u32,
+    in_height: u32,
+    in_width: u32,
+    out_height: u32,
+    out_width: u32,
+    kernel_height: u32,
+    kernel_width: u32,
+    stride_height: u32,
+    stride_width: u32,
+    pad_top: u32,
+    pad_left: u32,
+    pad_bottom: u32,
+    pad_right: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
 
 /// Plane, row and column of an element, for planes of a given size.
 fn unflatten(index: u32, height: u32, width: u32) -> vec3<u32> {

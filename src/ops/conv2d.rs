@@ -1,8 +1,9 @@
 //! 2-d convolution (cross-correlation), NCHW, weight `[O, C/groups, KH, KW]`:
 //! y[n,o,oy,ox] = bias[o] + Σ x[n, c, oy·stride + ky·dilation - pad, ...]·w[o,c,ky,kx] over c of o's group, ky and kx.
 //!
-//! Three variants of each direction share bindings and parameters: `naive` is the readable rung, `tiled` goes through
-//! workgroup memory, `blocked` keeps a tile in registers without a barrier, for adapters that run on a CPU.
+//! The variants of each direction share bindings and parameters: `naive` is the readable rung, `tiled` goes through
+//! workgroup memory; for adapters that run on a CPU, `blocked` keeps a tile in registers without a barrier, and `packed`
+//! does so with operands that were copied into the order of their use.
 
 use super::image;
 use crate::error::{Error, Result};
@@ -14,6 +15,7 @@ use crate::reference::{Checked, conv2d as reference};
 mod cases;
 mod geometry;
 mod kernels;
+mod packed;
 
 pub(crate) use cases::cases;
 pub(super) use geometry::Geometry;
@@ -31,6 +33,8 @@ params! {
 pub(crate) static NAIVE: Shader = shader!("conv2d", ConvParams, ["grid", "conv2d"]);
 pub(crate) static TILED: Shader = shader!("conv2d_tiled", ConvParams, ["grid", "conv2d", "tile", "phases"]);
 pub(crate) static BLOCKED: Shader = shader!("conv2d_blocked", ConvParams, ["grid", "conv2d"]);
+pub(crate) static PACK: Shader = shader!("conv2d_pack", ConvParams, ["grid", "conv2d", "packed"]);
+pub(crate) static PACKED: Shader = shader!("conv2d_packed", ConvParams, ["grid", "conv2d", "packed"]);
 
 /// A convolution layer's settings, as PyTorch's `Conv2d` with the padding of each side by itself.
 #[derive(Debug, Clone, Copy, PartialEq)]

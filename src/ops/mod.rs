@@ -44,7 +44,11 @@ pub const FAMILIES: &[Family] = &[
     Family { stem: "batch_norm", shaders: &[&batch_norm::SHADER], cases: batch_norm::cases },
     Family { stem: "binary", shaders: &[&binary::SHADER], cases: binary::cases },
     Family { stem: "concat", shaders: &[&concat::SHADER], cases: concat::cases },
-    Family { stem: "conv2d", shaders: &[&conv2d::NAIVE, &conv2d::TILED, &conv2d::BLOCKED], cases: conv2d::cases },
+    Family {
+        stem: "conv2d",
+        shaders: &[&conv2d::NAIVE, &conv2d::TILED, &conv2d::BLOCKED, &conv2d::PACK, &conv2d::PACKED],
+        cases: conv2d::cases,
+    },
     // A dense layer is a convolution of 1x1 images and runs its kernels.
     Family { stem: "dense", shaders: &[], cases: dense::cases },
     Family { stem: "dropout", shaders: &[&dropout::SHADER], cases: dropout::cases },

@@ -1,7 +1,7 @@
 //! Which kernel computes a convolution or a gradient of it, and over which grid.
 
 use super::geometry::Geometry;
-use super::{BLOCKED, NAIVE, NAME, TILED};
+use super::{BLOCKED, ConvParams, NAIVE, NAME, TILED, packed};
 use crate::error::Result;
 use crate::gpu::DeviceClass;
 use crate::ops::MAX_ITERATIONS;
@@ -31,18 +31,61 @@ const BLOCKED_WORKGROUP: usize = 16;
 /// Side of a `tiled` workgroup's tile.
 const TILE: usize = 64;
 
-/// How one variant computes one direction.
+/// A kernel's work items and, in a weight gradient, how its sum is cut into slices.
 #[derive(Debug, Clone, Copy)]
-struct Layout {
-    /// Workgroups.
-    workgroups: usize,
-    /// Slices of the sum (weight gradient only).
-    splits: usize,
-    /// Loop iterations of one invocation.
-    iterations: usize,
+pub(super) struct Slices {
+    pub(super) count: usize,
+    /// Work items of each slice.
+    items: usize,
+    /// Units of the axis that is cut, in each slice, and an invocation's loop iterations for each.
+    length: usize,
+    each: usize,
 }
 
-fn layout(g: &Geometry, direction: Direction, variant: &str) -> Layout {
+impl Slices {
+    /// Enough slices of `items` work items to keep a device busy with `busy` of them, each of at least `shortest`
+    /// iterations to be worth its place among the partial sums, and none longer than one invocation may run.
+    pub(super) fn new(axis: usize, each: usize, items: usize, busy: usize, shortest: usize) -> Self {
+        let wanted = (busy / items.max(1)).min(axis * each / shortest);
+        let legal = (axis * each).div_ceil(MAX_ITERATIONS * 9 / 10);
+        let count = wanted.max(legal).clamp(1, axis);
+        Self { count, items, length: axis.div_ceil(count), each }
+    }
+
+    /// Loop iterations of the longest invocation, that which adds the slices included.
+    pub(super) fn iterations(&self) -> usize {
+        (self.length * self.each).max(self.count)
+    }
+
+    pub(super) fn workgroups(&self, workgroup: usize) -> usize {
+        (self.count * self.items).div_ceil(workgroup)
+    }
+
+    /// Adds the kernel's dispatch, and that which adds its slices if there is more than one.
+    pub(super) fn dispatch(
+        &self,
+        cx: &mut Lowering<'_>,
+        kernel: Kernel,
+        params: &ConvParams,
+        [x, dy]: [Operand; 2],
+        dw: Operand,
+        workgroup: usize,
+    ) -> Result<()> {
+        let workgroups = self.workgroups(workgroup);
+        if self.count == 1 {
+            return cx.dispatch(kernel, params, &[x, dy, dw], workgroups);
+        }
+        let taps = params.in_channels / params.groups * params.kernel_height * params.kernel_width;
+        let weights = params.out_channels as usize * taps as usize;
+        let partial = cx.scratch(self.count * weights);
+        cx.dispatch(kernel, params, &[x, dy, Operand::ScratchWrite(partial)], workgroups)?;
+        let sum = Kernel::new(&NAIVE, "sum_partials");
+        cx.dispatch_flat(sum, params, &[Operand::ScratchRead(partial), dw], weights)
+    }
+}
+
+/// The work of one variant in one direction, and the invocations of its workgroup.
+fn layout(g: &Geometry, direction: Direction, variant: &str) -> (Slices, usize) {
     let [per_group_in, per_group_out] = g.group();
     let groups = g.window.groups;
     let [kh, kw] = g.kernel;
@@ -81,17 +124,12 @@ fn layout(g: &Geometry, direction: Direction, variant: &str) -> Layout {
             (tile * columns, 1, 1, 5 * (inner * kh * kw).div_ceil(16) + 2 * (kh + kw))
         }
     };
-    // Enough slices to keep the device busy, each long enough to be worth its place among the partial sums, and none
-    // longer than one invocation may run.
     let (busy, shortest) = match variant {
         "naive" => (4096, 512),
         "blocked" => (128, 256),
         _ => (256, 64),
     };
-    let wanted = (busy / items.max(1)).min(axis * each / shortest);
-    let legal = (axis * each).div_ceil(MAX_ITERATIONS * 9 / 10);
-    let splits = if axis == 1 { 1 } else { wanted.max(legal).clamp(1, axis) };
-    Layout { workgroups: (splits * items).div_ceil(workgroup), splits, iterations: axis.div_ceil(splits) * each }
+    (Slices::new(axis, each, items, busy, shortest), workgroup)
 }
 
 /// Adds the dispatches of one direction. `operands` are the inputs of the entry point, then the output.
@@ -101,24 +139,26 @@ pub(in crate::ops) fn lower(
     direction: Direction,
     operands: &[Operand],
 ) -> Result<()> {
-    let refusal = |variant: &str| {
-        let Layout { iterations, splits, .. } = layout(g, direction, variant);
-        (iterations > MAX_ITERATIONS || splits > MAX_ITERATIONS)
-            .then(|| format!("{iterations} iterations in one invocation are too many"))
+    let refusal = |variant: &str| match variant {
+        "packed" => packed::refusal(cx, g, direction),
+        _ => too_long(layout(g, direction, variant).0.iterations()),
     };
     let candidate = |variant: &'static str| Candidate::unless(variant, refusal(variant));
     // A tile of 64 channels is mostly empty where a group has few.
     let narrow = g.group().iter().all(|&channels| channels < TILE / 8) && g.window.groups > 1;
+    // A packed copy pays where each of its elements is read for several taps.
     let order = match cx.class() {
-        DeviceClass::Cpu if narrow => ["naive", "blocked", "tiled"],
-        DeviceClass::Cpu => ["blocked", "tiled", "naive"],
-        DeviceClass::Gpu if narrow => ["naive", "blocked", "tiled"],
-        DeviceClass::Gpu => ["tiled", "blocked", "naive"],
+        _ if narrow => ["naive", "blocked", "tiled", "packed"],
+        DeviceClass::Cpu if g.kernel == [1; 2] => ["blocked", "packed", "tiled", "naive"],
+        DeviceClass::Cpu => ["packed", "blocked", "tiled", "naive"],
+        DeviceClass::Gpu => ["tiled", "blocked", "packed", "naive"],
     };
     let entry = direction.entry();
-    let variant = cx.choose(&format!("{NAME}.{entry}"), order.map(candidate).to_vec())?;
-    let Layout { workgroups, splits, .. } = layout(g, direction, variant);
-    let params = g.params(splits)?;
+    let candidates = order.map(candidate).to_vec();
+    let variant = cx.choose(&format!("{NAME}.{entry}"), candidates)?;
+    if variant == "packed" {
+        return packed::lower(cx, g, direction, operands);
+    }
     let kernel = match variant {
         "naive" => Kernel::new(&NAIVE, entry).constant("WORKGROUP", 64.0),
         "blocked" => Kernel::new(&BLOCKED, entry)
@@ -128,20 +168,22 @@ pub(in crate::ops) fn lower(
         _ => Kernel::new(&TILED, entry),
     };
     let kernel = kernel.variant(variant);
+    let (slices, workgroup) = layout(g, direction, variant);
+    let params = g.params(slices.count)?;
     if direction == Direction::Forward {
-        // Bindings are fixed: without a bias, the weight stands in its place.
-        let (inputs, y) = operands.split_at(operands.len() - 1);
-        let bias = inputs.get(2).copied();
-        let operands = [inputs[0], inputs[1], bias.unwrap_or(inputs[1]), y[0]];
-        return cx.dispatch(kernel.flag("HAS_BIAS", bias.is_some()), &params, &operands, workgroups);
+        let kernel = kernel.flag("HAS_BIAS", operands.len() == 4);
+        return cx.dispatch(kernel, &params, &bind_bias(operands), slices.workgroups(workgroup));
     }
-    if splits == 1 {
-        return cx.dispatch(kernel, &params, operands, workgroups);
-    }
-    let (inputs, dw) = operands.split_at(2);
-    let count = g.channels[1] * g.taps();
-    let partial = cx.scratch(splits * count);
-    cx.dispatch(kernel, &params, &[inputs[0], inputs[1], Operand::ScratchWrite(partial)], workgroups)?;
-    let sum = Kernel::new(&NAIVE, "sum_partials");
-    cx.dispatch_flat(sum, &params, &[Operand::ScratchRead(partial), dw[0]], count)
+    slices.dispatch(cx, kernel, &params, [operands[0], operands[1]], operands[2], workgroup)
+}
+
+/// Why an invocation cannot run so many iterations.
+pub(super) fn too_long(iterations: usize) -> Option<String> {
+    (iterations > MAX_ITERATIONS).then(|| format!("{iterations} iterations in one invocation are too many"))
+}
+
+/// `operands` of a forward pass, without a bias the weight standing in its place: bindings are fixed.
+pub(super) fn bind_bias(operands: &[Operand]) -> [Operand; 4] {
+    let bias = if operands.len() == 4 { operands[2] } else { operands[1] };
+    [operands[0], operands[1], bias, operands[operands.len() - 1]]
 }

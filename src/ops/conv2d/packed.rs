@@ -1,0 +1,169 @@
+//! The `packed` variant: both operands are copied into the order in which the kernel reads them, then multiplied. Only
+//! for stride and dilation 1, without groups.
+
+use super::geometry::Geometry;
+use super::kernels::{Direction, Slices, bind_bias, too_long};
+use super::{ConvParams, PACK, PACKED};
+use crate::error::Result;
+use crate::plan::{Kernel, Lowering, Operand};
+
+/// Channels, and fours of neighbouring pixels, of an invocation's tile.
+const ROWS: usize = 8;
+const QUADS: usize = 4;
+const WORKGROUP: usize = 16;
+/// The text grows with the kernel's width, and with it the time that a driver takes to compile it.
+const WIDEST: usize = 7;
+
+/// Rows of the kernel that an invocation of the weight gradient takes: about `STRIP`, the last strip as full as the others.
+const STRIP: usize = 5;
+
+/// A convolution as the kernels see it: the input gradient is one as well, of dy with the weight transposed.
+struct Problem {
+    batch: usize,
+    /// In and out.
+    channels: [usize; 2],
+    output: [usize; 2],
+    kernel: [usize; 2],
+}
+
+impl Problem {
+    fn new(g: &Geometry, direction: Direction) -> Self {
+        let [inputs, outputs] = g.channels;
+        let (channels, output) = match direction {
+            Direction::GradInput => ([outputs, inputs], g.input),
+            _ => ([inputs, outputs], g.output),
+        };
+        Self { batch: g.batch, channels, output, kernel: g.kernel }
+    }
+
+    /// dy of the weight gradient: an image without a border.
+    fn borderless(g: &Geometry) -> Self {
+        Self { batch: g.batch, channels: [g.channels[1]; 2], output: g.output, kernel: [1; 2] }
+    }
+
+    /// Fours in a row of the output.
+    fn quads(&self) -> usize {
+        self.output[1].div_ceil(4)
+    }
+
+    /// Fours of the packed image.
+    fn image(&self) -> usize {
+        let pitch = self.quads() + (self.kernel[1] - 1).div_ceil(4);
+        self.batch * self.channels[0] * (self.output[0] + self.kernel[0] - 1) * pitch
+    }
+
+    fn row_tiles(&self) -> usize {
+        self.channels[1].div_ceil(ROWS)
+    }
+
+    /// Fours of the packed weight.
+    fn weight(&self) -> usize {
+        self.row_tiles() * ROWS / 4 * self.channels[0] * self.kernel[0] * self.kernel[1]
+    }
+
+    /// Invocations of `correlate`.
+    fn tiles(&self) -> usize {
+        self.row_tiles() * (self.batch * self.output[0] * self.quads()).div_ceil(QUADS)
+    }
+
+    fn strip(&self) -> usize {
+        self.kernel[0].div_ceil(self.kernel[0].div_ceil(STRIP))
+    }
+
+    /// How `grad_weight` cuts its sum.
+    fn slices(&self) -> Slices {
+        let items = self.row_tiles() * self.channels[0] * self.kernel[0].div_ceil(self.strip());
+        Slices::new(self.batch * self.output[0], 1 + self.quads(), items, 256, 64)
+    }
+}
+
+/// Why the variant cannot be used.
+pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> Option<String> {
+    let window = g.window;
+    if window.stride != [1; 2] || window.dilation != [1; 2] || window.groups != 1 {
+        return Some("only for stride and dilation 1, without groups".into());
+    }
+    if g.kernel[1] > WIDEST {
+        return Some(format!("only for kernels of up to {WIDEST} columns"));
+    }
+    let problem = Problem::new(g, direction);
+    let iterations = match direction {
+        Direction::GradWeight => problem.slices().iterations(),
+        _ => problem.channels[0] * (1 + problem.kernel[0]),
+    };
+    let fours = problem.image().max(problem.weight()).max(Problem::borderless(g).image()) as u64;
+    let limit = cx.capabilities.limits.max_storage_buffer_binding_size;
+    let large = || format!("a packed copy of {} bytes is larger than a binding's {limit}", fours * 16);
+    too_long(iterations).or_else(|| (fours * 16 > limit).then(large))
+}
+
+/// Adds the dispatches of one direction; see [`super::lower`].
+pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, operands: &[Operand]) -> Result<()> {
+    let problem = Problem::new(g, direction);
+    let kernel = |entry| {
+        Kernel::new(&PACKED, entry)
+            .variant("packed")
+            .template("rows", ROWS)
+            .template("quads", QUADS)
+            .template("kernel_width", g.kernel[1])
+            .template("strip", problem.strip())
+            .template("span", 1 + (g.kernel[1] - 1).div_ceil(4))
+            .constant("WORKGROUP", WORKGROUP as f64)
+    };
+    if direction == Direction::GradWeight {
+        let slices = problem.slices();
+        let params = g.params(slices.count)?;
+        let x = pack_images(cx, &params, problem.image(), operands[0])?;
+        let [height, width] = [params.out_height, params.out_width];
+        let dy_params = ConvParams {
+            in_channels: params.out_channels,
+            in_height: height,
+            in_width: width,
+            kernel_height: 1,
+            kernel_width: 1,
+            pad_top: 0,
+            pad_left: 0,
+            ..params
+        };
+        // Rows of whole fours are packed already.
+        let dy = match g.output[1] % 4 {
+            0 => operands[1],
+            _ => pack_images(cx, &dy_params, Problem::borderless(g).image(), operands[1])?,
+        };
+        return slices.dispatch(cx, kernel("grad_weight"), &params, [x, dy], operands[2], WORKGROUP);
+    }
+    let mut params = g.params(1)?;
+    let transposed = direction == Direction::GradInput;
+    // The weight comes first where the input gradient is computed.
+    let (image, weight) = if transposed { (operands[1], operands[0]) } else { (operands[0], operands[1]) };
+    if transposed {
+        params = ConvParams {
+            in_channels: params.out_channels,
+            in_height: params.out_height,
+            in_width: params.out_width,
+            out_channels: params.in_channels,
+            out_height: params.in_height,
+            out_width: params.in_width,
+            // Negative where the padding is larger than the kernel: the shader counts modulo 2^32, too.
+            pad_top: (params.kernel_height - 1).wrapping_sub(params.pad_top),
+            pad_left: (params.kernel_width - 1).wrapping_sub(params.pad_left),
+            ..params
+        };
+    }
+    let x = pack_images(cx, &params, problem.image(), image)?;
+    let fours = problem.weight();
+    let packed = cx.scratch(4 * fours);
+    let pack = Kernel::new(&PACK, "weight").constant("ROWS", ROWS as f64).flag("TRANSPOSED", transposed);
+    cx.dispatch_flat(pack, &params, &[weight, Operand::ScratchWrite(packed)], fours)?;
+    let w = Operand::ScratchRead(packed);
+    let kernel = kernel("correlate").flag("HAS_BIAS", operands.len() == 4);
+    let operands = bind_bias(&[&[x, w], &operands[2..]].concat());
+    cx.dispatch(kernel, &params, &operands, problem.tiles().div_ceil(WORKGROUP))
+}
+
+/// Copies images; returns the copy, of so many fours.
+fn pack_images(cx: &mut Lowering<'_>, params: &ConvParams, fours: usize, images: Operand) -> Result<Operand> {
+    let packed = cx.scratch(4 * fours);
+    cx.dispatch_flat(Kernel::new(&PACK, "images"), params, &[images, Operand::ScratchWrite(packed)], fours)?;
+    Ok(Operand::ScratchRead(packed))
+}
