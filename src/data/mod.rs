@@ -2,7 +2,7 @@
 //!
 //! - [`Dataset`] holds 8-bit images with their labels; [`Dataset::mnist_like`] reads a directory of [IDX files](idx).
 //! - [`Loader`] deals a data set out in batches, one epoch at a time, in a seeded order, prepared ahead on a thread.
-//! - [`Augment`] shifts, turns, scales and mirrors the images as they are dealt.
+//! - [`Augment`] shifts, turns, scales, mirrors and distorts the images as they are dealt.
 //!
 //! All randomness is counter-based: what happens to an image depends on the seed, the epoch and the image's index,
 //! never on timing, on the batch size or on what was drawn before.
@@ -35,8 +35,10 @@ mod dataset;
 mod loader;
 mod prefetch;
 mod random;
+mod warp;
 
-pub use augment::{Affine, Augment};
+pub use augment::Augment;
 pub use dataset::{Dataset, Split};
 pub use loader::{Batch, Loader};
 pub use prefetch::Prefetch;
+pub use warp::{Affine, Warp};

@@ -10,6 +10,8 @@ pub(super) enum Purpose {
     Shuffle,
     /// The variation of each image.
     Augment,
+    /// Its elastic distortion.
+    Elastic,
 }
 
 /// The stream of one purpose, seed and epoch. The key is laid out here, byte by byte, rather than by `seed_from_u64`,
@@ -18,6 +20,7 @@ pub(super) fn stream(purpose: Purpose, seed: u64, epoch: u64) -> ChaCha8Rng {
     let tag: [u8; 8] = match purpose {
         Purpose::Shuffle => *b"shuffle\0",
         Purpose::Augment => *b"augment\0",
+        Purpose::Elastic => *b"elastic\0",
     };
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ndarray::{Array3, Array4, Axis, s};
-use omma::data::{Affine, Augment, Dataset, Loader, Split};
+use omma::data::{Affine, Augment, Dataset, Loader, Split, Warp};
 
 use super::{DIGITS, numbered};
 
@@ -14,12 +14,22 @@ fn image(channels: usize, height: usize, width: usize) -> Array3<u8> {
 
 /// All settings at once.
 fn wild(seed: u64) -> Augment {
-    Augment::new(seed).shift(3.0).unwrap().rotation(40.0).unwrap().scale(0.3).unwrap().flip(true)
+    Augment::new(seed).shift(3.0).unwrap().rotation(40.0).unwrap().scale(0.3).unwrap().flip(true).elastic(2.5).unwrap()
 }
 
 /// The definition, in f64: for each pixel, the place in the source where it comes from.
-fn reference(affine: &Affine, image: &Array3<u8>) -> Array3<f64> {
+fn reference(Warp { affine, nodes }: &Warp, image: &Array3<u8>) -> Array3<f64> {
     let (_, height, width) = image.dim();
+    // Every node weighs by its distance in nodes' distances, along both axes: 1 on the node, 0 from the next one on.
+    let aside = |y: usize, x: usize, axis: usize| {
+        let weight = |node: usize, pixel: usize, length: usize| {
+            (1.0 - (node as f64 - 4.0 * pixel as f64 / (length as f64 - 1.0).max(1.0)).abs()).max(0.0)
+        };
+        let terms = (0..25).map(|i| (i / 5, i % 5)).map(|(row, column)| {
+            weight(row, y, height) * weight(column, x, width) * f64::from(nodes[row][column][axis])
+        });
+        terms.sum::<f64>()
+    };
     let at = |c: usize, y: f64, x: f64| {
         let inside = y >= 0.0 && x >= 0.0 && y < height as f64 && x < width as f64;
         if inside { f64::from(image[[c, y as usize, x as usize]]) } else { 0.0 }
@@ -32,6 +42,7 @@ fn reference(affine: &Affine, image: &Array3<u8>) -> Array3<f64> {
         let py = (y as f64 - centre.1 - f64::from(affine.shift_y)) / f64::from(affine.scale);
         let (qx, qy) = (cos * px - sin * py, sin * px + cos * py);
         let (qx, qy) = (if affine.flip { -qx } else { qx } + centre.0, qy + centre.1);
+        let (qx, qy) = (qx + aside(y, x, 0), qy + aside(y, x, 1));
         let (left, top) = (qx.floor(), qy.floor());
         let (wx, wy) = (qx - left, qy - top);
         (1.0 - wy) * ((1.0 - wx) * at(c, top, left) + wx * at(c, top, left + 1.0))
@@ -41,22 +52,31 @@ fn reference(affine: &Affine, image: &Array3<u8>) -> Array3<f64> {
 
 #[test]
 fn nothing_set_changes_nothing() {
-    let neutral = Augment::new(9).shift(0.0).unwrap().rotation(0.0).unwrap().scale(0.0).unwrap().flip(false);
+    let neutral = Augment::new(9)
+        .shift(0.0)
+        .unwrap()
+        .rotation(0.0)
+        .unwrap()
+        .scale(0.0)
+        .unwrap()
+        .flip(false)
+        .elastic(0.0)
+        .unwrap();
     for augment in [Augment::new(9), neutral] {
         assert!(augment.is_identity());
-        assert_eq!(augment.transform(2, 3), Affine::IDENTITY);
+        assert_eq!(augment.transform(2, 3), Affine::IDENTITY.into());
     }
     // Even and odd sides, lines and single pixels, through the sampler itself.
     for (channels, height, width) in [(1, 28, 28), (3, 5, 8), (2, 1, 9), (1, 9, 1), (1, 1, 1), (4, 2, 2)] {
         let image = image(channels, height, width);
-        assert_eq!(Affine::IDENTITY.warp(image.view()).unwrap(), image);
+        assert_eq!(Affine::IDENTITY.apply(image.view()).unwrap(), image);
     }
 }
 
 #[test]
 fn exact_changes_move_pixels_unchanged() {
     let image = image(3, 6, 7);
-    let warp = |affine: Affine| affine.warp(image.view()).unwrap();
+    let warp = |affine: Affine| affine.apply(image.view()).unwrap();
 
     let flipped = warp(Affine { flip: true, ..Affine::IDENTITY });
     assert_eq!(flipped, image.slice(s![.., .., ..;-1]));
@@ -69,8 +89,13 @@ fn exact_changes_move_pixels_unchanged() {
 
     // A quarter turn anticlockwise takes the right edge to the top.
     let square = super::augment::image(1, 5, 5);
-    let turned = Affine { rotation: 90.0, ..Affine::IDENTITY }.warp(square.view()).unwrap();
+    let turned = Affine { rotation: 90.0, ..Affine::IDENTITY }.apply(square.view()).unwrap();
     assert_eq!(turned.slice(s![0, 0, ..]), square.slice(s![0, .., 4]));
+
+    // A grid whose nodes all look three pixels to the right moves the image to the left.
+    let nodes = [[[3.0, 0.0]; 5]; 5];
+    let moved = Warp { affine: Affine::IDENTITY, nodes }.apply(image.view()).unwrap();
+    assert_eq!(moved, warp(Affine { shift_x: -3.0, ..Affine::IDENTITY }));
 
     let gone = warp(Affine { shift_x: 65_536.0, shift_y: -65_536.0, rotation: 33.0, scale: 0.1, flip: true });
     assert!(gone.iter().all(|&pixel| pixel == 0));
@@ -85,11 +110,11 @@ fn images_agree_with_the_reference() {
     for (seed, size) in [(1, (1, 28, 28)), (2, (3, 9, 14)), (3, (1, 1, 17)), (4, (2, 33, 2))] {
         let image = image(size.0, size.1, size.2);
         for index in 0..50 {
-            let affine = wild(seed).transform(1, index);
-            let result = affine.warp(image.view()).unwrap();
-            for (place, expected) in reference(&affine, &image).indexed_iter() {
+            let warp = wild(seed).transform(1, index);
+            let result = warp.apply(image.view()).unwrap();
+            for (place, expected) in reference(&warp, &image).indexed_iter() {
                 let error = (f64::from(result[place]) - expected).abs();
-                assert!(error <= bound, "{affine:?} at {place:?}: {} for {expected}", result[place]);
+                assert!(error <= bound, "{warp:?} at {place:?}: {} for {expected}", result[place]);
             }
             changed += usize::from(result != image);
         }
@@ -101,9 +126,9 @@ fn images_agree_with_the_reference() {
 fn white_stays_within_range() {
     let white = Array3::from_elem((1, 16, 16), 255_u8);
     for index in 0..200 {
-        let affine = Affine { shift_x: 0.0, shift_y: 0.0, scale: 1.0, ..wild(8).transform(0, index) };
+        let affine = Affine { shift_x: 0.0, shift_y: 0.0, scale: 1.0, ..wild(8).transform(0, index).affine };
         // The centre of a turned white square is white: nothing wraps round or darkens.
-        let result = affine.warp(white.view()).unwrap();
+        let result = affine.apply(white.view()).unwrap();
         assert!(result.slice(s![.., 6..10, 6..10]).iter().all(|&pixel| pixel == 255), "{affine:?}");
     }
 }
@@ -111,8 +136,9 @@ fn white_stays_within_range() {
 #[test]
 fn draws_fill_their_bounds_and_no_more() {
     let augment = Augment::new(4).shift(2.0).unwrap().rotation(15.0).unwrap().scale(0.2).unwrap().flip(true);
-    let draws: Vec<Affine> = (0..4000).map(|index| augment.transform(0, index)).collect();
-    let check = |name: &str, middle: f32, bound: f32, value: fn(&Affine) -> f32| {
+    let augment = augment.elastic(1.5).unwrap();
+    let draws: Vec<Warp> = (0..4000).map(|index| augment.transform(0, index)).collect();
+    let check = |name: &str, middle: f32, bound: f32, value: fn(&Warp) -> f32| {
         let values: Vec<f32> = draws.iter().map(|draw| value(draw) - middle).collect();
         let most = values.iter().fold(0_f32, |most, value| most.max(value.abs()));
         assert!(most <= bound * 1.000_001 && most > bound * 0.99, "{name}: {most} of {bound}");
@@ -120,11 +146,13 @@ fn draws_fill_their_bounds_and_no_more() {
         let mean = values.iter().sum::<f32>() / 4000.0;
         assert!(mean.abs() < bound * 0.05, "{name}: mean {mean}");
     };
-    check("shift_x", 0.0, 2.0, |draw| draw.shift_x);
-    check("shift_y", 0.0, 2.0, |draw| draw.shift_y);
-    check("rotation", 0.0, 15.0, |draw| draw.rotation);
-    check("scale", 1.0, 0.2, |draw| draw.scale);
-    let flips = draws.iter().filter(|draw| draw.flip).count();
+    check("shift_x", 0.0, 2.0, |draw| draw.affine.shift_x);
+    check("shift_y", 0.0, 2.0, |draw| draw.affine.shift_y);
+    check("rotation", 0.0, 15.0, |draw| draw.affine.rotation);
+    check("scale", 1.0, 0.2, |draw| draw.affine.scale);
+    check("the first node", 0.0, 1.5, |draw| draw.nodes[0][0][0]);
+    check("the last node", 0.0, 1.5, |draw| draw.nodes[4][4][1]);
+    let flips = draws.iter().filter(|draw| draw.affine.flip).count();
     assert!((1800..2200).contains(&flips), "{flips} of 4000 flipped");
 }
 
@@ -137,9 +165,10 @@ fn a_draw_depends_on_seed_epoch_and_index_alone() {
         assert_ne!(first, other);
     }
     // One setting does not move another's numbers.
-    let flip_aside = Affine { flip: first.flip, ..wild(1).flip(false).transform(2, 3) };
-    assert_eq!(first, flip_aside);
-    assert_eq!(first.rotation, Augment::new(1).rotation(40.0).unwrap().transform(2, 3).rotation);
+    let unflipped = wild(1).flip(false).transform(2, 3);
+    assert_eq!(first, Warp { affine: Affine { flip: first.affine.flip, ..unflipped.affine }, ..unflipped });
+    assert_eq!(first.affine, wild(1).elastic(0.0).unwrap().transform(2, 3).affine);
+    assert_eq!(first.nodes, Augment::new(1).elastic(2.5).unwrap().transform(2, 3).nodes);
 }
 
 /// Written down once: a change of these would give every user other images for the same seed. The words are the first
@@ -150,13 +179,14 @@ fn draws_are_the_same_on_every_machine_and_version() {
     let uniform = [15_281_016_u32, 10_324_116, 1_637_882, 11_106_845].map(|word| word as f32 / 8_388_608.0 - 1.0);
     let [shift_x, shift_y, rotation, scale] = uniform;
     let expected = Affine { shift_x, shift_y, rotation, scale: 1.0 + 0.5 * scale, flip: true };
-    assert_eq!(augment.transform(2, 3), expected);
+    assert_eq!(augment.transform(2, 3), expected.into());
 }
 
 #[test]
 fn settings_out_of_range_are_errors() {
     for bad in [-0.5, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e9] {
-        for result in [Augment::new(0).shift(bad), Augment::new(0).rotation(bad), Augment::new(0).scale(bad)] {
+        let new = || Augment::new(0);
+        for result in [new().shift(bad), new().rotation(bad), new().scale(bad), new().elastic(bad)] {
             let error = result.unwrap_err().to_string();
             assert!(error.starts_with("Augment::") && error.contains("expected a number from 0 to"), "{error}");
         }
@@ -170,10 +200,13 @@ fn settings_out_of_range_are_errors() {
         Affine { scale: -1.0, ..Affine::IDENTITY },
         Affine { scale: f32::NAN, ..Affine::IDENTITY },
     ] {
-        assert!(bad.warp(image.view()).is_err(), "{bad:?}");
+        assert!(bad.apply(image.view()).is_err(), "{bad:?}");
     }
-    assert_eq!(Affine::IDENTITY.warp(Array3::zeros((0, 4, 4)).view()).unwrap().dim(), (0, 4, 4));
-    assert_eq!(Affine::IDENTITY.warp(Array3::zeros((1, 4, 0)).view()).unwrap().dim(), (1, 4, 0));
+    let mut bad = Warp::from(Affine::IDENTITY);
+    bad.nodes[2][3][1] = f32::NAN;
+    assert!(bad.apply(image.view()).is_err());
+    assert_eq!(Affine::IDENTITY.apply(Array3::zeros((0, 4, 4)).view()).unwrap().dim(), (0, 4, 4));
+    assert_eq!(Affine::IDENTITY.apply(Array3::zeros((1, 4, 0)).view()).unwrap().dim(), (1, 4, 0));
 }
 
 #[test]
@@ -181,7 +214,7 @@ fn views_of_any_layout_are_taken() {
     let image = image(2, 6, 6);
     let affine = wild(3).transform(0, 0);
     let turned = image.slice(s![.., ..;-1, ..]);
-    assert_eq!(affine.warp(turned).unwrap(), affine.warp(turned.to_owned().view()).unwrap());
+    assert_eq!(affine.apply(turned).unwrap(), affine.apply(turned.to_owned().view()).unwrap());
 }
 
 #[test]
@@ -192,7 +225,7 @@ fn the_loader_applies_the_same_change() {
         let batch = batch.unwrap();
         for (slot, &index) in batch.indices.iter().enumerate() {
             let original = dataset.images().index_axis(Axis(0), index);
-            let expected = wild(7).transform(5, index).warp(original).unwrap();
+            let expected = wild(7).transform(5, index).apply(original).unwrap();
             assert_eq!(batch.images.index_axis(Axis(0), slot), expected);
         }
     }
