@@ -9,8 +9,8 @@
 // correlate    One invocation computes {{ rows }} channels of {{ quads }} times four neighbours of y: for each channel of x
 //              and row of the kernel it loads {{ quads * span + kernel_width * rows // 4 }} fours for {{ rows * quads * kernel_width }} multiply-adds of fours. The input gradient
 //              is the same with dy for x and the weight transposed.
-// grad_weight  One invocation computes {{ rows }} output channels by the taps of {{ strip }} rows of the kernel, over a slice of the
-//              images' rows: for each four of dy's row it loads {{ rows + strip * span }} fours for {{ rows * strip * kernel_width }} multiply-adds of fours.
+// grad_weight  One invocation computes {{ rows }} output channels by the {{ kernel_width }} taps of one row of the kernel, over a slice of
+//              the images' rows: for each four of dy's row it loads {{ rows + span }} fours for {{ rows * kernel_width }} multiply-adds of fours.
 //              Slices go to planes of their own in `partial`, which sum_partials of conv2d.wgsl adds.
 //
 // No workgroup memory, no barriers. No compiler in the chain unrolls loops: the text is a template.
@@ -24,11 +24,9 @@ override WORKGROUP: u32 = 16u;
 const ROWS = {{ rows }}u;
 const QUADS = {{ quads }}u;
 const KERNEL_WIDTH = {{ kernel_width }}u;
-const STRIP = {{ strip }}u;
 {% set rows = range(rows) | list %}
 {% set quads = range(quads) | list %}
 {% set spans = range(span) | list %}
-{% set strip = range(strip) | list %}
 {% set taps = range(kernel_width) | list %}
 {# The four pixels that tap k sees, out of the fours PREFIX0, PREFIX1 and so on. #}
 {% macro window(prefix, k) -%}
@@ -118,25 +116,17 @@ fn grad_weight(invocation: Invocation) {
     let out_quads = bound(tiles(params.out_width, 4u), arrayLength(&packed_dy));
     let pitch = packed_pitch();
     let lines = packed_lines();
-    let strips = tiles(params.kernel_height, STRIP);
     let row_tiles = tiles(params.out_channels, ROWS);
     let index = flat_workgroup(invocation.group, invocation.groups) * WORKGROUP + invocation.local;
-    let first_ky = index % strips * STRIP;
-    let c = index / strips % params.in_channels;
-    let first_row = index / strips / params.in_channels % row_tiles * ROWS;
-    let slice = index / strips / params.in_channels / row_tiles;
+    let ky = index % params.kernel_height;
+    let c = index / params.kernel_height % params.in_channels;
+    let first_row = index / params.kernel_height / params.in_channels % row_tiles * ROWS;
+    let slice = index / params.kernel_height / params.in_channels / row_tiles;
     if slice >= params.splits { return; }
 {% for r in rows %}
     let plane{{ r }} = min(first_row + {{ r }}u, params.out_channels - 1u) * params.out_height * out_quads;
-{% endfor %}
-{% for t in strip %}
-    // What a strip has too much is computed again and not stored.
-    let ky{{ t }} = min(first_ky + {{ t }}u, params.kernel_height - 1u);
-    let line{{ t }} = (c * lines + ky{{ t }}) * pitch;
-{% for r in rows %}
 {% for k in taps %}
-    var sum{{ r }}_{{ t }}_{{ k }} = vec4<f32>();
-{% endfor %}
+    var sum{{ r }}_{{ k }} = vec4<f32>();
 {% endfor %}
 {% endfor %}
 
@@ -146,37 +136,31 @@ fn grad_weight(invocation: Invocation) {
     for (var line = slice * length; line < end; line++) {
         let n = line / params.out_height;
         let oy = line - n * params.out_height;
-        let x_at = (n * params.in_channels * lines + oy) * pitch;
+        let x_at = ((n * params.in_channels + c) * lines + oy + ky) * pitch;
         let dy_at = (n * params.out_channels * params.out_height + oy) * out_quads;
         for (var quad = 0u; quad < out_quads; quad++) {
-{% for r in rows %}
-            let dy{{ r }} = packed_dy[plane{{ r }} + dy_at + quad];
-{% endfor %}
-{% for t in strip %}
 {% for s in spans %}
-            let x{{ t }}_{{ s }} = packed_x[line{{ t }} + x_at + quad + {{ s }}u];
+            let x{{ s }} = packed_x[x_at + quad + {{ s }}u];
 {% endfor %}
 {% for k in taps %}
-            let seen{{ t }}_{{ k }} = {{ window("x" ~ t ~ "_", k) }};
-{% for r in rows %}
-            sum{{ r }}_{{ t }}_{{ k }} = fma(dy{{ r }}, seen{{ t }}_{{ k }}, sum{{ r }}_{{ t }}_{{ k }});
+            let seen{{ k }} = {{ window("x", k) }};
 {% endfor %}
+{% for r in rows %}
+            let dy{{ r }} = packed_dy[plane{{ r }} + dy_at + quad];
+{% for k in taps %}
+            sum{{ r }}_{{ k }} = fma(dy{{ r }}, seen{{ k }}, sum{{ r }}_{{ k }});
 {% endfor %}
 {% endfor %}
         }
     }
 
     let filter_length = params.in_channels * params.kernel_height * KERNEL_WIDTH;
-    let into = (slice * params.out_channels + first_row) * filter_length;
-{% for t in strip %}
-    if first_ky + {{ t }}u < params.kernel_height {
-        let into{{ t }} = into + (c * params.kernel_height + ky{{ t }}) * KERNEL_WIDTH;
+    let into = (slice * params.out_channels + first_row) * filter_length
+        + (c * params.kernel_height + ky) * KERNEL_WIDTH;
 {% for r in rows %}
-        if first_row + {{ r }}u < params.out_channels {
+    if first_row + {{ r }}u < params.out_channels {
 {% for k in taps %}
-            partial[into{{ t }} + {{ r }}u * filter_length + {{ k }}u] = dot(sum{{ r }}_{{ t }}_{{ k }}, vec4(1.0));
-{% endfor %}
-        }
+        partial[into + {{ r }}u * filter_length + {{ k }}u] = dot(sum{{ r }}_{{ k }}, vec4(1.0));
 {% endfor %}
     }
 {% endfor %}

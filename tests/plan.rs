@@ -175,11 +175,12 @@ fn no_legal_kernel_is_an_error_with_every_reason() {
     let Some(gpu) = crate::gpu() else { return };
     let graph = Graph::new(Mode::Evaluation);
     let y = convolution(&graph);
-    let options = PlanOptions::default().exclude("naive").exclude("tiled").exclude("blocked");
+    let variants = ["naive", "tiled", "blocked", "packed"];
+    let options = variants.into_iter().fold(PlanOptions::default(), PlanOptions::exclude);
     match plan(&graph, &[y], gpu.capabilities(), &options) {
         Err(Error::NoKernel { op, reason }) => {
             assert_eq!(op, "conv2d `conv` (conv2d.forward)");
-            for name in ["naive", "tiled", "blocked"] {
+            for name in variants {
                 assert!(reason.contains(&format!("{name}: excluded")), "{reason}");
             }
         }

@@ -104,7 +104,7 @@ impl Train {
         let (mean, deviation) = outcome::statistics(&train);
         let settings = Settings { model, channels, classes, mean, deviation, seed: self.seed };
         let mut classifier = Classifier::new(&gpu, settings.clone())?;
-        let augment = Augment::new(self.seed).shift(2.0)?.rotation(10.0)?.scale(0.1)?;
+        let augment = Augment::new(self.seed).shift(2.0)?.rotation(10.0)?.scale(0.1)?.elastic(1.5)?;
         let loader = Loader::new(train, self.batch)?.shuffle(self.seed).drop_last(true).augment(augment);
         let test_loader = Loader::new(test.clone(), EVALUATION_BATCH)?;
         let steps = self.epochs * loader.batches();

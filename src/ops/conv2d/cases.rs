@@ -19,6 +19,7 @@ fn problems() -> Vec<Problem> {
         ("one row", [1, 3, 1, 29], Conv2d::rectangle(2, 1, 3).paddings(0, 1, 0, 1)),
         ("stride 3 that leaves a rest", [2, 3, 11, 13], conv(4, 2).strides(3, 2)),
         ("each side's own padding", [1, 2, 6, 5], conv(3, 3).paddings(2, 0, 1, 3)),
+        ("more padding than kernel", [2, 3, 5, 6], conv(2, 2).padding(3)),
         ("dilation", [2, 3, 13, 11], conv(4, 3).dilation(3).padding(2)),
         ("groups", [2, 6, 7, 7], conv(9, 3).groups(3).padding(1)),
         ("depthwise", [2, 67, 9, 7], conv(67, 3).groups(67).padding(1)),

@@ -14,9 +14,6 @@ const WORKGROUP: usize = 16;
 /// The text grows with the kernel's width, and with it the time that a driver takes to compile it.
 const WIDEST: usize = 7;
 
-/// Rows of the kernel that an invocation of the weight gradient takes: about `STRIP`, the last strip as full as the others.
-const STRIP: usize = 5;
-
 /// A convolution as the kernels see it: the input gradient is one as well, of dy with the weight transposed.
 struct Problem {
     batch: usize,
@@ -66,13 +63,9 @@ impl Problem {
         self.row_tiles() * (self.batch * self.output[0] * self.quads()).div_ceil(QUADS)
     }
 
-    fn strip(&self) -> usize {
-        self.kernel[0].div_ceil(self.kernel[0].div_ceil(STRIP))
-    }
-
     /// How `grad_weight` cuts its sum.
     fn slices(&self) -> Slices {
-        let items = self.row_tiles() * self.channels[0] * self.kernel[0].div_ceil(self.strip());
+        let items = self.row_tiles() * self.channels[0] * self.kernel[0];
         Slices::new(self.batch * self.output[0], 1 + self.quads(), items, 256, 64)
     }
 }
@@ -106,7 +99,6 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
             .template("rows", ROWS)
             .template("quads", QUADS)
             .template("kernel_width", g.kernel[1])
-            .template("strip", problem.strip())
             .template("span", 1 + (g.kernel[1] - 1).div_ceil(4))
             .constant("WORKGROUP", WORKGROUP as f64)
     };
