@@ -1,5 +1,5 @@
-// Copies of a convolution's operands in the order in which conv2d_packed.wgsl reads them. Needs common/grid.wgsl and
-// common/conv2d.wgsl.
+// Copies of a convolution's operands in the order in which conv2d_packed.wgsl reads them, in textures, whose texels are
+// counted row by row. Needs common/grid.wgsl, common/conv2d.wgsl, common/texture.wgsl and common/packed.wgsl.
 //
 //   images  [N, C, H, W] with a border of zeros, for stride and dilation 1:
 //           [N, C, OH + KH - 1, pitch] of four pixels, where line l, pixel p is x[l - pad_top, p - pad_left], and pitch
@@ -17,7 +17,7 @@ override ROWS: u32 = 8u;
 override TRANSPOSED: bool = false;
 
 @group(0) @binding(1) var<storage, read> source: array<f32>;
-@group(0) @binding(2) var<storage, read_write> packed: array<vec4<f32>>;
+@group(0) @binding(2) var packed: texture_storage_2d<rgba32float, write>;
 
 const LANES = vec4<u32>(0u, 1u, 2u, 3u);
 
@@ -34,7 +34,8 @@ fn images(invocation: Invocation) {
     let x = index % pitch * 4u + LANES - params.pad_left;
     let seen = (x < vec4(params.in_width)) & vec4(y < params.in_height);
     let at = select(vec4<u32>(), (plane * params.in_height + y) * params.in_width + x, seen);
-    packed[index] = select(vec4<f32>(), vec4(source[at.x], source[at.y], source[at.z], source[at.w]), seen);
+    let four = vec4(source[at.x], source[at.y], source[at.z], source[at.w]);
+    textureStore(packed, texel(index), select(vec4<f32>(), four, seen));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -52,5 +53,6 @@ fn weight(invocation: Invocation) {
     var at = (o * params.in_channels + c) * taps + tap;
     if TRANSPOSED { at = (c * params.out_channels + o) * taps + (taps - 1u - tap); }
     at = select(vec4<u32>(), at, seen);
-    packed[index] = select(vec4<f32>(), vec4(source[at.x], source[at.y], source[at.z], source[at.w]), seen);
+    let four = vec4(source[at.x], source[at.y], source[at.z], source[at.w]);
+    textureStore(packed, texel(index), select(vec4<f32>(), four, seen));
 }

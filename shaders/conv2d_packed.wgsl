@@ -1,8 +1,8 @@
-// 2-d convolution of stride and dilation 1, f32, for adapters that run shaders on a CPU. Needs common/grid.wgsl and
-// common/conv2d.wgsl, and operands packed by conv2d_pack.wgsl.
+// 2-d convolution of stride and dilation 1, f32, for adapters that run shaders on a CPU. Needs common/grid.wgsl,
+// common/conv2d.wgsl, common/texture.wgsl and common/packed.wgsl, and operands packed by conv2d_pack.wgsl.
 //
-// The maths is that of conv2d.wgsl. On a CPU adapter a load of four numbers that lie together costs half as much as a
-// load of one, and each masked edge costs as much as a multiplication. So both operands come packed: the image with its
+// The maths is that of conv2d.wgsl. On a CPU adapter a load from a buffer within a loop is a loop itself, over the lanes;
+// a load from a texture is none, and brings four numbers. So both operands come packed, in textures: the image with its
 // border of zeros, rows padded to fours; the weight with {{ rows }} output channels side by side. Four neighbours of a
 // row meet all {{ kernel_width }} taps of a kernel's row within {{ span }} loads, and nothing is masked until the end.
 //
@@ -34,11 +34,11 @@ vec4({% for i in range(k, k + 4) %}{{ prefix }}{{ i // 4 }}.{{ "xyzw"[i % 4] }}{
 {%- endmacro %}
 
 // correlate: y [N, O, OH, OW], or dx
-@group(0) @binding(1) var<storage, read> packed_x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> packed_w: array<vec4<f32>>;
+@group(0) @binding(1) var packed_x: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var packed_w: texture_storage_2d<rgba32float, read>;
 
 // grad_weight: dy packed as an image without a border
-@group(0) @binding(2) var<storage, read> packed_dy: array<vec4<f32>>;
+@group(0) @binding(2) var packed_dy: texture_storage_2d<rgba32float, read>;
 
 @compute @workgroup_size(WORKGROUP)
 fn correlate(invocation: Invocation) {
@@ -46,8 +46,8 @@ fn correlate(invocation: Invocation) {
     let out_plane = params.out_height * params.out_width;
     let pitch = packed_pitch();
     let lines = packed_lines();
-    let depth = bound(params.in_channels, arrayLength(&packed_w));
-    let kernel_height = bound(params.kernel_height, arrayLength(&packed_w));
+    let depth = bound(params.in_channels, texels(textureDimensions(packed_w)));
+    let kernel_height = bound(params.kernel_height, texels(textureDimensions(packed_w)));
     let count = params.batch * params.out_height * out_quads;
     let column_tiles = tiles(count, QUADS);
     let tile = flat_workgroup(invocation.group, invocation.groups) * WORKGROUP + invocation.local;
@@ -75,12 +75,12 @@ fn correlate(invocation: Invocation) {
         for (var ky = 0u; ky < kernel_height; ky++) {
 {% for q in quads %}
 {% for s in spans %}
-            let x{{ q }}_{{ s }} = packed_x[at{{ q }} + step + {{ s }}u];
+            let x{{ q }}_{{ s }} = textureLoad(packed_x, texel(at{{ q }} + step + {{ s }}u));
 {% endfor %}
 {% endfor %}
 {% for k in taps %}
 {% for h in range(rows | length // 4) %}
-            let w{{ k }}_{{ h }} = packed_w[weight_at + {{ k * (rows | length) // 4 + h }}u];
+            let w{{ k }}_{{ h }} = textureLoad(packed_w, texel(weight_at + {{ k * (rows | length) // 4 + h }}u));
 {% endfor %}
 {% for q in quads %}
             let seen{{ k }}_{{ q }} = {{ window("x" ~ q ~ "_", k) }};
@@ -113,7 +113,7 @@ fn correlate(invocation: Invocation) {
 
 @compute @workgroup_size(WORKGROUP)
 fn grad_weight(invocation: Invocation) {
-    let out_quads = bound(tiles(params.out_width, 4u), arrayLength(&packed_dy));
+    let out_quads = bound(tiles(params.out_width, 4u), texels(textureDimensions(packed_dy)));
     let pitch = packed_pitch();
     let lines = packed_lines();
     let row_tiles = tiles(params.out_channels, ROWS);
@@ -140,13 +140,13 @@ fn grad_weight(invocation: Invocation) {
         let dy_at = (n * params.out_channels * params.out_height + oy) * out_quads;
         for (var quad = 0u; quad < out_quads; quad++) {
 {% for s in spans %}
-            let x{{ s }} = packed_x[x_at + quad + {{ s }}u];
+            let x{{ s }} = textureLoad(packed_x, texel(x_at + quad + {{ s }}u));
 {% endfor %}
 {% for k in taps %}
             let seen{{ k }} = {{ window("x", k) }};
 {% endfor %}
 {% for r in rows %}
-            let dy{{ r }} = packed_dy[plane{{ r }} + dy_at + quad];
+            let dy{{ r }} = textureLoad(packed_dy, texel(plane{{ r }} + dy_at + quad));
 {% for k in taps %}
             sum{{ r }}_{{ k }} = fma(dy{{ r }}, seen{{ k }}, sum{{ r }}_{{ k }});
 {% endfor %}

@@ -18,7 +18,7 @@ pub mod selftest;
 pub mod train;
 
 pub use error::{Error, Result};
-pub use gpu::{AdapterSummary, Capabilities, DeviceClass, Gpu, GpuOptions, Statistics, adapters};
+pub use gpu::{AdapterSummary, BindingKind, Capabilities, DeviceClass, Gpu, GpuOptions, Statistics, adapters};
 pub use graph::{DType, Evaluator, Graph, Init, Mode, Role, Shape, Tensor, TensorId, TensorType};
 pub use ops::batch_norm::BatchNorm;
 pub use ops::conv2d::Conv2d;

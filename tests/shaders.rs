@@ -7,17 +7,17 @@ use std::sync::Arc;
 
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, GlobalUse, ValidationFlags, Validator};
-use omma::{FAMILIES, Kernel, PlanOptions};
+use omma::{BindingKind, FAMILIES, Kernel, PlanOptions};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A kernel with how the plan binds its buffers: `true` for writable, from binding 1 on.
+/// A kernel with how the plan binds its buffers and textures, from binding 1 on.
 struct Planned {
     kernel: Kernel,
     text: Arc<str>,
-    writable: Vec<bool>,
+    bindings: Vec<BindingKind>,
 }
 
 /// Every kernel of every case under every variant, once.
@@ -26,10 +26,10 @@ fn kernels(gpu: &omma::Gpu) -> Vec<Planned> {
     for case in FAMILIES.iter().flat_map(|family| (family.cases)()) {
         for variant in case.variants(gpu).unwrap() {
             let plan = case.plan(gpu, &PlanOptions::default().prefer(variant)).unwrap();
-            for (kernel, writable) in plan.kernels().zip(plan.bindings()) {
+            for (kernel, bindings) in plan.kernels().zip(plan.bindings()) {
                 let text = kernel.source().unwrap();
-                let key = (text.clone(), kernel.entry, format!("{:?} {writable:?}", kernel.constants));
-                kernels.entry(key).or_insert_with(|| Planned { kernel: kernel.clone(), text, writable });
+                let key = (text.clone(), kernel.entry, format!("{:?} {bindings:?}", kernel.constants));
+                kernels.entry(key).or_insert_with(|| Planned { kernel: kernel.clone(), text, bindings });
             }
         }
     }
@@ -60,8 +60,14 @@ fn check_params(label: &str, module: &naga::Module, fields: &[(&str, &str)]) {
     assert_eq!(*span as usize, 4 * fields.len(), "{label}");
 }
 
-/// The host binds a uniform and then its buffers; the entry point may use fewer, but none otherwise.
-fn check_bindings(label: &str, module: &naga::Module, info: &naga::valid::ModuleInfo, entry: &str, writable: &[bool]) {
+/// The host binds a uniform and then its buffers and textures; the entry point may use fewer, but none otherwise.
+fn check_bindings(
+    label: &str,
+    module: &naga::Module,
+    info: &naga::valid::ModuleInfo,
+    entry: &str,
+    bindings: &[BindingKind],
+) {
     let index = module.entry_points.iter().position(|e| e.name == entry);
     let index = index.unwrap_or_else(|| panic!("{label}: no entry point `{entry}`"));
     let uses = info.get_entry_point(index);
@@ -74,17 +80,27 @@ fn check_bindings(label: &str, module: &naga::Module, info: &naga::valid::Module
     }
     for (binding, (variable, used)) in found {
         let name = variable.name.as_deref().unwrap_or("?");
-        match variable.space {
-            naga::AddressSpace::Uniform => assert_eq!(binding, 0, "{label}: the uniform `{name}`"),
-            naga::AddressSpace::Storage { access } => {
-                let host = writable.get((binding as usize).wrapping_sub(1));
-                let host = host.unwrap_or_else(|| panic!("{label}: the host binds nothing at {binding} (`{name}`)"));
-                let stores = access.contains(naga::StorageAccess::STORE);
-                assert_eq!(stores, *host, "{label}: is `{name}` writable in the shader, by the host");
-                assert_eq!(used.contains(GlobalUse::WRITE), *host, "{label}: is `{name}` written");
-            }
-            space => panic!("{label}: `{name}` is bound in {space:?}"),
+        if variable.space == naga::AddressSpace::Uniform {
+            assert_eq!(binding, 0, "{label}: the uniform `{name}`");
+            continue;
         }
+        let host = bindings.get((binding as usize).wrapping_sub(1));
+        let host = *host.unwrap_or_else(|| panic!("{label}: the host binds nothing at {binding} (`{name}`)"));
+        let (access, texture) = match (variable.space, &module.types[variable.ty].inner) {
+            (naga::AddressSpace::Storage { access }, _) => (access, false),
+            (
+                naga::AddressSpace::Handle,
+                naga::TypeInner::Image { class: naga::ImageClass::Storage { format, access }, .. },
+            ) => {
+                assert_eq!(*format, naga::StorageFormat::Rgba32Float, "{label}: `{name}`");
+                (*access, true)
+            }
+            (space, ty) => panic!("{label}: `{name}` is bound in {space:?} as {ty:?}"),
+        };
+        assert_eq!(texture, host.is_texture(), "{label}: is `{name}` a texture in the shader, for the host");
+        let stores = access.contains(naga::StorageAccess::STORE);
+        assert_eq!(stores, host.writes(), "{label}: is `{name}` writable in the shader, by the host");
+        assert_eq!(used.contains(GlobalUse::WRITE), host.writes(), "{label}: is `{name}` written");
     }
 }
 
@@ -93,11 +109,11 @@ fn params_and_bindings_are_the_hosts() {
     let Some(gpu) = crate::gpu() else { return };
     let kernels = kernels(gpu);
     assert!(kernels.len() > 50, "only {} kernels", kernels.len());
-    for Planned { kernel, text, writable } in &kernels {
+    for Planned { kernel, text, bindings } in &kernels {
         let label = kernel.label();
         let (module, info) = module(&label, text);
         check_params(&label, &module, kernel.shader.params);
-        check_bindings(&label, &module, &info, kernel.entry, writable);
+        check_bindings(&label, &module, &info, kernel.entry, bindings);
         for (name, _) in &kernel.constants {
             let declared = module.overrides.iter().any(|(_, o)| o.name.as_deref() == Some(*name));
             assert!(declared, "{label}: no override `{name}`");
@@ -184,7 +200,7 @@ const SAMPLE: &str = "
 fn a_sample_agrees() {
     let (module, info) = module("sample", SAMPLE);
     check_params("sample", &module, &[("count", "u32"), ("scale", "f32")]);
-    check_bindings("sample", &module, &info, "forward", &[false, true]);
+    check_bindings("sample", &module, &info, "forward", &[BindingKind::Read, BindingKind::ReadWrite]);
 }
 
 #[test]
@@ -203,14 +219,14 @@ fn a_parameter_of_another_type_is_found() {
 #[should_panic(expected = "is `y` writable")]
 fn a_read_only_result_is_found() {
     let (module, info) = module("sample", SAMPLE);
-    check_bindings("sample", &module, &info, "forward", &[false, false]);
+    check_bindings("sample", &module, &info, "forward", &[BindingKind::Read; 2]);
 }
 
 #[test]
 #[should_panic(expected = "the host binds nothing at 2 (`y`)")]
 fn a_missing_buffer_is_found() {
     let (module, info) = module("sample", SAMPLE);
-    check_bindings("sample", &module, &info, "forward", &[false]);
+    check_bindings("sample", &module, &info, "forward", &[BindingKind::Read]);
 }
 
 #[test]

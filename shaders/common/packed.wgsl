@@ -1,4 +1,5 @@
-// How conv2d_pack.wgsl lays an image out and conv2d_packed.wgsl reads it. Needs common/conv2d.wgsl.
+// How conv2d_pack.wgsl lays an image out and conv2d_packed.wgsl reads it. Needs common/conv2d.wgsl and
+// common/texture.wgsl.
 
 // Fours in a line: those of the output's row, and those that the last of them sees to its right.
 fn packed_pitch() -> u32 {

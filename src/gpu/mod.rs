@@ -14,7 +14,8 @@ use futures_channel::oneshot;
 
 pub use adapter::{AdapterSummary, GpuOptions, adapters};
 pub use capabilities::{Capabilities, DeviceClass};
-pub(crate) use pipelines::{BindingKind, Pipeline, PipelineSource};
+pub use pipelines::BindingKind;
+pub(crate) use pipelines::{Pipeline, PipelineSource, TEXEL};
 
 use crate::error::{Error, Result};
 use failure::Failures;
@@ -42,6 +43,8 @@ struct Counters {
     pipelines: AtomicU64,
     buffers: AtomicU64,
     buffer_bytes: AtomicU64,
+    textures: AtomicU64,
+    texture_bytes: AtomicU64,
     bind_groups: AtomicU64,
     submissions: AtomicU64,
 }
@@ -56,6 +59,10 @@ pub struct Statistics {
     pub buffers: u64,
     /// Bytes of all buffers created.
     pub buffer_bytes: u64,
+    /// Textures created.
+    pub textures: u64,
+    /// Bytes of all textures created.
+    pub texture_bytes: u64,
     /// Bind groups created.
     pub bind_groups: u64,
     /// Command buffers submitted by Omma itself.
@@ -130,6 +137,8 @@ impl Gpu {
             pipelines: get(&counters.pipelines),
             buffers: get(&counters.buffers),
             buffer_bytes: get(&counters.buffer_bytes),
+            textures: get(&counters.textures),
+            texture_bytes: get(&counters.texture_bytes),
             bind_groups: get(&counters.bind_groups),
             submissions: get(&counters.submissions),
         }
@@ -181,6 +190,25 @@ impl Gpu {
         Ok(buffer)
     }
 
+    /// A texture that kernels write and read, of [`TEXEL`]s.
+    pub(crate) fn create_texture(&self, label: &str, [width, height]: [u32; 2]) -> Result<wgpu::Texture> {
+        let descriptor = wgpu::TextureDescriptor {
+            label: Some(label),
+            size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: TEXEL,
+            usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
+            view_formats: &[],
+        };
+        let texture = self.guard(label, || self.inner.device.create_texture(&descriptor))?;
+        self.inner.counters.textures.fetch_add(1, Ordering::Relaxed);
+        let bytes = u64::from(width) * u64::from(height) * 16;
+        self.inner.counters.texture_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(texture)
+    }
+
     /// Compiles the pipeline, or returns the one compiled before from the same text, constants and bindings.
     pub(crate) fn pipeline(&self, source: &PipelineSource) -> Result<Arc<Pipeline>> {
         self.inner.pipelines.get(source, || {
@@ -194,15 +222,10 @@ impl Gpu {
         &self,
         label: &str,
         pipeline: &Pipeline,
-        bindings: &[wgpu::BufferBinding<'_>],
+        bindings: Vec<wgpu::BindingResource<'_>>,
     ) -> Result<wgpu::BindGroup> {
-        let entries: Vec<wgpu::BindGroupEntry<'_>> = (0..)
-            .zip(bindings)
-            .map(|(binding, buffer)| wgpu::BindGroupEntry {
-                binding,
-                resource: wgpu::BindingResource::Buffer(buffer.clone()),
-            })
-            .collect();
+        let entry = |(binding, resource)| wgpu::BindGroupEntry { binding, resource };
+        let entries: Vec<wgpu::BindGroupEntry<'_>> = (0..).zip(bindings).map(entry).collect();
         let layout = &pipeline.layout;
         let descriptor = wgpu::BindGroupDescriptor { label: Some(label), layout, entries: &entries };
         let group = self.guard(label, || self.inner.device.create_bind_group(&descriptor))?;
@@ -212,6 +235,13 @@ impl Gpu {
 
     pub(crate) fn write_buffer(&self, what: &str, buffer: &wgpu::Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
         self.guard(what, || self.inner.queue.write_buffer(buffer, offset, bytes))
+    }
+
+    /// Writes a whole texture of [`TEXEL`]s.
+    pub(crate) fn write_texture(&self, what: &str, texture: &wgpu::Texture, bytes: &[u8]) -> Result<()> {
+        let bytes_per_row = Some(texture.width() * 16);
+        let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row, rows_per_image: None };
+        self.guard(what, || self.inner.queue.write_texture(texture.as_image_copy(), bytes, layout, texture.size()))
     }
 
     pub(crate) fn submit(&self, what: &str, commands: wgpu::CommandBuffer) -> Result<()> {

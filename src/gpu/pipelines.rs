@@ -6,12 +6,51 @@ use std::sync::{Arc, Mutex};
 use super::failure::lock;
 use crate::error::Result;
 
+/// The format of every texture: four f32 a texel, so that a texel is read as a `vec4<f32>` of a buffer would be.
+pub(crate) const TEXEL: wgpu::TextureFormat = wgpu::TextureFormat::Rgba32Float;
+
 /// How a kernel uses a binding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum BindingKind {
+#[non_exhaustive]
+pub enum BindingKind {
+    /// A uniform buffer: the kernel's `Params`.
     Uniform,
+    /// A read-only storage buffer.
     Read,
+    /// A storage buffer that is written.
     ReadWrite,
+    /// A read-only storage texture of four f32 a texel.
+    TextureRead,
+    /// A write-only storage texture of four f32 a texel.
+    TextureWrite,
+}
+
+impl BindingKind {
+    /// Whether the kernel writes to it.
+    pub fn writes(self) -> bool {
+        matches!(self, Self::ReadWrite | Self::TextureWrite)
+    }
+
+    /// Whether it is a texture.
+    pub fn is_texture(self) -> bool {
+        matches!(self, Self::TextureRead | Self::TextureWrite)
+    }
+
+    fn layout(self) -> wgpu::BindingType {
+        let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
+        let texture = |access| wgpu::BindingType::StorageTexture {
+            access,
+            format: TEXEL,
+            view_dimension: wgpu::TextureViewDimension::D2,
+        };
+        match self {
+            Self::Uniform => buffer(wgpu::BufferBindingType::Uniform),
+            Self::Read => buffer(wgpu::BufferBindingType::Storage { read_only: true }),
+            Self::ReadWrite => buffer(wgpu::BufferBindingType::Storage { read_only: false }),
+            Self::TextureRead => texture(wgpu::StorageTextureAccess::ReadOnly),
+            Self::TextureWrite => texture(wgpu::StorageTextureAccess::WriteOnly),
+        }
+    }
 }
 
 /// All that determines a pipeline.
@@ -63,15 +102,7 @@ pub(super) fn compile(device: &wgpu::Device, source: &PipelineSource) -> Pipelin
         .map(|(binding, kind)| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
-            ty: wgpu::BindingType::Buffer {
-                ty: match kind {
-                    BindingKind::Uniform => wgpu::BufferBindingType::Uniform,
-                    BindingKind::Read => wgpu::BufferBindingType::Storage { read_only: true },
-                    BindingKind::ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
-                },
-                has_dynamic_offset: false,
-                min_binding_size: None,
-            },
+            ty: kind.layout(),
             count: None,
         })
         .collect();

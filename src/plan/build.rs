@@ -70,6 +70,7 @@ impl<'a> Builder<'a> {
             steps: Vec::new(),
             uniforms: Vec::new(),
             slabs: Vec::new(),
+            textures: Vec::new(),
             feeds: Vec::new(),
             input_bytes: 0,
             constants: Vec::new(),
@@ -177,11 +178,17 @@ impl<'a> Builder<'a> {
             options: self.options,
             dispatches: Vec::new(),
             scratch: Vec::new(),
+            textures: Vec::new(),
             alias: false,
             choices: Vec::new(),
         };
         node.op.lower(&mut lowering)?;
-        let Lowering { dispatches, scratch, alias, choices, .. } = lowering;
+        let Lowering { dispatches, scratch, textures, alias, choices, .. } = lowering;
+        let count = self.plan.textures.len().max(textures.len());
+        self.plan.textures.resize(count, 0);
+        for (most, texels) in self.plan.textures.iter_mut().zip(textures) {
+            *most = texels.max(*most);
+        }
         if alias {
             self.aliases.insert(node.outputs[0], self.root(node.inputs[0]));
         }
@@ -203,6 +210,8 @@ impl<'a> Builder<'a> {
                 let kind = if flat.write { BindingKind::ReadWrite } else { BindingKind::Read };
                 return (Ok(flat.location), kind);
             }
+            Operand::TextureRead(n) => return (Ok(Location::texture(n)), BindingKind::TextureRead),
+            Operand::TextureWrite(n) => return (Ok(Location::texture(n)), BindingKind::TextureWrite),
             Operand::Input(n) => (Key::Tensor(self.root(tensors.inputs[n])), BindingKind::Read),
             Operand::Modify(n) => (Key::Tensor(self.root(tensors.inputs[n])), BindingKind::ReadWrite),
             Operand::Output(n) => (Key::Tensor(tensors.outputs[n]), BindingKind::ReadWrite),
@@ -348,7 +357,8 @@ fn check_buffers(plan: &Plan, capabilities: &Capabilities) -> Result<()> {
 fn check_step(step: &Step, capabilities: &Capabilities) -> Result<()> {
     let limits = &capabilities.limits;
     let title = || format!("{} ({})", step.node, step.kernel.label());
-    for (location, _) in &step.bindings {
+    let buffers = || step.bindings.iter().filter(|(_, kind)| !kind.is_texture());
+    for (location, _) in buffers() {
         if location.bytes > limits.max_storage_buffer_binding_size {
             return Err(Error::Limit {
                 what: format!("a tensor of {}", title()),
@@ -358,7 +368,7 @@ fn check_step(step: &Step, capabilities: &Capabilities) -> Result<()> {
             });
         }
     }
-    let count = step.bindings.len() as u64;
+    let count = buffers().count() as u64;
     if count > u64::from(limits.max_storage_buffers_per_shader_stage) {
         return Err(Error::Limit {
             what: title(),

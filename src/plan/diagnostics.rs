@@ -22,6 +22,10 @@ impl Session {
         for (index, &bytes) in self.plan.slabs.iter().enumerate() {
             fill(BufferRef::Slab(index), bytes, POISON, 0)?;
         }
+        for texture in &self.textures {
+            let words = vec![POISON; texture.width() as usize * texture.height() as usize * 4];
+            self.gpu.write_texture("poison", texture, bytemuck::cast_slice(&words))?;
+        }
         for &(arena, bytes) in &self.plan.gradients {
             fill(BufferRef::Gradients(arena), bytes, POISON, 0)?;
         }

@@ -155,6 +155,10 @@ pub(crate) enum Operand {
     ScratchWrite(usize),
     /// Scratch memory number n, read.
     ScratchRead(usize),
+    /// Texture number n of [`Lowering::texture`](super::Lowering::texture), written.
+    TextureWrite(usize),
+    /// Texture number n, read.
+    TextureRead(usize),
     /// A run of a flat buffer, for the optimizers.
     Flat(FlatOperand),
 }

@@ -6,6 +6,10 @@ use crate::error::{Error, Result};
 use crate::gpu::{Capabilities, DeviceClass};
 use crate::graph::TensorType;
 
+/// Texels in a row of every texture; the shaders have the same number. A power of two, small enough that little is wasted
+/// on a last row, and large enough that WebGPU's default of 8,192 rows hold 256 MiB.
+pub(crate) const TEXTURE_WIDTH: usize = 2048;
+
 /// A kernel variant that an operation could use, and whether it may here.
 #[derive(Debug, Clone)]
 pub struct Candidate {
@@ -35,6 +39,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) dispatches: Vec<Dispatch>,
     /// Bytes of each scratch.
     pub(crate) scratch: Vec<u64>,
+    /// Texels of each texture.
+    pub(crate) textures: Vec<usize>,
     /// Output 0 is input 0 under another shape.
     pub(crate) alias: bool,
     pub(crate) choices: Vec<Choice>,
@@ -68,6 +74,20 @@ impl Lowering<'_> {
     pub(crate) fn scratch(&mut self, elements: usize) -> usize {
         self.scratch.push(elements as u64 * 4);
         self.scratch.len() - 1
+    }
+
+    /// Temporary memory for `texels` times four f32, in a texture: a CPU adapter reads that several times as fast as a
+    /// buffer. Returns its number. Texel i lies at (i mod [`TEXTURE_WIDTH`], i / [`TEXTURE_WIDTH`]).
+    pub(crate) fn texture(&mut self, texels: usize) -> usize {
+        self.textures.push(texels);
+        self.textures.len() - 1
+    }
+
+    /// Why so many texels do not fit into a texture.
+    pub(crate) fn texture_refusal(&self, texels: usize) -> Option<String> {
+        let limit = self.capabilities.limits.max_texture_dimension_2d as usize;
+        (texels > limit * TEXTURE_WIDTH || TEXTURE_WIDTH > limit)
+            .then(|| format!("{texels} texels do not fit into a texture whose sides are at most {limit}"))
     }
 
     /// Output 0 shares the memory of input 0: nothing is dispatched.

@@ -24,7 +24,7 @@ pub use kernel::{Kernel, Shader};
 pub use layout::VariableLayout;
 pub(crate) use layout::runs;
 pub use lowering::Candidate;
-pub(crate) use lowering::{Lowering, word};
+pub(crate) use lowering::{Lowering, TEXTURE_WIDTH, word};
 pub use options::PlanOptions;
 pub use readback::Readback;
 pub use report::MemoryReport;
@@ -39,6 +39,8 @@ use crate::graph::{TensorId, TensorType};
 pub(crate) enum BufferRef {
     /// Activations and scratch.
     Slab(usize),
+    /// A texture of scratch.
+    Texture(usize),
     /// What the host sends with every step.
     Inputs,
     /// Values written once.
@@ -62,6 +64,13 @@ pub(crate) struct Location {
     pub(crate) offset: u64,
     /// Without padding.
     pub(crate) bytes: u64,
+}
+
+impl Location {
+    /// The whole of a texture.
+    fn texture(number: usize) -> Self {
+        Self { buffer: BufferRef::Texture(number), offset: 0, bytes: 0 }
+    }
 }
 
 /// Which variant of a kernel a node got, and what else there was.
@@ -113,6 +122,8 @@ pub struct Plan {
     pub(crate) steps: Vec<Step>,
     pub(crate) uniforms: Vec<u8>,
     pub(crate) slabs: Vec<u64>,
+    /// Texels of each texture; the nodes use them one after the other.
+    pub(crate) textures: Vec<usize>,
     pub(crate) feeds: Vec<Feed>,
     pub(crate) input_bytes: u64,
     /// Offset, element count and value of each constant.

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{Choice, Plan};
+use super::{Choice, Plan, TEXTURE_WIDTH};
+use crate::gpu::BindingKind;
 
 /// Bytes that a session of a plan allocates, known before it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -10,6 +11,8 @@ use super::{Choice, Plan};
 pub struct MemoryReport {
     /// Activations, their gradients and scratch, shared by lifetime.
     pub slabs: u64,
+    /// Scratch in textures.
+    pub textures: u64,
     /// Gradients of parameters.
     pub gradients: u64,
     /// Inputs, constants, metrics and kernel parameters.
@@ -19,7 +22,7 @@ pub struct MemoryReport {
 impl MemoryReport {
     /// All device memory of the session; the variables, which sessions share, come on top.
     pub fn total(&self) -> u64 {
-        self.slabs + self.gradients + self.small
+        self.slabs + self.textures + self.gradients + self.small
     }
 }
 
@@ -29,9 +32,16 @@ impl Plan {
         let metrics = super::memory::ALIGNMENT * self.metrics.len() as u64;
         MemoryReport {
             slabs: self.slabs.iter().sum(),
+            textures: self.texture_rows().map(|rows| u64::from(rows) * TEXTURE_WIDTH as u64 * 16).sum(),
             gradients: self.gradients.iter().map(|(_, bytes)| bytes).sum(),
             small: self.input_bytes + self.constant_bytes + metrics + self.uniforms.len() as u64,
         }
+    }
+
+    /// Rows of each texture.
+    pub(super) fn texture_rows(&self) -> impl Iterator<Item = u32> {
+        // What a texture cannot hold was refused, so that its rows fit a u32.
+        self.textures.iter().map(|texels| texels.div_ceil(TEXTURE_WIDTH) as u32)
     }
 
     /// Number of dispatches of one step.
@@ -49,10 +59,9 @@ impl Plan {
         self.steps.iter().map(|step| &step.kernel)
     }
 
-    /// How each kernel binds its buffers, in order of execution: `false` for read-only, from binding 1 on.
-    pub fn bindings(&self) -> impl Iterator<Item = Vec<bool>> {
-        let writable = |kind| kind == crate::gpu::BindingKind::ReadWrite;
-        self.steps.iter().map(move |step| step.bindings.iter().map(|&(_, kind)| writable(kind)).collect())
+    /// How each kernel binds its buffers and textures, in order of execution, from binding 1 on.
+    pub fn bindings(&self) -> impl Iterator<Item = Vec<BindingKind>> {
+        self.steps.iter().map(|step| step.bindings.iter().map(|&(_, kind)| kind).collect())
     }
 }
 
@@ -67,11 +76,13 @@ impl fmt::Display for Plan {
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         writeln!(
             f,
-            "{} dispatches; {:.2} MiB: {:.2} in {} slabs, {:.2} gradients, {:.2} inputs and small buffers",
+            "{} dispatches; {:.2} MiB: {:.2} in {} slabs, {:.2} in {} textures, {:.2} gradients, {:.2} inputs and small buffers",
             self.steps.len(),
             mib(memory.total()),
             mib(memory.slabs),
             self.slabs.len(),
+            mib(memory.textures),
+            self.textures.len(),
             mib(memory.gradients),
             mib(memory.small)
         )

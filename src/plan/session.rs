@@ -9,7 +9,7 @@ use super::host::{Element, HostTensor};
 use super::memory::ALIGNMENT;
 use super::readback::{Readback, ReadbackPool, Region};
 use super::staging::Ring;
-use super::{BufferRef, Fetch, Location, Plan, PlanOptions, Variables};
+use super::{BufferRef, Fetch, Location, Plan, PlanOptions, TEXTURE_WIDTH, Variables};
 use crate::error::{Error, Result};
 use crate::gpu::{BindingKind, Gpu, Pipeline, PipelineSource};
 use crate::graph::{DType, Graph, LEARNING_RATE, STEP, Tensor, TensorId};
@@ -23,6 +23,7 @@ pub struct Session {
     pub(super) gpu: Gpu,
     pub(super) plan: Plan,
     pub(super) buffers: HashMap<BufferRef, wgpu::Buffer>,
+    pub(super) textures: Vec<wgpu::Texture>,
     dispatches: Vec<Ready>,
     ring: Ring,
     pub(super) readbacks: ReadbackPool,
@@ -95,11 +96,15 @@ impl Session {
                 gpu.write_buffer("constants", constants, offset, bytemuck::cast_slice(&vec![value; count]))?;
             }
         }
-        let dispatches = prepare(gpu, &plan, &buffers)?;
+        let rows = plan.texture_rows().enumerate();
+        let textures: Vec<wgpu::Texture> = rows
+            .map(|(i, rows)| gpu.create_texture(&format!("{:?}", BufferRef::Texture(i)), [TEXTURE_WIDTH as u32, rows]))
+            .collect::<Result<_>>()?;
+        let dispatches = prepare(gpu, &plan, &buffers, &textures)?;
         let settings = plan.feeds.iter().map(|feed| feed.default.map_or(0, f32::to_bits)).collect();
         let ring = Ring::new(gpu, plan.input_bytes)?;
         let readbacks = ReadbackPool::default();
-        Ok(Self { gpu: gpu.clone(), plan, buffers, dispatches, ring, readbacks, settings, step: 0 })
+        Ok(Self { gpu: gpu.clone(), plan, buffers, textures, dispatches, ring, readbacks, settings, step: 0 })
     }
 
     /// The plan that it runs.
@@ -320,13 +325,20 @@ impl Session {
 }
 
 /// Compiles every kernel and binds every buffer.
-fn prepare(gpu: &Gpu, plan: &Plan, buffers: &HashMap<BufferRef, wgpu::Buffer>) -> Result<Vec<Ready>> {
+fn prepare(
+    gpu: &Gpu,
+    plan: &Plan,
+    buffers: &HashMap<BufferRef, wgpu::Buffer>,
+    textures: &[wgpu::Texture],
+) -> Result<Vec<Ready>> {
     if plan.steps.is_empty() {
         return Ok(Vec::new());
     }
     let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
     let uniforms = gpu.create_buffer("params", plan.uniforms.len() as u64, usage)?;
     gpu.write_buffer("params", &uniforms, 0, &plan.uniforms)?;
+    let views: Vec<wgpu::TextureView> =
+        textures.iter().map(|texture| texture.create_view(&Default::default())).collect();
     let mut dispatches = Vec::with_capacity(plan.steps.len());
     for step in &plan.steps {
         let kinds = step.bindings.iter().map(|&(_, kind)| kind);
@@ -338,16 +350,18 @@ fn prepare(gpu: &Gpu, plan: &Plan, buffers: &HashMap<BufferRef, wgpu::Buffer>) -
             bindings: std::iter::once(BindingKind::Uniform).chain(kinds).collect(),
         };
         let pipeline = gpu.pipeline(&source)?;
-        let binding = |buffer, offset, bytes: u64| wgpu::BufferBinding {
-            buffer,
-            offset,
-            // Kernels may read whole vec4s; a tensor's place is padded for it.
-            size: std::num::NonZeroU64::new(bytes.next_multiple_of(16)),
+        // Kernels may read whole vec4s; a tensor's place is padded for it.
+        let size = |bytes: u64| std::num::NonZeroU64::new(bytes.next_multiple_of(16));
+        let binding = |buffer, offset, bytes| {
+            wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: size(bytes) })
         };
         let mut bindings = vec![binding(&uniforms, step.params.0, step.params.1)];
-        bindings.extend(step.bindings.iter().map(|(at, _)| binding(&buffers[&at.buffer], at.offset, at.bytes)));
+        bindings.extend(step.bindings.iter().map(|(at, _)| match at.buffer {
+            BufferRef::Texture(number) => wgpu::BindingResource::TextureView(&views[number]),
+            buffer => binding(&buffers[&buffer], at.offset, at.bytes),
+        }));
         let label = format!("{} {}", step.kernel.label(), step.node);
-        let bind_group = gpu.create_bind_group(&label, &pipeline, &bindings)?;
+        let bind_group = gpu.create_bind_group(&label, &pipeline, bindings)?;
         dispatches.push(Ready { pipeline, bind_group, workgroups: step.workgroups });
     }
     Ok(dispatches)

@@ -29,7 +29,7 @@ fn a_warmed_up_step_makes_nothing_and_submits_once() {
     }
     let after = gpu.statistics();
     assert_eq!(after.submissions - before.submissions, 5, "one submission a step");
-    let quiet = |s: omma::Statistics| (s.pipelines, s.buffers, s.buffer_bytes, s.bind_groups);
+    let quiet = |s: omma::Statistics| (s.pipelines, s.buffers, s.buffer_bytes, s.textures, s.bind_groups);
     assert_eq!(quiet(after), quiet(before), "nothing is made");
 
     // The readback's buffer is made once and used again.

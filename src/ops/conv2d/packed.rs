@@ -84,10 +84,8 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> 
         Direction::GradWeight => problem.slices().iterations(),
         _ => problem.channels[0] * (1 + problem.kernel[0]),
     };
-    let fours = problem.image().max(problem.weight()).max(Problem::borderless(g).image()) as u64;
-    let limit = cx.capabilities.limits.max_storage_buffer_binding_size;
-    let large = || format!("a packed copy of {} bytes is larger than a binding's {limit}", fours * 16);
-    too_long(iterations).or_else(|| (fours * 16 > limit).then(large))
+    let fours = problem.image().max(problem.weight()).max(Problem::borderless(g).image());
+    too_long(iterations).or_else(|| cx.texture_refusal(fours))
 }
 
 /// Adds the dispatches of one direction; see [`super::lower`].
@@ -117,11 +115,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
             pad_left: 0,
             ..params
         };
-        // Rows of whole fours are packed already.
-        let dy = match g.output[1] % 4 {
-            0 => operands[1],
-            _ => pack_images(cx, &dy_params, Problem::borderless(g).image(), operands[1])?,
-        };
+        let dy = pack_images(cx, &dy_params, Problem::borderless(g).image(), operands[1])?;
         return slices.dispatch(cx, kernel("grad_weight"), &params, [x, dy], operands[2], WORKGROUP);
     }
     let mut params = g.params(1)?;
@@ -144,18 +138,19 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     }
     let x = pack_images(cx, &params, problem.image(), image)?;
     let fours = problem.weight();
-    let packed = cx.scratch(4 * fours);
+    let packed = cx.texture(fours);
     let pack = Kernel::new(&PACK, "weight").constant("ROWS", ROWS as f64).flag("TRANSPOSED", transposed);
-    cx.dispatch_flat(pack, &params, &[weight, Operand::ScratchWrite(packed)], fours)?;
-    let w = Operand::ScratchRead(packed);
+    cx.dispatch_flat(pack, &params, &[weight, Operand::TextureWrite(packed)], fours)?;
+    let w = Operand::TextureRead(packed);
     let kernel = kernel("correlate").flag("HAS_BIAS", operands.len() == 4);
-    let operands = bind_bias(&[&[x, w], &operands[2..]].concat());
+    let [.., bias, y] = bind_bias(&[&[image, weight], &operands[2..]].concat());
+    let operands = [x, w, bias, y];
     cx.dispatch(kernel, &params, &operands, problem.tiles().div_ceil(WORKGROUP))
 }
 
 /// Copies images; returns the copy, of so many fours.
 fn pack_images(cx: &mut Lowering<'_>, params: &ConvParams, fours: usize, images: Operand) -> Result<Operand> {
-    let packed = cx.scratch(4 * fours);
-    cx.dispatch_flat(Kernel::new(&PACK, "images"), params, &[images, Operand::ScratchWrite(packed)], fours)?;
-    Ok(Operand::ScratchRead(packed))
+    let packed = cx.texture(fours);
+    cx.dispatch_flat(Kernel::new(&PACK, "images"), params, &[images, Operand::TextureWrite(packed)], fours)?;
+    Ok(Operand::TextureRead(packed))
 }
