@@ -172,6 +172,25 @@ fn a_variant_can_be_preferred_and_excluded() {
 }
 
 #[test]
+fn packed_copies_that_do_not_fit_into_textures_are_refused() {
+    let Some(gpu) = crate::gpu() else { return };
+    let graph = Graph::new(Mode::Evaluation);
+    let y = convolution(&graph);
+    let refusal = |change: fn(&mut omma::wgpu::Limits)| {
+        let mut capabilities = gpu.capabilities().clone();
+        change(&mut capabilities.limits);
+        let plan = plan(&graph, &[y], &capabilities, &PlanOptions::default().prefer("packed")).unwrap();
+        let packed = plan.choices()[0].candidates.iter().find(|c| c.name == "packed").unwrap();
+        assert_eq!(packed.refusal.is_none(), plan.choices()[0].chosen == "packed");
+        assert_eq!(packed.refusal.is_none(), plan.memory().textures > 0);
+        packed.refusal.clone().unwrap_or_default()
+    };
+    assert_eq!(refusal(|_| ()), "");
+    assert!(refusal(|limits| limits.max_texture_dimension_2d = 2047).contains("sides are at most 2047"));
+    assert!(refusal(|limits| limits.max_storage_textures_per_shader_stage = 1).contains("the device allows 1"));
+}
+
+#[test]
 fn no_legal_kernel_is_an_error_with_every_reason() {
     let Some(gpu) = crate::gpu() else { return };
     let graph = Graph::new(Mode::Evaluation);

@@ -83,11 +83,15 @@ impl Lowering<'_> {
         self.textures.len() - 1
     }
 
-    /// Why so many texels do not fit into a texture.
-    pub(crate) fn texture_refusal(&self, texels: usize) -> Option<String> {
-        let limit = self.capabilities.limits.max_texture_dimension_2d as usize;
-        (texels > limit * TEXTURE_WIDTH || TEXTURE_WIDTH > limit)
-            .then(|| format!("{texels} texels do not fit into a texture whose sides are at most {limit}"))
+    /// Why a kernel cannot have `count` textures of up to so many texels.
+    pub(crate) fn texture_refusal(&self, count: u32, texels: usize) -> Option<String> {
+        let limits = &self.capabilities.limits;
+        let (most, side) = (limits.max_storage_textures_per_shader_stage, limits.max_texture_dimension_2d as usize);
+        if count > most {
+            return Some(format!("it needs {count} storage textures, the device allows {most}"));
+        }
+        (TEXTURE_WIDTH > side || texels > side * TEXTURE_WIDTH)
+            .then(|| format!("{texels} texels do not fit into a texture whose sides are at most {side}"))
     }
 
     /// Output 0 shares the memory of input 0: nothing is dispatched.

@@ -85,7 +85,7 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> 
         _ => problem.channels[0] * (1 + problem.kernel[0]),
     };
     let fours = problem.image().max(problem.weight()).max(Problem::borderless(g).image());
-    too_long(iterations).or_else(|| cx.texture_refusal(fours))
+    too_long(iterations).or_else(|| cx.texture_refusal(2, fours))
 }
 
 /// Adds the dispatches of one direction; see [`super::lower`].
