@@ -19,7 +19,7 @@ pub mod train;
 
 pub use error::{Error, Result};
 pub use gpu::{AdapterSummary, BindingKind, Capabilities, DeviceClass, Gpu, GpuOptions, Statistics, adapters};
-pub use graph::{DType, Evaluator, Graph, Init, Mode, Role, Shape, Tensor, TensorId, TensorType};
+pub use graph::{DType, Evaluator, Graph, Init, Mode, Shape, Tensor, TensorId, TensorType};
 pub use ops::batch_norm::BatchNorm;
 pub use ops::conv2d::Conv2d;
 pub use ops::dense::Dense;

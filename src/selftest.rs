@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::graph::{DType, Evaluator, Graph, Mode, Tensor, TensorId};
 use crate::ops::FAMILIES;
-use crate::plan::{HostTensor, Plan, PlanOptions, Session, VariableLayout, Variables};
+use crate::plan::{HostTensor, NamedArrays, Plan, PlanOptions, Session, VariableLayout, Variables};
 use crate::reference::Checked;
 
 pub use builder::CaseBuilder;
@@ -32,7 +32,7 @@ pub struct OpCase {
     build: Box<Build>,
     mode: Mode,
     steps: usize,
-    large: bool,
+    only: Option<&'static str>,
     random_parameters: bool,
 }
 
@@ -50,7 +50,7 @@ impl OpCase {
         build: impl for<'g> Fn(&CaseBuilder<'g>) -> Result<Vec<Tensor<'g>>> + Send + Sync + 'static,
     ) -> Self {
         let build = Box::new(build);
-        Self { name: name.into(), build, mode: Mode::Evaluation, steps: 1, large: false, random_parameters: false }
+        Self { name: name.into(), build, mode: Mode::Evaluation, steps: 1, only: None, random_parameters: false }
     }
 
     /// The graph's mode.
@@ -71,9 +71,9 @@ impl OpCase {
         self
     }
 
-    /// Marks a case whose size is its point; only the variant that the plan prefers is run on it.
-    pub fn large(mut self) -> Self {
-        self.large = true;
+    /// Marks a case whose size is its point: only this variant is run on it.
+    pub fn only(mut self, variant: &'static str) -> Self {
+        self.only = Some(variant);
         self
     }
 
@@ -95,8 +95,8 @@ impl OpCase {
             .filter(|candidate| candidate.refusal.is_none())
             .map(|candidate| candidate.name)
             .collect();
-        let chosen: BTreeSet<&'static str> = plan.choices().iter().map(|choice| choice.chosen).collect();
-        let variants: Vec<&'static str> = if self.large { chosen } else { legal }.into_iter().collect();
+        let variants: Vec<&'static str> =
+            legal.into_iter().filter(|variant| self.only.is_none_or(|only| *variant == only)).collect();
         Ok(if variants.is_empty() { vec!["plain"] } else { variants })
     }
 
@@ -160,16 +160,19 @@ impl OpCase {
         let first = self.steps_on_device(&mut session, &problem, &feeds).await?;
         let after = variables.read_all()?.await?;
         session.check_guards().await?;
-        // The same again from the same start, but for what depends on the step's number.
-        if graph.tensor(crate::graph::STEP).is_none() {
-            for (name, values) in &start {
-                variables.set(name, values)?;
-            }
-            let second = self.steps_on_device(&mut session, &problem, &feeds).await?;
-            let bits = |arrays: &[Values]| arrays.iter().flat_map(Values::bits).collect::<Vec<u32>>();
-            if bits(&first) != bits(&second) {
-                return Err(Error::Session(format!("{}: a second run gave other bits", self.name)));
-            }
+        // The same again from the same start.
+        variables.reset_optimizer()?;
+        for (name, values) in &start {
+            variables.set(name, values)?;
+        }
+        let second = self.steps_on_device(&mut session, &problem, &feeds).await?;
+        let again = variables.read_all()?.await?;
+        let bits = |arrays: &[Values]| arrays.iter().flat_map(Values::bits).collect::<Vec<u32>>();
+        let kept = |arrays: &NamedArrays| {
+            arrays.iter().flat_map(|(_, array)| array).map(|value| value.to_bits()).collect::<Vec<u32>>()
+        };
+        if (bits(&first), kept(&after)) != (bits(&second), kept(&again)) {
+            return Err(Error::Session(format!("{}: a second run gave other bits", self.name)));
         }
         let widened: Vec<(&str, Vec<f64>)> =
             problem.inputs.iter().map(|(name, data)| (name.as_str(), data.widened())).collect();

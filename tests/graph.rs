@@ -114,13 +114,13 @@ refusals! {
     a_computed_tensor_takes_no_known_name: |g| g.name("x", g.input("x", 2)?.relu()?)
         => "graph: the name `x` is already taken by a tensor f32[2]";
     a_padding_has_an_end: |g| g.input("x", [1, 1, 4, 4])?.conv2d("c1", Conv2d::new(1, 1).padding(usize::MAX))
-        => format!("conv2d `c1`: expected fewer than 2^64 bytes, got [1, 1, {0}, {0}]", usize::MAX);
+        => format!("conv2d `c1`: expected at most 2^48 bytes, got [1, 1, {0}, {0}]", usize::MAX);
     a_dilation_has_an_end: |g| g.input("x", [1, 1, 4, 4])?.conv2d("c1", Conv2d::new(1, 3).dilation(usize::MAX))
         => format!("conv2d `c1`: expected at least {} rows and columns with padding [0, 0, 0, 0], got f32[1, 1, 4, 4]", usize::MAX);
     reshape_to_too_many: |g| g.input("x", 6)?.reshape([usize::MAX, 2])
         => format!("reshape: expected {0} elements for [{0}, 2], got f32[6]", usize::MAX);
     a_shape_has_a_size: |g| g.input("x", [usize::MAX, 2])
-        => format!("`x`: expected fewer than 2^64 bytes, got [{}, 2]", usize::MAX);
+        => format!("`x`: expected at most 2^48 bytes, got [{}, 2]", usize::MAX);
 }
 
 #[test]
@@ -271,4 +271,51 @@ loss: f32[2] = metric
 accumulate `loss` (%14, loss) weight 2
 ";
     assert_eq!(graph.to_string(), expected);
+}
+
+#[test]
+fn a_refused_layer_leaves_nothing_behind() {
+    let graph = Graph::new(Mode::Training);
+    let x = graph.input("x", [2, 3, 4, 4]).unwrap();
+    let before = graph.to_string();
+    x.conv2d("c", Conv2d::new(4, 9)).unwrap_err();
+    x.batch_norm("c", BatchNorm::default().epsilon(0.0)).unwrap_err();
+    x.flatten().unwrap().dense("c", 0).unwrap_err();
+    // One value a channel: refused by the last step, when parameters and statistics are there.
+    let one = graph.input("one", [1, 3]).unwrap();
+    one.batch_norm("c", BatchNorm::default()).unwrap_err();
+    assert!(graph.parameters().is_empty(), "{graph}");
+    assert!(graph.to_string().starts_with(before.trim_end()), "{graph}");
+    let y = x.conv2d("c", Conv2d::new(4, 3)).unwrap();
+    assert_eq!(graph.parameters().len(), 2);
+    // A minimization that fails at its very end: the second has no names left for its memory.
+    let loss = y.mean().unwrap();
+    graph.minimize(loss, &Optimizer::sgd(0.1)).unwrap();
+    let whole = graph.to_string();
+    let error = graph.minimize(loss, &Optimizer::sgd(0.1)).unwrap_err().to_string();
+    assert!(error.contains("c.weight.slot0"), "{error}");
+    assert_eq!(graph.to_string(), whole);
+}
+
+#[test]
+fn settings_are_never_the_hosts_tensors() {
+    let graph = Graph::new(Mode::Training);
+    let x = graph.input("step", [2, 3]).unwrap();
+    let error = x.dropout(0.5).unwrap_err().to_string();
+    assert!(error.contains("the name `step` is already taken by a tensor f32[2, 3]"), "{error}");
+    let graph = Graph::new(Mode::Training);
+    let x = graph.input("learning_rate", [2, 3]).unwrap();
+    let error = graph.minimize(x.dense("fc", 2).unwrap().mean().unwrap(), &Optimizer::sgd(0.1)).unwrap_err();
+    assert!(error.to_string().contains("the name `learning_rate` is already taken"), "{error}");
+}
+
+#[test]
+fn a_graph_has_one_learning_rate() {
+    let graph = Graph::new(Mode::Training);
+    let (p, q) = (graph.parameter("p", 4, Init::Ones).unwrap(), graph.parameter("q", 4, Init::Ones).unwrap());
+    let gradient = p.multiply(q).unwrap();
+    graph.update(&[(p, gradient)], &Optimizer::sgd(0.1)).unwrap();
+    let error = graph.update(&[(q, gradient)], &Optimizer::adam(0.2)).unwrap_err().to_string();
+    assert_eq!(error, "the learning rate: 0.2 differs from another optimizer's 0.1");
+    graph.update(&[(q, gradient)], &Optimizer::adam(0.1)).unwrap();
 }

@@ -26,12 +26,12 @@ impl fmt::Display for Graph {
         }
         for node in &data.nodes {
             let outputs: Vec<String> =
-                node.outputs.iter().map(|&id| format!("%{}: {}", id.0, data.value(id).ty)).collect();
+                node.outputs.iter().map(|&id| format!("%{}: {}", id.index, data.value(id).ty)).collect();
             let inputs: Vec<String> = node
                 .inputs
                 .iter()
                 .map(|&id| match &data.value(id).source {
-                    Source::Node { .. } => format!("%{}", id.0),
+                    Source::Node { .. } => format!("%{}", id.index),
                     _ => data.describe(id),
                 })
                 .collect();

@@ -14,6 +14,8 @@ pub struct Evaluator<'g> {
     kept: HashMap<TensorId, Vec<f64>>,
     results: HashMap<TensorId, Checked>,
     step: u32,
+    /// How many tensors the graph had.
+    tensors: usize,
 }
 
 impl<'g> Evaluator<'g> {
@@ -27,9 +29,9 @@ impl<'g> Evaluator<'g> {
                 Source::Setting { default } => vec![*default; value.ty.elements()],
                 _ => return None,
             };
-            Some((TensorId(index), values.into_iter().map(f64::from).collect()))
+            Some((data.id(index), values.into_iter().map(f64::from).collect()))
         });
-        Self { graph, kept: kept.collect(), results: HashMap::new(), step: 0 }
+        Self { graph, kept: kept.collect(), results: HashMap::new(), step: 0, tensors: data.values.len() }
     }
 
     /// Replaces a variable's or setting's value.
@@ -51,10 +53,13 @@ impl<'g> Evaluator<'g> {
     /// One step: every node in order, in-place updates included. Inputs are given by name, integers as f64.
     ///
     /// # Errors
-    /// When an input is missing or has a wrong length.
+    /// When an input is missing or has a wrong length, or the graph has grown since [`Evaluator::new`].
     pub fn run(&mut self, inputs: &[(&str, &[f64])]) -> Result<()> {
-        self.step += 1;
         let data = self.graph.data();
+        if data.values.len() != self.tensors {
+            return Err(Error::Graph("the graph has grown since its evaluator was made".into()));
+        }
+        self.step += 1;
         self.results.clear();
         for (index, value) in data.values.iter().enumerate() {
             let Source::Input = value.source else { continue };
@@ -66,7 +71,7 @@ impl<'g> Evaluator<'g> {
             if fed.len() != value.ty.elements() {
                 return Err(Error::shape(format!("input `{name}`"), &value.ty, format!("{} values", fed.len())));
             }
-            self.results.insert(TensorId(index), Checked::exact(fed.to_vec()));
+            self.results.insert(data.id(index), Checked::exact(fed.to_vec()));
         }
         if let Some(step) = self.graph.tensor(STEP) {
             self.kept.insert(step.id(), vec![f64::from(self.step)]);

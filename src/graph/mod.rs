@@ -23,6 +23,7 @@ pub(crate) mod types;
 use std::cell::{Ref, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use evaluate::Evaluator;
 pub(crate) use gradients::GradientContext;
@@ -42,13 +43,16 @@ pub enum Mode {
     Evaluation,
 }
 
-/// A tensor's number in its graph.
+/// A tensor's number in its graph; numbers of different graphs are never equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TensorId(pub(crate) usize);
+pub struct TensorId {
+    graph: u64,
+    pub(crate) index: usize,
+}
 
 /// What keeps a variable, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Role {
+pub(crate) enum Role {
     /// Learned: has a gradient, is saved, is shared between sessions.
     Parameter,
     /// Kept but not learned (running statistics): saved and shared.
@@ -107,16 +111,28 @@ fn title(op: &str, layer: &str) -> String {
     if layer.is_empty() { op.to_string() } else { format!("{op} `{layer}`") }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct GraphData {
+    /// Unlike that of every other graph of the process.
+    id: u64,
     pub(crate) values: Vec<Value>,
     pub(crate) nodes: Vec<Node>,
-    names: HashMap<String, TensorId>,
+    pub(crate) names: HashMap<String, TensorId>,
 }
 
 impl GraphData {
+    fn new() -> Self {
+        static GRAPHS: AtomicU64 = AtomicU64::new(0);
+        let (values, nodes, names) = Default::default();
+        Self { id: GRAPHS.fetch_add(1, Ordering::Relaxed), values, nodes, names }
+    }
+
+    pub(crate) fn id(&self, index: usize) -> TensorId {
+        TensorId { graph: self.id, index }
+    }
+
     pub(crate) fn value(&self, id: TensorId) -> &Value {
-        &self.values[id.0]
+        &self.values[id.index]
     }
 
     /// A name for messages: its own, or the operation that makes it.
@@ -124,8 +140,8 @@ impl GraphData {
         let value = self.value(id);
         match (&value.name, &value.source) {
             (Some(name), _) => name.clone(),
-            (None, Source::Node { node }) => format!("%{} ({})", id.0, self.nodes[*node].title()),
-            (None, _) => format!("%{}", id.0),
+            (None, Source::Node { node }) => format!("%{} ({})", id.index, self.nodes[*node].title()),
+            (None, _) => format!("%{}", id.index),
         }
     }
 }
@@ -149,7 +165,7 @@ pub(crate) const LEARNING_RATE: &str = "learning_rate";
 impl Graph {
     /// An empty graph. `mode` decides what dropout and batch norm become.
     pub fn new(mode: Mode) -> Self {
-        Self { mode, seed: 0, data: RefCell::default() }
+        Self { mode, seed: 0, data: RefCell::new(GraphData::new()) }
     }
 
     /// Fixes the random numbers of dropout. They depend on the seed, the layer and the step alone.
@@ -211,8 +227,9 @@ impl Graph {
     /// A one-element setting: the session keeps its value and sends it with every step.
     pub(crate) fn setting(&self, name: &str, ty: TensorType, default: f32) -> Result<Tensor<'_>> {
         match self.tensor(name) {
-            Some(tensor) => Ok(tensor),
-            None => self.push_named(name, ty, Source::Setting { default }),
+            Some(tensor) if matches!(self.data().value(tensor.id()).source, Source::Setting { .. }) => Ok(tensor),
+            // A tensor of the host's own that has this name already is an error.
+            _ => self.push_named(name, ty, Source::Setting { default }),
         }
     }
 
@@ -232,7 +249,7 @@ impl Graph {
         let mut data = self.data.borrow_mut();
         check_name(&data, name)?;
         data.names.insert(name.to_string(), tensor.id());
-        data.values[tensor.id().0].name.get_or_insert_with(|| name.to_string());
+        data.values[tensor.id().index].name.get_or_insert_with(|| name.to_string());
         Ok(tensor)
     }
 
@@ -240,24 +257,30 @@ impl Graph {
     pub fn named_outputs(&self) -> Vec<Tensor<'_>> {
         let data = self.data.borrow();
         let named = |value: &Value| value.name.is_some() && matches!(value.source, Source::Node { .. });
-        (0..data.values.len()).filter(|&i| named(&data.values[i])).map(|i| Tensor::new(self, TensorId(i))).collect()
+        (0..data.values.len()).filter(|&i| named(&data.values[i])).map(|i| Tensor::new(self, data.id(i))).collect()
     }
 
     /// All parameters in the order they were declared.
     pub fn parameters(&self) -> Vec<Tensor<'_>> {
-        self.data
-            .borrow()
-            .values
-            .iter()
-            .enumerate()
-            .filter(|(_, value)| matches!(value.source, Source::Variable { role: Role::Parameter, .. }))
-            .map(|(index, _)| Tensor::new(self, TensorId(index)))
-            .collect()
+        let data = self.data.borrow();
+        let learned = |value: &Value| matches!(value.source, Source::Variable { role: Role::Parameter, .. });
+        (0..data.values.len()).filter(|&i| learned(&data.values[i])).map(|i| Tensor::new(self, data.id(i))).collect()
     }
 
     /// Number of learned values.
     pub fn parameter_count(&self) -> usize {
         self.parameters().iter().map(|p| p.shape().elements()).sum()
+    }
+
+    /// All of what `build` adds, or nothing where it fails: a refused layer leaves no parameters behind.
+    pub(crate) fn whole<T>(&self, build: impl FnOnce() -> Result<T>) -> Result<T> {
+        let (values, nodes) = (self.data().values.len(), self.data().nodes.len());
+        build().inspect_err(|_| {
+            let mut data = self.data.borrow_mut();
+            data.values.truncate(values);
+            data.nodes.truncate(nodes);
+            data.names.retain(|_, id| id.index < values);
+        })
     }
 
     pub(crate) fn data(&self) -> Ref<'_, GraphData> {
@@ -279,7 +302,7 @@ impl Graph {
             return Err(Error::shape(format!("`{name}`"), "every axis to be at least 1", &ty.shape));
         }
         check_size(&format!("`{name}`"), &ty)?;
-        let id = TensorId(data.values.len());
+        let id = data.id(data.values.len());
         data.values.push(Value { ty, source, name: Some(name.to_string()) });
         data.names.insert(name.to_string(), id);
         Ok(Tensor::new(self, id))
@@ -301,16 +324,22 @@ impl Graph {
         let node = data.nodes.len();
         let first = data.values.len();
         data.values.extend(outputs.into_iter().map(|ty| Value { ty, source: Source::Node { node }, name: None }));
-        let outputs: Vec<TensorId> = (first..data.values.len()).map(TensorId).collect();
+        let outputs: Vec<TensorId> = (first..data.values.len()).map(|index| data.id(index)).collect();
         data.nodes.push(Node { op, layer: layer.to_string(), inputs: ids, outputs: outputs.clone() });
         Ok(outputs.into_iter().map(|id| Tensor::new(self, id)).collect())
     }
 }
 
-/// Byte counts are 64-bit everywhere behind this.
+/// What a tensor may have at most: far more than any device, and little enough that sums of sizes do not overflow.
+const MAX_BYTES: u64 = 1 << 48;
+
 fn check_size(what: &str, ty: &TensorType) -> Result<()> {
-    let bytes = ty.shape.iter().try_fold(ty.dtype.size(), |bytes, &extent| bytes.checked_mul(extent));
-    bytes.map(|_| ()).ok_or_else(|| Error::shape(what, "fewer than 2^64 bytes", &ty.shape))
+    let size = ty.dtype.size() as u64;
+    let bytes = ty.shape.iter().try_fold(size, |bytes, &extent| bytes.checked_mul(extent as u64));
+    match bytes {
+        Some(bytes) if bytes <= MAX_BYTES => Ok(()),
+        _ => Err(Error::shape(what, "at most 2^48 bytes", &ty.shape)),
+    }
 }
 
 fn check_name(data: &GraphData, name: &str) -> Result<()> {

@@ -27,9 +27,15 @@ pub(crate) trait Op: Debug + Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Pairs (gradient input, parameter input): the gradient shall lie where its parameter lies in the flat buffers.
+    /// Pairs (gradient input, parameter input): the gradient is wanted where its parameter lies in the flat buffers, and is
+    /// computed right there if nothing else uses it.
     fn flat_gradients(&self) -> Vec<(usize, usize)> {
         Vec::new()
+    }
+
+    /// Whether its one output is its first input under another shape: the memory is shared and nothing is computed.
+    fn is_view(&self) -> bool {
+        false
     }
 
     /// Cotangents of the inputs from those of the outputs, as new nodes; `None` where the derivative is zero or undefined.
@@ -38,7 +44,7 @@ pub(crate) trait Op: Debug + Send + Sync + 'static {
     /// The f64 reference: one result an output, then one a mutated input.
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked>;
 
-    /// Adds the dispatches that compute it.
+    /// Adds the dispatches that compute it. A view is not asked.
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()>;
 }
 

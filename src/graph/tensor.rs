@@ -54,6 +54,6 @@ impl From<Tensor<'_>> for TensorId {
 
 impl std::fmt::Debug for Tensor<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "%{}: {}", self.id.0, self.ty())
+        write!(f, "%{}: {}", self.id.index, self.ty())
     }
 }

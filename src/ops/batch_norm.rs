@@ -64,20 +64,22 @@ impl<'g> Tensor<'g> {
         }
         let graph = self.graph();
         let [outer, channels, inner] = view(&self.ty())?;
-        let gamma = graph.parameter(&format!("{name}.weight"), channels, Init::Ones)?;
-        let beta = graph.parameter(&format!("{name}.bias"), channels, Init::Zeros)?;
-        let mean = graph.state(&format!("{name}.running_mean"), channels, Init::Zeros)?;
-        let variance = graph.state(&format!("{name}.running_var"), channels, Init::Ones)?;
-        if graph.mode() == Mode::Evaluation {
-            return graph.apply_one(Evaluating { epsilon }, name, &[self, gamma, beta, mean, variance]);
-        }
-        let outputs = graph.apply(Training { epsilon }, name, &[self, gamma, beta])?;
-        let count = (outer * inner) as f64;
-        // The average of squares divides by n; an unbiased estimate divides by n - 1.
-        for (batch, running, factor) in [(outputs[1], mean, 1.0), (outputs[2], variance, count / (count - 1.0))] {
-            graph.apply(Running { momentum, factor: factor as f32 }, name, &[batch, running])?;
-        }
-        Ok(outputs[0])
+        graph.whole(|| {
+            let gamma = graph.parameter(&format!("{name}.weight"), channels, Init::Ones)?;
+            let beta = graph.parameter(&format!("{name}.bias"), channels, Init::Zeros)?;
+            let mean = graph.state(&format!("{name}.running_mean"), channels, Init::Zeros)?;
+            let variance = graph.state(&format!("{name}.running_var"), channels, Init::Ones)?;
+            if graph.mode() == Mode::Evaluation {
+                return graph.apply_one(Evaluating { epsilon }, name, &[self, gamma, beta, mean, variance]);
+            }
+            let outputs = graph.apply(Training { epsilon }, name, &[self, gamma, beta])?;
+            let count = (outer * inner) as f64;
+            // The average of squares divides by n; an unbiased estimate divides by n - 1.
+            for (batch, running, factor) in [(outputs[1], mean, 1.0), (outputs[2], variance, count / (count - 1.0))] {
+                graph.apply(Running { momentum, factor: factor as f32 }, name, &[batch, running])?;
+            }
+            Ok(outputs[0])
+        })
     }
 }
 

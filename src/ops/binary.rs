@@ -1,8 +1,7 @@
-//! Elementwise sums and products of two tensors of one shape, and the copy that a shared gradient needs.
+//! Elementwise sums and products of two tensors of one shape, and the copy of one.
 
 use super::CountParams;
 use crate::error::{Error, Result};
-use crate::graph::gradients::no_gradient;
 use crate::graph::{DType, Evaluation, GradientContext, Op, Tensor, TensorType};
 use crate::plan::{Kernel, Lowering, Operand, Shader, shader, word};
 use crate::reference::{Checked, binary as reference};
@@ -32,11 +31,6 @@ impl<'g> Tensor<'g> {
     /// When the shapes differ.
     pub fn multiply(self, other: Self) -> Result<Self> {
         self.graph().apply_one(Binary(Function::Multiply), "", &[self, other])
-    }
-
-    /// The same values in memory of their own.
-    pub(crate) fn copied(self) -> Result<Self> {
-        self.graph().apply_one(Copied, "", &[self])
     }
 }
 
@@ -84,32 +78,10 @@ impl Op for Binary {
     }
 }
 
-#[derive(Debug)]
-struct Copied;
-
-impl Op for Copied {
-    fn name(&self) -> &'static str {
-        "copy"
-    }
-
-    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
-        Ok(vec![inputs[0].clone()])
-    }
-
-    fn gradient<'g>(&self, _: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
-        no_gradient(self.name())
-    }
-
-    fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
-        vec![Checked::exact(cx.inputs[0].to_vec())]
-    }
-
-    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let count = cx.outputs[0].elements();
-        let params = CountParams { count: word(self.name(), count)? };
-        let operands = [Operand::Input(0), Operand::Output(0)];
-        cx.dispatch_flat(Kernel::new(&SHADER, "copy"), &params, &operands, count.div_ceil(4))
-    }
+/// Adds a dispatch that copies `count` elements.
+pub(super) fn copy(cx: &mut Lowering<'_>, from: Operand, to: Operand, count: usize) -> Result<()> {
+    let params = CountParams { count: word("copy", count)? };
+    cx.dispatch_flat(Kernel::new(&SHADER, "copy"), &params, &[from, to], count.div_ceil(4))
 }
 
 pub(crate) fn cases() -> Vec<OpCase> {

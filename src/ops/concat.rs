@@ -65,7 +65,7 @@ impl Op for Concat {
             if !agree {
                 return Err(Error::shape(NAME, format!("{first} but for axis {}", self.axis), other));
             }
-            shape[self.axis] += other.shape[self.axis];
+            shape[self.axis] = shape[self.axis].saturating_add(other.shape[self.axis]);
         }
         Ok(vec![TensorType::f32(shape)])
     }

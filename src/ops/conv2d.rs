@@ -134,13 +134,15 @@ impl<'g> Tensor<'g> {
             let message = format!("{} groups do not divide {channels} and {out_channels} channels", window.groups);
             return Err(Error::argument(format!("{NAME} `{name}`"), message));
         }
-        let weight =
-            graph.parameter(&format!("{name}.weight"), [out_channels, channels / window.groups, kh, kw], init)?;
-        let bias = match bias {
-            true => Some(graph.parameter(&format!("{name}.bias"), out_channels, Init::Zeros)?),
-            false => None,
-        };
-        self.convolve(name, weight, bias, window)
+        graph.whole(|| {
+            let shape = [out_channels, channels / window.groups, kh, kw];
+            let weight = graph.parameter(&format!("{name}.weight"), shape, init)?;
+            let bias = match bias {
+                true => Some(graph.parameter(&format!("{name}.bias"), out_channels, Init::Zeros)?),
+                false => None,
+            };
+            self.convolve(name, weight, bias, window)
+        })
     }
 
     /// A convolution with any weight `[O, C/groups, KH, KW]` and bias `[O]`, such as a shared parameter or a fixed

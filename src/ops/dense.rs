@@ -58,12 +58,14 @@ impl<'g> Tensor<'g> {
         let Dense { outputs, bias, init } = settings.into();
         let [_, inputs] = matrix(&format!("{NAME} `{name}`"), &self.ty(), "[N, inputs]")?;
         let graph = self.graph();
-        let weight = graph.parameter(&format!("{name}.weight"), [outputs, inputs], init)?;
-        let bias = match bias {
-            true => Some(graph.parameter(&format!("{name}.bias"), outputs, Init::Zeros)?),
-            false => None,
-        };
-        self.connect(name, weight, bias)
+        graph.whole(|| {
+            let weight = graph.parameter(&format!("{name}.weight"), [outputs, inputs], init)?;
+            let bias = match bias {
+                true => Some(graph.parameter(&format!("{name}.bias"), outputs, Init::Zeros)?),
+                false => None,
+            };
+            self.connect(name, weight, bias)
+        })
     }
 
     /// A dense layer with any weight `[outputs, inputs]` and bias `[outputs]`.
@@ -189,7 +191,7 @@ impl Op for Gradient {
 }
 
 pub(crate) fn cases() -> Vec<OpCase> {
-    [[64, 400, 120], [1, 1, 1], [3, 67, 10], [7, 131, 257]]
+    [[64, 400, 120], [1, 1, 1], [3, 67, 10], [7, 131, 257], [LONGEST_BATCH + 1, 3, 2]]
         .into_iter()
         .map(|[batch, inputs, outputs]| {
             OpCase::new(format!("dense [{batch}, {inputs}] to {outputs}"), move |cx| {

@@ -117,30 +117,38 @@ impl Graph {
     /// Differentiates the loss and lets every step change every parameter by it.
     ///
     /// # Errors
-    /// When the optimizer's values are out of range, and those of [`Graph::gradients`].
+    /// When the optimizer's values are out of range, and those of [`Graph::gradients`] and [`Graph::update`].
     pub fn minimize(&self, loss: Tensor<'_>, optimizer: &Optimizer) -> Result<()> {
         self.owns("gradients", &[loss])?;
         // Fresh handles, so that the loss may come from a shorter borrow of this graph.
         let loss = Tensor::new(self, loss.id());
-        let pairs = self.gradients(loss)?;
-        self.update(&pairs, optimizer)
+        self.whole(|| self.update(&self.gradients(loss)?, optimizer))
     }
 
     /// Lets every step change these parameters by these gradients.
     ///
     /// # Errors
-    /// When the optimizer's values are out of range or a pair's shapes differ.
+    /// When the optimizer's values are out of range, a pair's shapes differ, a parameter has an optimizer already, or
+    /// another optimizer of the graph has another learning rate: a graph has one, which
+    /// [`Session::set_learning_rate`](crate::Session::set_learning_rate) changes.
     pub fn update<'g>(&'g self, pairs: &[(Tensor<'g>, Tensor<'g>)], optimizer: &Optimizer) -> Result<()> {
         optimizer.check()?;
+        self.whole(|| self.add_update(pairs, optimizer))
+    }
+
+    fn add_update<'g>(&'g self, pairs: &[(Tensor<'g>, Tensor<'g>)], optimizer: &Optimizer) -> Result<()> {
         let rate = self.setting(LEARNING_RATE, TensorType::f32(1), optimizer.learning_rate)?;
+        if let Source::Setting { default } = self.data().value(rate.id()).source
+            && default != optimizer.learning_rate
+        {
+            let message = format!("{} differs from another optimizer's {default}", optimizer.learning_rate);
+            return Err(Error::argument("the learning rate", message));
+        }
         let mut inputs = vec![rate, self.step()?];
         inputs.extend(pairs.iter().map(|(parameter, _)| *parameter));
         for (parameter, gradient) in pairs {
             super::expect("optimizer", "a gradient", &parameter.ty(), &gradient.ty())?;
-            // Each gradient needs the place that its parameter has in the flat buffers: one that serves twice is copied.
-            let computed = matches!(self.data().value(gradient.id()).source, Source::Node { .. });
-            let shared = pairs.iter().filter(|(_, other)| other.id() == gradient.id()).count() > 1;
-            inputs.push(if computed && !shared { *gradient } else { gradient.copied()? });
+            inputs.push(*gradient);
         }
         for slot in 0..optimizer.slots() {
             for (parameter, _) in pairs {
@@ -224,16 +232,27 @@ impl Op for Update {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let limit = cx.capabilities.limits.max_storage_buffer_binding_size;
+        let residences = cx.residences.clone();
         let fixed = |input: usize| {
-            cx.residences[input].ok_or_else(|| Error::Graph("an optimizer's operand has no fixed place".into()))
+            residences[input].ok_or_else(|| Error::Graph("an optimizer's operand has no fixed place".into()))
         };
         let locations = (0..self.count).map(|i| fixed(self.input(0, i))).collect::<Result<Vec<Location>>>()?;
+        // Gradients lie as their parameters do. What is not computed into its place is copied there.
+        for (i, parameter) in locations.iter().enumerate() {
+            let gradient = self.input(1, i);
+            let place = parameter.gradient().ok_or_else(|| Error::Graph("only a parameter has an optimizer".into()))?;
+            if residences[gradient] != Some(place) {
+                let to = Operand::Flat(FlatOperand { location: place, write: true });
+                super::binary::copy(cx, Operand::Input(gradient), to, cx.inputs[gradient].elements())?;
+            }
+        }
         let mut dispatches = Vec::new();
         for run in runs(&locations, limit) {
             let (first, last) = (run[0], run[run.len() - 1]);
             let bytes = locations[last].offset + locations[last].bytes - locations[first].offset;
             let operand = |part: usize| -> Result<Operand> {
-                let location = Location { bytes, ..fixed(self.input(part, first))? };
+                let place = if part == 1 { locations[first].gradient() } else { Some(fixed(self.input(part, first))?) };
+                let location = Location { bytes, ..place.unwrap_or(locations[first]) };
                 Ok(Operand::Flat(FlatOperand { location, write: part != 1 }))
             };
             let slots = (2..2 + self.optimizer.slots()).map(operand).collect::<Result<Vec<_>>>()?;
@@ -288,7 +307,13 @@ pub(crate) fn cases() -> Vec<OpCase> {
                 }
                 let twin = graph.parameter("twin", 67, Init::HeNormal)?;
                 pairs.push((twin, pairs[1].1));
+                // A gradient that is a view, as that of a reshaped parameter is.
+                let matrix = graph.parameter("matrix", [4, 5], Init::HeNormal)?;
+                pairs.push((matrix, cx.normal("g matrix", [20])?.relu()?.reshape([4, 5])?));
                 graph.update(&pairs, &optimizer)?;
+                // One that another update has placed already.
+                let late = graph.parameter("late", 300, Init::HeNormal)?;
+                graph.update(&[(late, pairs[2].1)], &optimizer)?;
                 Ok(Vec::new())
             })
             .steps(3)

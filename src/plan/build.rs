@@ -108,7 +108,7 @@ impl<'a> Builder<'a> {
     fn fix_places(&mut self, order: &[usize]) -> Result<()> {
         let used: HashSet<TensorId> = order.iter().flat_map(|&n| &self.data.nodes[n].inputs).copied().collect();
         for (index, value) in self.data.values.iter().enumerate() {
-            let id = TensorId(index);
+            let id = self.data.id(index);
             let name = value.name.clone().unwrap_or_default();
             let bytes = value.ty.bytes();
             let take = |total: &mut u64| {
@@ -150,24 +150,45 @@ impl<'a> Builder<'a> {
                 Source::Variable { role: Role::Slot { parameter, index }, .. } => {
                     let parameter = self.data.describe(*parameter);
                     let slot = |arena| BufferRef::Slots(arena, *index);
-                    self.layout.mirrored(&parameter, slot).ok_or_else(|| undeclared(&parameter))?
+                    let place = self.layout.location(&parameter).and_then(|at| at.mirrored(slot));
+                    place.ok_or_else(|| undeclared(&parameter))?
                 }
             };
             self.fixed.insert(id, location);
         }
+        let mut uses: HashMap<TensorId, usize> = HashMap::new();
+        for id in order.iter().flat_map(|&n| &self.data.nodes[n].inputs) {
+            *uses.entry(*id).or_default() += 1;
+        }
+        let mut arenas: HashSet<usize> = HashSet::new();
         for &node in order {
             let node = &self.data.nodes[node];
             for (gradient, parameter) in node.op.flat_gradients() {
-                let parameter = self.data.describe(node.inputs[parameter]);
-                let location = self.layout.mirrored(&parameter, BufferRef::Gradients);
-                self.fixed.insert(node.inputs[gradient], location.ok_or_else(|| undeclared(&parameter))?);
+                let name = self.data.describe(node.inputs[parameter]);
+                let location = self.layout.location(&name).and_then(Location::gradient);
+                let location = location.ok_or_else(|| undeclared(&name))?;
+                if let BufferRef::Gradients(arena) = location.buffer {
+                    arenas.insert(arena);
+                }
+                let id = node.inputs[gradient];
+                let source = &self.data.value(id).source;
+                let computed = matches!(source, Source::Node { node } if !self.data.nodes[*node].op.is_view());
+                if computed && uses[&id] == 1 {
+                    self.fixed.insert(id, location);
+                }
             }
         }
+        self.plan.gradients = arenas.into_iter().map(|a| (a, self.layout.arenas[a].parameter_bytes)).collect();
+        self.plan.gradients.sort_unstable();
         Ok(())
     }
 
     fn lower(&mut self, index: usize) -> Result<()> {
         let node = &self.data.nodes[index];
+        if node.op.is_view() {
+            self.aliases.insert(node.outputs[0], self.root(node.inputs[0]));
+            return Ok(());
+        }
         let types = |ids: &[TensorId]| ids.iter().map(|&id| self.data.value(id).ty.clone()).collect();
         let mut lowering = Lowering {
             title: node.title(),
@@ -179,18 +200,14 @@ impl<'a> Builder<'a> {
             dispatches: Vec::new(),
             scratch: Vec::new(),
             textures: Vec::new(),
-            alias: false,
             choices: Vec::new(),
         };
         node.op.lower(&mut lowering)?;
-        let Lowering { dispatches, scratch, textures, alias, choices, .. } = lowering;
+        let Lowering { dispatches, scratch, textures, choices, .. } = lowering;
         let count = self.plan.textures.len().max(textures.len());
         self.plan.textures.resize(count, 0);
         for (most, texels) in self.plan.textures.iter_mut().zip(textures) {
             *most = texels.max(*most);
-        }
-        if alias {
-            self.aliases.insert(node.outputs[0], self.root(node.inputs[0]));
         }
         self.plan.choices.extend(choices);
         self.scratch.extend((0..).zip(scratch).map(|(number, bytes)| ((index, number), bytes)));
@@ -308,20 +325,10 @@ impl<'a> Builder<'a> {
                 Error::Graph(format!("the fetched tensor {} is not on the device", self.data.describe(tensor.id())))
             })?;
             self.plan.fetches.insert(tensor.id(), Fetch { ty: tensor.ty(), location });
-            if let Some(name) = tensor.name() {
-                self.plan.names.insert(name, tensor.id());
-            }
         }
-        let arenas: HashSet<usize> = self
-            .fixed
-            .values()
-            .filter_map(|location| match location.buffer {
-                BufferRef::Gradients(arena) => Some(arena),
-                _ => None,
-            })
-            .collect();
-        self.plan.gradients = arenas.into_iter().map(|a| (a, self.layout.arenas[a].parameter_bytes)).collect();
-        self.plan.gradients.sort_unstable();
+        let fetched = |id: &TensorId| self.plan.fetches.contains_key(id);
+        let names = self.data.names.iter().filter(|(_, id)| fetched(id));
+        self.plan.names = names.map(|(name, &id)| (name.clone(), id)).collect();
         check_buffers(&self.plan, self.capabilities)?;
         Ok(self.plan)
     }

@@ -101,16 +101,6 @@ impl VariableLayout {
     pub(crate) fn location(&self, name: &str) -> Option<Location> {
         self.entries.get(name).map(|entry| entry.location)
     }
-
-    /// The same place in the buffer of gradients or of a slot.
-    pub(crate) fn mirrored(&self, parameter: &str, buffer: impl FnOnce(usize) -> BufferRef) -> Option<Location> {
-        match self.location(parameter)? {
-            Location { buffer: BufferRef::Parameters(arena), offset, bytes } => {
-                Some(Location { buffer: buffer(arena), offset, bytes })
-            }
-            _ => None,
-        }
-    }
 }
 
 /// Joins locations that follow each other without a gap into runs of at most `limit` bytes; returns index lists.

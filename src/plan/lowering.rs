@@ -41,8 +41,6 @@ pub(crate) struct Lowering<'a> {
     pub(crate) scratch: Vec<u64>,
     /// Texels of each texture.
     pub(crate) textures: Vec<usize>,
-    /// Output 0 is input 0 under another shape.
-    pub(crate) alias: bool,
     pub(crate) choices: Vec<Choice>,
 }
 
@@ -92,11 +90,6 @@ impl Lowering<'_> {
         }
         (TEXTURE_WIDTH > side || texels > side * TEXTURE_WIDTH)
             .then(|| format!("{texels} texels do not fit into a texture whose sides are at most {side}"))
-    }
-
-    /// Output 0 shares the memory of input 0: nothing is dispatched.
-    pub(crate) fn alias(&mut self) {
-        self.alias = true;
     }
 
     /// Adds a dispatch of `workgroups` workgroups, folded over the three dimensions.

@@ -67,6 +67,19 @@ pub(crate) struct Location {
 }
 
 impl Location {
+    /// A parameter's place, in another buffer that is laid out like its arena's parameters.
+    fn mirrored(self, buffer: impl FnOnce(usize) -> BufferRef) -> Option<Self> {
+        match self.buffer {
+            BufferRef::Parameters(arena) => Some(Self { buffer: buffer(arena), ..self }),
+            _ => None,
+        }
+    }
+
+    /// Where the gradient of the parameter that is here lies.
+    pub(crate) fn gradient(self) -> Option<Self> {
+        self.mirrored(BufferRef::Gradients)
+    }
+
     /// The whole of a texture.
     fn texture(number: usize) -> Self {
         Self { buffer: BufferRef::Texture(number), offset: 0, bytes: 0 }

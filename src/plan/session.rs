@@ -21,6 +21,7 @@ use crate::graph::{DType, Graph, LEARNING_RATE, STEP, Tensor, TensorId};
 #[derive(Debug)]
 pub struct Session {
     pub(super) gpu: Gpu,
+    variables: Variables,
     pub(super) plan: Plan,
     pub(super) buffers: HashMap<BufferRef, wgpu::Buffer>,
     pub(super) textures: Vec<wgpu::Texture>,
@@ -104,7 +105,19 @@ impl Session {
         let settings = plan.feeds.iter().map(|feed| feed.default.map_or(0, f32::to_bits)).collect();
         let ring = Ring::new(gpu, plan.input_bytes)?;
         let readbacks = ReadbackPool::default();
-        Ok(Self { gpu: gpu.clone(), plan, buffers, textures, dispatches, ring, readbacks, settings, step: 0 })
+        let variables = variables.clone();
+        Ok(Self {
+            gpu: gpu.clone(),
+            variables,
+            plan,
+            buffers,
+            textures,
+            dispatches,
+            ring,
+            readbacks,
+            settings,
+            step: 0,
+        })
     }
 
     /// The plan that it runs.
@@ -117,7 +130,7 @@ impl Session {
         self.ring.bytes()
     }
 
-    /// Number of steps recorded so far; dropout and Adam see the next number in the next step.
+    /// Number of steps that this session has recorded.
     pub fn step(&self) -> u32 {
         self.step
     }
@@ -235,7 +248,7 @@ impl Session {
         };
         for (feed, setting) in self.plan.feeds.iter().zip(&self.settings) {
             if feed.default.is_some() {
-                let word = if feed.name == STEP { self.step } else { *setting };
+                let word = if feed.name == STEP { self.variables.next_step() } else { *setting };
                 put(feed.offset, &word.to_le_bytes());
             } else if let Some((_, value)) = inputs.iter().find(|(name, _)| *name == feed.name) {
                 // `check_inputs` has seen that the types fit.
@@ -247,7 +260,7 @@ impl Session {
 
     fn fetch(&self, tensor: TensorId) -> Result<&Fetch> {
         self.plan.fetches.get(&tensor).ok_or_else(|| {
-            Error::Session(format!("%{} was not in the list of tensors to fetch: its memory is reused", tensor.0))
+            Error::Session(format!("%{} was not in the list of tensors to fetch: its memory is reused", tensor.index))
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ndarray::{ArrayD, IxDyn};
@@ -22,6 +23,8 @@ pub struct Variables {
     gpu: Gpu,
     seed: u64,
     store: Arc<Mutex<Store>>,
+    /// Steps that an optimizer or dropout has counted, in whichever session.
+    steps: Arc<AtomicU32>,
     readbacks: ReadbackPool,
 }
 
@@ -42,7 +45,8 @@ const BATCH_COUNTER: &str = "num_batches_tracked";
 impl Variables {
     /// An empty store; `seed` fixes what every variable starts from.
     pub fn new(gpu: &Gpu, seed: u64) -> Self {
-        Self { gpu: gpu.clone(), seed, store: Arc::default(), readbacks: ReadbackPool::default() }
+        let (store, steps, readbacks) = Default::default();
+        Self { gpu: gpu.clone(), seed, store, steps, readbacks }
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
@@ -88,6 +92,25 @@ impl Variables {
 
     pub(super) fn buffers(&self) -> HashMap<BufferRef, wgpu::Buffer> {
         self.store().buffers.clone()
+    }
+
+    /// The number of the next step, from 1. Sessions that share the variables share the count, as they share the
+    /// optimizer's memory: Adam corrects its bias by it.
+    pub(super) fn next_step(&self) -> u32 {
+        self.steps.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+
+    /// Forgets what optimizers have gathered (velocities, moments, the number of steps), behind the steps submitted so
+    /// far: for training with another optimizer, or anew. Parameters and states stay.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn reset_optimizer(&self) -> Result<()> {
+        for (key, buffer) in self.store().buffers.iter().filter(|(key, _)| matches!(key, BufferRef::Slots(..))) {
+            self.gpu.write_buffer(&format!("{key:?}"), buffer, 0, &vec![0; buffer.size() as usize])?;
+        }
+        self.steps.store(0, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Names of all parameters and states, in order of declaration.

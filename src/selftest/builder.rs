@@ -95,7 +95,7 @@ impl<'g> CaseBuilder<'g> {
     pub fn labels(&self, name: &str, count: usize, classes: usize) -> Result<Tensor<'g>> {
         let values = draw(name, count, |random| {
             let uniform: f32 = Uniform::new(0.0_f32, 1.0).ok().map_or(0.0, |d| d.sample(random));
-            ((uniform * classes as f32) as u32).min(classes as u32 - 1)
+            ((uniform * classes as f32) as u32).min((classes as u32).saturating_sub(1))
         });
         self.input(name, TensorType::u32(count), Data::U32(values))
     }

@@ -125,7 +125,8 @@ impl Classifier {
         graph.metric(ACCURACY, logits.accuracy(labels)?, batch as f32)
     }
 
-    /// Makes ready for training by batches of `batch` images.
+    /// Makes ready for training by batches of `batch` images. The parameters stay as they are; what an earlier optimizer
+    /// has gathered, and the schedule's step, start anew.
     ///
     /// # Errors
     /// When the optimizer's values are out of range or the device fails.
@@ -133,6 +134,7 @@ impl Classifier {
         let graph = Graph::new(Mode::Training).seed(self.settings.seed);
         self.scored(&graph, batch, Some(optimizer))?;
         let session = Session::new(&self.gpu, &graph, &[], &self.variables)?;
+        self.variables.reset_optimizer()?;
         let learning_rate = optimizer.learning_rate();
         self.training = Some(Training { session, batch, learning_rate, schedule });
         Ok(())

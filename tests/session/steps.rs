@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use omma::{BatchNorm, Conv2d, Graph, Mode, Optimizer, Session, Variables};
+use omma::{BatchNorm, Conv2d, Graph, Init, Mode, Optimizer, Session, Variables};
 
 use super::{evaluation, in_time, outputs, rows, training, variable};
 use crate::support::own_gpu;
@@ -218,4 +218,58 @@ fn threads_share_a_device() {
     let together = thread::scope(|scope| [1, 2].map(|seed| scope.spawn(move || run(seed))).map(|t| t.join().unwrap()));
     assert_eq!(together, alone);
     assert_ne!(alone[0], alone[1]);
+}
+
+/// A session that moves the parameter `p` by Adam, for inputs of `batch` rows that all have one gradient.
+fn adam(gpu: &omma::Gpu, variables: &Variables, batch: usize) -> Session {
+    let graph = Graph::new(Mode::Training);
+    let p = graph.parameter("p", [1, 3], Init::Ones).unwrap();
+    let y = graph.input("x", [batch, 3]).unwrap().dense_with(p, None).unwrap();
+    graph.minimize(y.mean().unwrap(), &Optimizer::adam(0.1)).unwrap();
+    Session::new(gpu, &graph, &[], variables).unwrap()
+}
+
+#[test]
+fn sessions_share_the_optimizers_memory_and_its_count() {
+    let Some(gpu) = crate::gpu() else { return };
+    let step = |session: &mut Session, batch: usize| session.run_blocking(&[("x", (&vec![0.5_f32; 3 * batch]).into())]);
+    let (alone, shared) = (Variables::new(gpu, 1), Variables::new(gpu, 1));
+    let mut only = adam(gpu, &alone, 1);
+    let (mut one, mut two) = (adam(gpu, &shared, 1), adam(gpu, &shared, 2));
+    for _ in 0..2 {
+        step(&mut only, 1).unwrap();
+        step(&mut only, 1).unwrap();
+        step(&mut one, 1).unwrap();
+        step(&mut two, 2).unwrap();
+    }
+    // The mean of two equal halves is exact, so that both ways take the same steps.
+    assert_eq!(variable(&alone, "p"), variable(&shared, "p"));
+    assert_eq!([only.step(), one.step(), two.step()], [4, 2, 2]);
+
+    // Forgotten memory and count: the same start gives the same steps again.
+    let moved = variable(&alone, "p");
+    alone.set("p", &vec![1.0_f32; 3]).unwrap();
+    alone.reset_optimizer().unwrap();
+    for _ in 0..4 {
+        step(&mut only, 1).unwrap();
+    }
+    assert_eq!(variable(&alone, "p"), moved);
+}
+
+#[test]
+fn a_tensor_has_all_its_names_and_belongs_to_its_graph() {
+    let Some(gpu) = crate::gpu() else { return };
+    let graph = Graph::new(Mode::Evaluation);
+    let y = graph.input("x", 4).unwrap().relu().unwrap();
+    graph.name("first", y).unwrap();
+    graph.name("second", y).unwrap();
+    let mut session = Session::new(gpu, &graph, &[y], &Variables::new(gpu, 1)).unwrap();
+    session.run_blocking(&[("x", [1.0_f32; 4].as_slice().into())]).unwrap();
+    for name in ["first", "second"] {
+        assert_eq!(session.read_blocking::<f32>(session.tensor(name).unwrap()).unwrap().sum(), 4.0);
+    }
+    let other = Graph::new(Mode::Evaluation);
+    let foreign = other.input("x", 4).unwrap().relu().unwrap();
+    let error = session.read_blocking::<f32>(foreign).unwrap_err().to_string();
+    assert!(error.contains("was not in the list of tensors to fetch"), "{error}");
 }

@@ -35,7 +35,7 @@ impl Geometry {
         if stride.contains(&0) || dilation.contains(&0) || groups == 0 {
             return Err(Error::argument(NAME, "stride, dilation and groups must be at least 1"));
         }
-        if channels != per_group * groups || out_channels % groups != 0 {
+        if per_group.checked_mul(groups) != Some(channels) || out_channels % groups != 0 {
             let expected = format!("a weight [O, {channels}/{groups}, KH, KW] with O divisible by {groups}");
             return Err(Error::shape(NAME, expected, weight));
         }

@@ -58,7 +58,7 @@ impl Slices {
     }
 
     pub(super) fn workgroups(&self, workgroup: usize) -> usize {
-        (self.count * self.items).div_ceil(workgroup)
+        self.count.saturating_mul(self.items).div_ceil(workgroup)
     }
 
     /// Adds the kernel's dispatch, and that which adds its slices if there is more than one.
@@ -98,6 +98,8 @@ fn layout(g: &Geometry, direction: Direction, variant: &str) -> (Slices, usize) 
     // Pixels of dx that a stride sees at one phase share their taps: tiled kernels take the phases one after the other.
     let [sh, sw] = g.window.stride;
     let phase = g.pixels([g.input[0].div_ceil(sh), g.input[1].div_ceil(sw)]);
+    // A stride may be any number, so the products saturate; such a grid is refused.
+    let phases = sh.saturating_mul(sw);
     let inner = if direction == Direction::Forward { per_group_in } else { per_group_out };
     // Work items of a slice, invocations of a workgroup, the length that is cut into slices, and an invocation's loop
     // iterations for each unit of it.
@@ -110,18 +112,24 @@ fn layout(g: &Geometry, direction: Direction, variant: &str) -> (Slices, usize) 
             let items = block * columns.div_ceil(BLOCK[1]);
             (items, BLOCKED_WORKGROUP, g.batch * g.output[0], 1 + g.output[1])
         }
-        ("blocked", Direction::GradInput) => {
-            (block * (phase * sh * sw).div_ceil(BLOCK[1]), BLOCKED_WORKGROUP, 1, kh * (1 + kw * (1 + inner)))
-        }
+        ("blocked", Direction::GradInput) => (
+            block.saturating_mul(phases.saturating_mul(phase).div_ceil(BLOCK[1])),
+            BLOCKED_WORKGROUP,
+            1,
+            kh * (1 + kw * (1 + inner)),
+        ),
         ("blocked", Direction::Forward) => {
             (block * columns.div_ceil(BLOCK[1]), BLOCKED_WORKGROUP, 1, kh * (1 + kw * (1 + inner)))
         }
         // A slab of 16 terms takes a few loops.
         (_, Direction::GradWeight) => (tile * columns.div_ceil(TILE), 1, g.pixels(g.output).div_ceil(16), 5),
         (_, direction) => {
-            let columns =
-                if direction == Direction::Forward { columns.div_ceil(TILE) } else { sh * sw * phase.div_ceil(TILE) };
-            (tile * columns, 1, 1, 5 * (inner * kh * kw).div_ceil(16) + 2 * (kh + kw))
+            let columns = if direction == Direction::Forward {
+                columns.div_ceil(TILE)
+            } else {
+                phase.div_ceil(TILE).saturating_mul(phases)
+            };
+            (tile.saturating_mul(columns), 1, 1, 5 * (inner * kh * kw).div_ceil(16) + 2 * (kh + kw))
         }
     };
     let (busy, shortest) = match variant {
