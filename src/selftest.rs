@@ -9,6 +9,7 @@ use std::fmt;
 
 mod builder;
 mod report;
+mod rule;
 
 use ndarray::ArrayD;
 use rand_distr::{Distribution, Uniform};
@@ -33,6 +34,7 @@ pub struct OpCase {
     mode: Mode,
     steps: usize,
     only: Option<&'static str>,
+    differences: bool,
     random_parameters: bool,
 }
 
@@ -50,7 +52,15 @@ impl OpCase {
         build: impl for<'g> Fn(&CaseBuilder<'g>) -> Result<Vec<Tensor<'g>>> + Send + Sync + 'static,
     ) -> Self {
         let build = Box::new(build);
-        Self { name: name.into(), build, mode: Mode::Evaluation, steps: 1, only: None, random_parameters: false }
+        Self {
+            name: name.into(),
+            build,
+            mode: Mode::Evaluation,
+            steps: 1,
+            only: None,
+            differences: true,
+            random_parameters: false,
+        }
     }
 
     /// The graph's mode.
@@ -264,11 +274,15 @@ impl Problem {
     }
 }
 
+/// Away from zero, as a variance is.
+fn random_variable(name: &str, count: usize) -> Vec<f32> {
+    draw(name, count, |random| Uniform::new(0.5_f32, 1.5).ok().map_or(1.0, |d| d.sample(random)))
+}
+
 fn randomize(graph: &Graph, variables: &Variables, evaluator: &mut Evaluator<'_>) -> Result<()> {
     for name in variables.names() {
         let count = graph.tensor(&name).map_or(0, |tensor| tensor.shape().elements());
-        // Away from zero, as a variance is.
-        let values = draw(&name, count, |random| Uniform::new(0.5_f32, 1.5).ok().map_or(1.0, |d| d.sample(random)));
+        let values = random_variable(&name, count);
         variables.set(&name, &values)?;
         evaluator.set(&name, &values.iter().copied().map(f64::from).collect::<Vec<f64>>())?;
     }

@@ -271,6 +271,13 @@ fn every_family_stands_in_four_places() {
         let own = family.shaders.is_empty() || family.shaders.iter().any(|shader| shader.name == family.stem);
         assert!(own, "no shader of `{}` has its name", family.stem);
     }
+    // A file without its `mod` line would silently not run.
+    for folder in ["tests/ops", "tests/reference"] {
+        let lines = std::fs::read_to_string(root().join(folder).join("mod.rs")).unwrap();
+        for stem in stems(folder, "rs").iter().filter(|stem| *stem != "mod") {
+            assert!(lines.contains(&format!("mod {stem};")), "{folder}/{stem}.rs has no `mod` line");
+        }
+    }
     let sorted = FAMILIES.is_sorted_by_key(|family| family.stem);
     assert!(sorted, "the rows are in order of their names");
 }

@@ -117,6 +117,10 @@ impl Graph {
                 wanted: wanted.clone(),
             };
             let gradients = node.op.gradient(&cx)?;
+            let (count, inputs) = (gradients.len(), node.inputs.len());
+            if count != inputs {
+                return Err(Error::Graph(format!("{}: a rule of {count} gradients for {inputs} inputs", node.title())));
+            }
             for ((input, gradient), wanted) in cx.inputs.iter().zip(gradients).zip(wanted) {
                 if let (Some(gradient), true) = (gradient, wanted) {
                     accumulate(&mut cotangents, *input, gradient)?;

@@ -185,14 +185,16 @@ pub(crate) fn cases() -> Vec<OpCase> {
                 continue;
             }
             let title = format!("{name} {shape:?}");
-            cases.push(OpCase::new(title, move |cx| {
-                cx.normal("x", shape.clone())?.pointwise(function).map(|y| vec![y])
-            }));
+            let case =
+                OpCase::new(title, move |cx| cx.normal("x", shape.clone())?.pointwise(function).map(|y| vec![y]));
+            // Among millions of values some lie on the kink.
+            cases.push(if large { case.without_differences() } else { case });
         }
         let extremes = vec![-1e4, -88.8, -20.0, -1e-6, 1e-6, 20.0, 88.8, 1e4];
-        cases.push(OpCase::new(format!("{name} extremes"), move |cx| {
+        let extremes = OpCase::new(format!("{name} extremes"), move |cx| {
             cx.values("x", [8], extremes.clone())?.pointwise(function).map(|y| vec![y])
-        }));
+        });
+        cases.push(extremes.without_differences());
     }
     cases
 }

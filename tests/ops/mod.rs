@@ -19,10 +19,14 @@ mod softmax_cross_entropy;
 /// Runs all cases of a family.
 fn check(stem: &str) {
     let Some(gpu) = crate::gpu() else { return };
-    let family = omma::FAMILIES.iter().find(|family| family.stem == stem).unwrap();
+    let family = omma::FAMILIES.iter().find(|family| family.stem == stem);
+    let family = family.unwrap_or_else(|| panic!("no row of FAMILIES is called {stem}"));
     let mut failures = Vec::new();
     let mut runs = 0;
     for case in (family.cases)() {
+        if let Err(error) = case.check_gradient_rule() {
+            failures.push(error.to_string());
+        }
         for variant in case.variants(gpu).unwrap_or_else(|error| panic!("{}: {error}", case.name())) {
             runs += 1;
             match case.run_blocking(gpu, variant) {
