@@ -1,41 +1,63 @@
-// Copies of a convolution's operands in the order in which conv2d_packed.wgsl reads them, in textures, whose texels are
-// counted row by row. Needs common/grid.wgsl, common/conv2d.wgsl, common/texture.wgsl and common/packed.wgsl.
+// Copies of a convolution's operands in the order in which conv2d_packed.wgsl reads them. Needs common/grid.wgsl,
+// common/conv2d.wgsl, common/texture.wgsl and common/packed.wgsl.
 //
 //   images  [N, C, H, W] with a border of zeros, for stride and dilation 1:
 //           [N, C, OH + KH - 1, pitch] of four pixels, where line l, pixel p is x[l - pad_top, p - pad_left], and pitch
-//           is as many fours as the output has in a row and those that the last of them sees to its right
-//   weight  [ceil(O / ROWS), C, KH, KW, ROWS] in fours, 0 where there is no channel
+//           is as many fours as the tiles of an output's row have and those that the last of them sees to its right
+//   weight  [ceil(O / ROWS), C, KH, KW, ROWS] in fours, 0 where there is no channel, into a texture row by row
 //
 // With TRANSPOSED the weight is [C, O, KH, KW] and its taps run backwards: what the input gradient, itself a convolution
 // of dy, multiplies with. A padding that is negative, as that gradient's may be, wraps round to a huge number.
 //
-// One invocation copies four elements: each read once, at most. No barriers, no loops.
+// One invocation copies a line of an image, or four elements of a weight. A line starts anywhere, but is read in fours,
+// each once: on a CPU adapter four numbers that lie together cost what one costs. No barriers.
+//
+// Precondition, for the loops of a software adapter (lavapipe): pitch <= 65,535.
 
 override WORKGROUP: u32 = 64u;
 // Channels of a tile of conv2d_packed.wgsl, a multiple of 4.
 override ROWS: u32 = 8u;
 override TRANSPOSED: bool = false;
+// Fours of a tile of conv2d_packed.wgsl.
+override QUADS: u32 = 4u;
 
+// images
+@group(0) @binding(1) var<storage, read> fours: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> packed: array<vec4<f32>>;
+// weight
 @group(0) @binding(1) var<storage, read> source: array<f32>;
-@group(0) @binding(2) var packed: texture_storage_2d<rgba32float, write>;
+@group(0) @binding(2) var packed_weight: texture_storage_2d<rgba32float, write>;
 
 const LANES = vec4<u32>(0u, 1u, 2u, 3u);
+
+// The four elements that begin `offset` (0 to 3) behind the first of eight: shifted by two, and then by one.
+fn shifted(low: vec4<f32>, high: vec4<f32>, offset: u32) -> vec4<f32> {
+    let two = (offset & 2u) != 0u;
+    let four = select(low, vec4(low.zw, high.xy), two);
+    let next = select(high.x, high.z, two);
+    return select(four, vec4(four.yzw, next), (offset & 1u) != 0u);
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn images(invocation: Invocation) {
     let index = flat_workgroup(invocation.group, invocation.groups) * WORKGROUP + invocation.local;
-    let pitch = packed_pitch();
     let lines = packed_lines();
-    let line = index / pitch;
-    let plane = line / lines;
+    let plane = index / lines;
     if plane >= params.batch * params.in_channels { return; }
-    // Left of or above the image the position wraps round to a huge number: one test serves both edges.
-    let y = line % lines - params.pad_top;
-    let x = index % pitch * 4u + LANES - params.pad_left;
-    let seen = (x < vec4(params.in_width)) & vec4(y < params.in_height);
-    let at = select(vec4<u32>(), (plane * params.in_height + y) * params.in_width + x, seen);
-    let four = vec4(source[at.x], source[at.y], source[at.z], source[at.w]);
-    textureStore(packed, texel(index), select(vec4<f32>(), four, seen));
+    // Left of or above the image the position wraps round to a huge number: one test serves both edges. What is read from
+    // there, or beyond the end, is masked.
+    let y = index % lines - params.pad_top;
+    let visible = y < params.in_height;
+    let start = (plane * params.in_height + select(0u, y, visible)) * params.in_width - params.pad_left;
+    let pitch = bound(packed_pitch(QUADS), arrayLength(&packed));
+    var low = fours[start >> 2u];
+    for (var column = 0u; column < pitch; column++) {
+        let high = fours[(start + column * 4u + 4u) >> 2u];
+        let x = column * 4u + LANES - params.pad_left;
+        let seen = (x < vec4(params.in_width)) & vec4(visible);
+        packed[index * pitch + column] = select(vec4<f32>(), shifted(low, high, start & 3u), seen);
+        low = high;
+    }
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -54,5 +76,5 @@ fn weight(invocation: Invocation) {
     if TRANSPOSED { at = (c * params.out_channels + o) * taps + (taps - 1u - tap); }
     at = select(vec4<u32>(), at, seen);
     let four = vec4(source[at.x], source[at.y], source[at.z], source[at.w]);
-    textureStore(packed, texel(index), select(vec4<f32>(), four, seen));
+    textureStore(packed_weight, texel(index), select(vec4<f32>(), four, seen));
 }

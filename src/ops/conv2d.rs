@@ -34,6 +34,7 @@ pub(crate) static NAIVE: Shader = shader!("conv2d", ConvParams, ["grid", "conv2d
 pub(crate) static TILED: Shader = shader!("conv2d_tiled", ConvParams, ["grid", "conv2d", "tile", "phases"]);
 pub(crate) static BLOCKED: Shader = shader!("conv2d_blocked", ConvParams, ["grid", "conv2d"]);
 pub(crate) static PACK: Shader = shader!("conv2d_pack", ConvParams, ["grid", "conv2d", "texture", "packed"]);
+pub(crate) static PACKED_WEIGHT: Shader = shader!("conv2d_packed_weight", ConvParams, ["grid", "conv2d", "packed"]);
 pub(crate) static PACKED: Shader = shader!("conv2d_packed", ConvParams, ["grid", "conv2d", "texture", "packed"]);
 
 /// A convolution layer's settings, as PyTorch's `Conv2d` with the padding of each side by itself.

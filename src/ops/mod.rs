@@ -46,7 +46,14 @@ pub const FAMILIES: &[Family] = &[
     Family { stem: "concat", shaders: &[&concat::SHADER], cases: concat::cases },
     Family {
         stem: "conv2d",
-        shaders: &[&conv2d::NAIVE, &conv2d::TILED, &conv2d::BLOCKED, &conv2d::PACK, &conv2d::PACKED],
+        shaders: &[
+            &conv2d::NAIVE,
+            &conv2d::TILED,
+            &conv2d::BLOCKED,
+            &conv2d::PACK,
+            &conv2d::PACKED,
+            &conv2d::PACKED_WEIGHT,
+        ],
         cases: conv2d::cases,
     },
     // A dense layer is a convolution of 1x1 images and runs its kernels.

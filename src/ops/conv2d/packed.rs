@@ -3,13 +3,17 @@
 
 use super::geometry::Geometry;
 use super::kernels::{Direction, Slices, bind_bias, too_long};
-use super::{ConvParams, PACK, PACKED};
+use super::{ConvParams, PACK, PACKED, PACKED_WEIGHT};
 use crate::error::Result;
 use crate::plan::{Kernel, Lowering, Operand};
 
-/// Channels, and fours of neighbouring pixels, of an invocation's tile.
+/// Channels of an invocation's tile.
 const ROWS: usize = 8;
-const QUADS: usize = 4;
+/// Fours of neighbouring pixels that it takes at most.
+const QUADS: usize = 7;
+/// The same for the weight gradient, and the rows of the kernel that it takes at most.
+const WEIGHT_QUADS: usize = 3;
+const STRIP: usize = 5;
 const WORKGROUP: usize = 16;
 /// The text grows with the kernel's width, and with it the time that a driver takes to compile it.
 const WIDEST: usize = 7;
@@ -21,6 +25,8 @@ struct Problem {
     channels: [usize; 2],
     output: [usize; 2],
     kernel: [usize; 2],
+    /// Fours of neighbouring pixels of a tile.
+    quads: usize,
 }
 
 impl Problem {
@@ -30,43 +36,69 @@ impl Problem {
             Direction::GradInput => ([outputs, inputs], g.input),
             _ => ([inputs, outputs], g.output),
         };
-        Self { batch: g.batch, channels, output, kernel: g.kernel }
+        let row = output[1].div_ceil(4);
+        let quads = match direction {
+            // Whole tiles alone, so that dy need not be packed where its rows are whole fours.
+            Direction::GradWeight => (1..=WEIGHT_QUADS).rev().find(|quads| row.is_multiple_of(*quads)).unwrap_or(1),
+            // As many as leave the last tile of a row as full as the others.
+            _ => row.div_ceil(row.div_ceil(QUADS)),
+        };
+        Self { batch: g.batch, channels, output, kernel: g.kernel, quads }
     }
 
     /// dy of the weight gradient: an image without a border.
     fn borderless(g: &Geometry) -> Self {
-        Self { batch: g.batch, channels: [g.channels[1]; 2], output: g.output, kernel: [1; 2] }
+        let problem = Self::new(g, Direction::GradWeight);
+        Self { channels: [g.channels[1]; 2], kernel: [1; 2], ..problem }
     }
 
-    /// Fours in a row of the output.
-    fn quads(&self) -> usize {
-        self.output[1].div_ceil(4)
+    /// Rows of the kernel that an invocation of the weight gradient takes; the last strip is as full as the others.
+    fn strip(&self) -> usize {
+        self.kernel[0].div_ceil(self.strips())
+    }
+
+    fn strips(&self) -> usize {
+        self.kernel[0].div_ceil(STRIP)
+    }
+
+    /// Tiles of a row.
+    fn tiles(&self) -> usize {
+        self.output[1].div_ceil(4 * self.quads)
+    }
+
+    /// Fours in a line of the packed image.
+    fn pitch(&self) -> usize {
+        self.tiles() * self.quads + (self.kernel[1] - 1).div_ceil(4)
+    }
+
+    /// Lines of the packed image.
+    fn lines(&self) -> usize {
+        self.batch * self.channels[0] * (self.output[0] + self.kernel[0] - 1)
     }
 
     /// Fours of the packed image.
     fn image(&self) -> usize {
-        let pitch = self.quads() + (self.kernel[1] - 1).div_ceil(4);
-        self.batch * self.channels[0] * (self.output[0] + self.kernel[0] - 1) * pitch
+        self.lines() * self.pitch()
     }
 
-    fn row_tiles(&self) -> usize {
+    fn channel_tiles(&self) -> usize {
         self.channels[1].div_ceil(ROWS)
     }
 
     /// Fours of the packed weight.
     fn weight(&self) -> usize {
-        self.row_tiles() * ROWS / 4 * self.channels[0] * self.kernel[0] * self.kernel[1]
+        self.channel_tiles() * ROWS / 4 * self.channels[0] * self.kernel[0] * self.kernel[1]
     }
 
     /// Invocations of `correlate`.
-    fn tiles(&self) -> usize {
-        self.row_tiles() * (self.batch * self.output[0] * self.quads()).div_ceil(QUADS)
+    fn invocations(&self) -> usize {
+        self.channel_tiles() * self.batch * self.output[0] * self.tiles()
     }
 
     /// How `grad_weight` cuts its sum.
     fn slices(&self) -> Slices {
-        let items = self.row_tiles() * self.channels[0] * self.kernel[0];
-        Slices::new(self.batch * self.output[0], 1 + self.quads(), items, 256, 64)
+        let items = self.channel_tiles() * self.channels[0] * self.strips();
+        Slices::new(self.batch * self.output[0], 1 + self.tiles(), items, 256, 64)
     }
 }
 
@@ -84,18 +116,22 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> 
         Direction::GradWeight => problem.slices().iterations(),
         _ => problem.channels[0] * (1 + problem.kernel[0]),
     };
-    let fours = problem.image().max(problem.weight()).max(Problem::borderless(g).image());
-    too_long(iterations).or_else(|| cx.texture_refusal(2, fours))
+    let iterations = iterations.max(problem.pitch());
+    let bytes = 16 * problem.image().max(Problem::borderless(g).image()) as u64;
+    let limit = cx.capabilities.limits.max_storage_buffer_binding_size;
+    let large = || format!("a packed copy of {bytes} bytes is larger than a binding's {limit}");
+    let weight = if direction == Direction::GradWeight { None } else { cx.texture_refusal(1, problem.weight()) };
+    too_long(iterations).or(weight).or_else(|| (bytes > limit).then(large))
 }
 
 /// Adds the dispatches of one direction; see [`super::lower`].
 pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, operands: &[Operand]) -> Result<()> {
     let problem = Problem::new(g, direction);
-    let kernel = |entry| {
-        Kernel::new(&PACKED, entry)
+    let kernel = |shader, entry| {
+        Kernel::new(shader, entry)
             .variant("packed")
             .template("rows", ROWS)
-            .template("quads", QUADS)
+            .template("quads", problem.quads)
             .template("kernel_width", g.kernel[1])
             .template("span", 1 + (g.kernel[1] - 1).div_ceil(4))
             .constant("WORKGROUP", WORKGROUP as f64)
@@ -103,7 +139,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     if direction == Direction::GradWeight {
         let slices = problem.slices();
         let params = g.params(slices.count)?;
-        let x = pack_images(cx, &params, problem.image(), operands[0])?;
+        let x = pack_images(cx, &params, &problem, operands[0])?;
         let [height, width] = [params.out_height, params.out_width];
         let dy_params = ConvParams {
             in_channels: params.out_channels,
@@ -115,8 +151,19 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
             pad_left: 0,
             ..params
         };
-        let dy = pack_images(cx, &dy_params, Problem::borderless(g).image(), operands[1])?;
-        return slices.dispatch(cx, kernel("grad_weight"), &params, [x, dy], operands[2], WORKGROUP);
+        // Rows of whole fours are packed already.
+        let dy = match g.output[1] % 4 {
+            0 => operands[1],
+            _ => pack_images(cx, &dy_params, &Problem::borderless(g), operands[1])?,
+        };
+        return slices.dispatch(
+            cx,
+            kernel(&PACKED_WEIGHT, "grad_weight").template("strip", problem.strip()),
+            &params,
+            [x, dy],
+            operands[2],
+            WORKGROUP,
+        );
     }
     let mut params = g.params(1)?;
     let transposed = direction == Direction::GradInput;
@@ -136,21 +183,22 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
             ..params
         };
     }
-    let x = pack_images(cx, &params, problem.image(), image)?;
+    let x = pack_images(cx, &params, &problem, image)?;
     let fours = problem.weight();
     let packed = cx.texture(fours);
     let pack = Kernel::new(&PACK, "weight").constant("ROWS", ROWS as f64).flag("TRANSPOSED", transposed);
     cx.dispatch_flat(pack, &params, &[weight, Operand::TextureWrite(packed)], fours)?;
     let w = Operand::TextureRead(packed);
-    let kernel = kernel("correlate").flag("HAS_BIAS", operands.len() == 4);
+    let kernel = kernel(&PACKED, "correlate").flag("HAS_BIAS", operands.len() == 4);
     let [.., bias, y] = bind_bias(&[&[image, weight], &operands[2..]].concat());
     let operands = [x, w, bias, y];
-    cx.dispatch(kernel, &params, &operands, problem.tiles().div_ceil(WORKGROUP))
+    cx.dispatch(kernel, &params, &operands, problem.invocations().div_ceil(WORKGROUP))
 }
 
-/// Copies images; returns the copy, of so many fours.
-fn pack_images(cx: &mut Lowering<'_>, params: &ConvParams, fours: usize, images: Operand) -> Result<Operand> {
-    let packed = cx.texture(fours);
-    cx.dispatch_flat(Kernel::new(&PACK, "images"), params, &[images, Operand::TextureWrite(packed)], fours)?;
-    Ok(Operand::TextureRead(packed))
+/// Copies images; returns the copy.
+fn pack_images(cx: &mut Lowering<'_>, params: &ConvParams, problem: &Problem, images: Operand) -> Result<Operand> {
+    let packed = cx.scratch(4 * problem.image());
+    let kernel = Kernel::new(&PACK, "images").constant("QUADS", problem.quads as f64);
+    cx.dispatch_flat(kernel, params, &[images, Operand::ScratchWrite(packed)], problem.lines())?;
+    Ok(Operand::ScratchRead(packed))
 }
