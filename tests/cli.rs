@@ -5,9 +5,15 @@ use std::process::{Command, Output};
 
 const DIGITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist");
 
-fn omma(arguments: &[&str]) -> Output {
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_omma"));
     // The adapter's own warning would count as a line.
-    Command::new(env!("CARGO_BIN_EXE_omma")).args(arguments).env("RUST_LOG", "error").output().unwrap()
+    command.args(arguments).env("RUST_LOG", "error");
+    command
+}
+
+fn omma(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -157,4 +163,53 @@ fn selftest_ends_with_its_count() {
     let last = printed.lines().last().unwrap();
     assert!(last.ends_with(" passed, 0 failed") && !last.starts_with("0 "), "{last}");
     assert!(printed.contains("workgroup") && printed.contains("serial"), "{printed}");
+}
+
+/// What the command does where standard output goes to `stdout`: exit code and standard error.
+#[cfg(target_os = "linux")]
+fn printing_to(stdout: impl Into<std::process::Stdio>, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = command(arguments).stdout(stdout).output().unwrap();
+    (output.status.code(), text(&output.stderr))
+}
+
+/// A pipe whose reader has left.
+#[cfg(target_os = "linux")]
+fn closed_pipe() -> std::io::PipeWriter {
+    std::io::pipe().unwrap().1
+}
+
+/// A disk without room.
+#[cfg(target_os = "linux")]
+fn full_disk() -> std::fs::File {
+    std::fs::File::options().write(true).open("/dev/full").unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_reader_that_has_left_is_no_error_and_a_full_disk_is_one_line() {
+    let selftest = ["selftest", "--op", "softmax"];
+    for arguments in [&["devices"][..], &["devices", "--json"], &selftest] {
+        assert_eq!(printing_to(closed_pipe(), arguments), (Some(0), String::new()), "{arguments:?}");
+        let (code, errors) = printing_to(full_disk(), arguments);
+        assert_eq!((code, errors.lines().count()), (Some(1), 1), "{arguments:?} wrote {errors}");
+        assert!(errors.starts_with("error: standard output: "), "{errors}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn training_that_cannot_print_still_leaves_its_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = small_data(folder.path());
+    for (stdout, expected) in [(std::process::Stdio::from(closed_pipe()), 0), (full_disk().into(), 1)] {
+        let out = folder.path().join(format!("out-{expected}"));
+        let arguments = ["train", "--epochs", "1", "--data", data.to_str().unwrap(), "--out", out.to_str().unwrap()];
+        let (code, errors) = printing_to(stdout, &arguments);
+        assert_eq!(code, Some(expected), "{errors}");
+        assert!(!errors.contains("panicked"), "{errors}");
+        assert_eq!(errors.contains("error: standard output: "), expected == 1, "{errors}");
+        for name in ["model.safetensors", "metrics.csv", "mistakes.png"] {
+            assert!(out.join(name).is_file(), "{name}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use omma::{AdapterSummary, Error, Gpu, Result, wgpu};
 use serde_json::json;
 
 use crate::Device;
+use crate::output::Output;
 
 #[derive(Debug, Args)]
 pub(crate) struct Devices {
@@ -22,11 +23,13 @@ impl Devices {
         let options = self.device.options();
         let adapters = pollster::block_on(omma::adapters(&options))?;
         if adapters.iter().any(|adapter| adapter.chosen) {
+            let mut out = Output::default();
             if self.json {
-                println!("{:#}", json!(adapters.iter().map(to_json).collect::<Vec<_>>()));
+                out.line(format_args!("{:#}", json!(adapters.iter().map(to_json).collect::<Vec<_>>())));
             } else {
-                adapters.iter().for_each(print);
+                adapters.iter().for_each(|adapter| print(adapter, &mut out));
             }
+            out.finish()?;
             return Ok(ExitCode::SUCCESS);
         }
         // The library knows best how to say that there is none, or none of this name.
@@ -74,11 +77,11 @@ fn to_json(adapter: &AdapterSummary) -> serde_json::Value {
     })
 }
 
-fn print(adapter: &AdapterSummary) {
+fn print(adapter: &AdapterSummary, out: &mut Output) {
     let info = &adapter.info;
     let mark = if adapter.chosen { "*" } else { " " };
-    println!("{mark} {} ({:?}, {})", info.name, info.device_type, info.backend);
-    let line = |name: &str, value: String| println!("    {name:40} {value}");
+    out.line(format_args!("{mark} {} ({:?}, {})", info.name, info.device_type, info.backend));
+    let mut line = |name: &str, value: String| out.line(format_args!("    {name:40} {value}"));
     line(if adapter.chosen { "chosen" } else { "not chosen" }, adapter.reason.clone());
     line("driver", [info.driver.as_str(), info.driver_info.as_str()].join(" ").trim().to_string());
     line(

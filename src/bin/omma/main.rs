@@ -3,6 +3,7 @@
 mod devices;
 mod digit_image;
 mod model_file;
+mod output;
 mod pictures;
 mod predict;
 mod selftest;
@@ -66,7 +67,7 @@ fn main() -> ExitCode {
             // One line says what is wrong; clap's further lines repeat the usage.
             let text = error.to_string();
             let lines = text.lines().take_while(|line| !line.is_empty()).map(str::trim);
-            eprintln!("{}", lines.collect::<Vec<_>>().join(" "));
+            output::remark(lines.collect::<Vec<_>>().join(" "));
             return ExitCode::from(2);
         }
         Err(help) => help.exit(),
@@ -80,8 +81,7 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            let text = error.to_string();
-            eprintln!("error: {}", text.split_whitespace().collect::<Vec<_>>().join(" "));
+            output::remark(format_args!("error: {}", output::one_line(error)));
             ExitCode::FAILURE
         }
     }

@@ -9,6 +9,7 @@ use omma::{Error, Result};
 use serde_json::json;
 
 use crate::digit_image::load_digit;
+use crate::output::Output;
 use crate::{Device, model_file};
 
 #[derive(Debug, Args)]
@@ -43,6 +44,7 @@ impl Predict {
                 format!("it reads pictures of {} channels, and this command makes grey ones", settings.channels);
             return Err(Error::data(&self.model, message));
         }
+        let mut out = Output::default();
         for (path, digit) in self.images.iter().zip(loaded?) {
             let image = digit.view().insert_axis(Axis(0)).insert_axis(Axis(0));
             let probabilities = classifier.predict_blocking(image)?;
@@ -53,12 +55,18 @@ impl Predict {
             if self.json {
                 let top: Vec<_> =
                     classes.iter().map(|(c, p)| json!({ "class": c.to_string(), "probability": p })).collect();
-                println!("{}", json!({ "image": path, "classes": top }));
+                // JSON is text, and a path need not be.
+                let image = path.to_string_lossy();
+                out.line(json!({ "image": image, "classes": top }));
             } else {
                 let top: Vec<String> = classes.iter().map(|(c, p)| format!("{c} {:.1} %", p * 100.0)).collect();
-                println!("{}: {}", path.display(), top.join(", "));
+                out.line(format_args!("{}: {}", path.display(), top.join(", ")));
+            }
+            if out.is_closed() {
+                break;
             }
         }
+        out.finish()?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -7,6 +7,7 @@ use indicatif::ProgressBar;
 use omma::{Error, Result, selftest};
 
 use crate::Device;
+use crate::output::{Output, one_line};
 
 #[derive(Debug, Args)]
 pub(crate) struct Selftest {
@@ -26,12 +27,13 @@ impl Selftest {
         }
         let gpu = self.device.open()?;
         let info = &gpu.capabilities().info;
-        println!(
+        let mut out = Output::default();
+        out.line(format_args!(
             "adapter {} ({:?}, {}), driver {} {}",
             info.name, info.device_type, info.backend, info.driver, info.driver_info
-        );
+        ));
         let width = cases.iter().map(|case| case.name().chars().count()).max().unwrap_or(0);
-        println!("{:width$} {:10} {:>9} {:>11}  result", "case", "variant", "elements", "error/bound");
+        out.line(format_args!("{:width$} {:10} {:>9} {:>11}  result", "case", "variant", "elements", "error/bound"));
         let bar = ProgressBar::new(cases.len() as u64);
         let (mut passed, mut failed) = (0, 0);
         for case in &cases {
@@ -45,22 +47,19 @@ impl Selftest {
                         let result = if good { "pass".into() } else { format!("FAIL {}", report.place) };
                         (format!("{:>9} {:>11.3}  {result}", report.elements, report.worst), good)
                     }
-                    Err(error) => (format!("{:>9} {:>11}  FAIL {}", "-", "-", one_line(&error)), false),
+                    Err(error) => (format!("{:>9} {:>11}  FAIL {}", "-", "-", one_line(error)), false),
                 };
                 if good {
                     passed += 1
                 } else {
                     failed += 1
                 }
-                bar.suspend(|| println!("{:width$} {variant:10} {line}", case.name()));
+                bar.suspend(|| out.line(format_args!("{:width$} {variant:10} {line}", case.name())));
             }
         }
         bar.finish_and_clear();
-        println!("{passed} passed, {failed} failed");
+        out.line(format_args!("{passed} passed, {failed} failed"));
+        out.finish()?;
         Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
-}
-
-fn one_line(error: &Error) -> String {
-    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -15,6 +15,7 @@ use omma::data::{Augment, Dataset, Loader, Split};
 use omma::train::{Classifier, Progress, Schedule, Score, Settings};
 use omma::{Error, Optimizer, Result};
 
+use crate::output::{Output, remark};
 use crate::pictures::EpochRow;
 use crate::{Device, model_file};
 
@@ -100,7 +101,7 @@ impl Train {
 
         let gpu = self.device.open()?;
         let info = &gpu.capabilities().info;
-        eprintln!("training {} on {} images with {} ({})", model.name, train.len(), info.name, info.backend);
+        remark(format_args!("training {} on {} images with {} ({})", model.name, train.len(), info.name, info.backend));
         let (mean, deviation) = outcome::statistics(&train);
         let settings = Settings { model, channels, classes, mean, deviation, seed: self.seed };
         let mut classifier = Classifier::new(&gpu, settings.clone())?;
@@ -114,6 +115,7 @@ impl Train {
 
         let interrupted = interruption()?;
         let bar = progress_bar(steps as u64);
+        let mut printed = Output::default();
         let mut rows: Vec<EpochRow> = Vec::new();
         let mut table =
             String::from("epoch,train_loss,train_accuracy,test_loss,test_accuracy,seconds,images_per_second\n");
@@ -132,7 +134,7 @@ impl Train {
                 return Err(argument("--lr", message));
             }
             let test_score = classifier.evaluate_blocking(test_loader.epoch(0))?;
-            record(&bar, &mut table, &mut rows, epoch, [score, test_score], seconds);
+            record(&bar, &mut printed, &mut table, &mut rows, epoch, [score, test_score], seconds);
             if stopped {
                 break;
             }
@@ -141,11 +143,12 @@ impl Train {
         omma::files::write_atomically(&out.join("metrics.csv"), table.as_bytes())?;
         model_file::save(&classifier, &settings, &out.join("model.safetensors"))?;
         if interrupted.load(Ordering::Relaxed) {
-            eprintln!("stopped; the model so far is in {}", out.display());
+            remark(format_args!("stopped; the model so far is in {}", out.display()));
             return Ok(ExitCode::from(130));
         }
         let (right, tested) = outcome::draw(&mut classifier, &test, &rows, &out)?;
-        println!("test accuracy {:.2} % ({right}/{tested})", 100.0 * right as f64 / tested as f64);
+        printed.line(format_args!("test accuracy {:.2} % ({right}/{tested})", 100.0 * right as f64 / tested as f64));
+        printed.finish()?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -188,6 +191,7 @@ fn show(bar: &ProgressBar, started: u64, progress: &Progress, start: Instant) {
 
 fn record(
     bar: &ProgressBar,
+    out: &mut Output,
     table: &mut String,
     rows: &mut Vec<EpochRow>,
     epoch: usize,
@@ -213,5 +217,5 @@ fn record(
         test.loss,
         100.0 * test.accuracy
     );
-    bar.suspend(|| println!("{line}"));
+    bar.suspend(|| out.line(line));
 }
