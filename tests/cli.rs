@@ -84,6 +84,10 @@ fn bad_arguments_are_one_line() {
     fails(&["train", "--data", DIGITS, "--lr", "NaN"], &["--lr", "NaN"]);
     fails(&["train", "--data", DIGITS, "--lr", "-1"], &["--lr"]);
     fails(&["train", "--data", DIGITS, "--epochs", "0"], &["--epochs"]);
+    // More than a step counter counts, and more than wraps around to a harmless number.
+    fails(&["train", "--data", DIGITS, "--epochs", "100000000"], &["--epochs", "100000000"]);
+    fails(&["train", "--data", DIGITS, "--epochs", "18446744073709551615"], &["--epochs", "18446744073709551615"]);
+    fails(&["train", "--data", DIGITS, "--batch", "1", "--epochs", "2305843009213694"], &["--epochs"]);
     fails(&["train", "--data", DIGITS, "--optimizer", "magic"], &["magic", "sgd", "adamw"]);
     fails(&["train", "--data", DIGITS, "--model", "lenet6"], &["lenet6", "lenet5"]);
     fails(&["devices", "--adapter", "no such adapter"], &["no such adapter", "there is"]);
@@ -211,5 +215,58 @@ fn training_that_cannot_print_still_leaves_its_model() {
         for name in ["model.safetensors", "metrics.csv", "mistakes.png"] {
             assert!(out.join(name).is_file(), "{name}");
         }
+    }
+}
+
+#[test]
+fn a_run_that_cannot_start_leaves_nothing_and_one_that_cannot_write_says_so_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    fails(&["train", "--data", DIGITS, "--adapter", "nosuch", "--out", &path("refused")], &["nosuch"]);
+    fails(&["train", "--data", "/nonexistent", "--out", &path("refused")], &["/nonexistent"]);
+    assert!(!folder.path().join("refused").exists());
+
+    std::fs::write(path("file"), "no folder").unwrap();
+    for out in ["file", "file/below"] {
+        fails(&["train", "--data", DIGITS, "--out", &path(out)], &["--out", "file is a file, expected a folder"]);
+    }
+    // A folder in its place keeps even root from writing the table.
+    std::fs::create_dir_all(path("taken/metrics.csv/kept")).unwrap();
+    let output = omma(&["train", "--data", DIGITS, "--out", &path("taken")]);
+    let errors = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(errors.contains("metrics.csv") && !errors.contains("training "), "{errors}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_the_run_with_its_model() {
+    use std::io::{BufRead, BufReader, Read};
+    let folder = tempfile::tempdir().unwrap();
+    let data = small_data(folder.path());
+    for signal in ["-INT", "-TERM"] {
+        let out = folder.path().join(signal);
+        let arguments = ["train", "--epochs", "1000", "--data", data.to_str().unwrap(), "--out", out.to_str().unwrap()];
+        let mut child = command(&arguments)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = lines.next().map(Result::unwrap);
+        // An epoch that is spoken of is on the disk.
+        let (table, model) = (out.join("metrics.csv"), out.join("model.safetensors"));
+        let rows = || std::fs::read_to_string(&table).map(|table| table.lines().count() - 1);
+        let saved = (rows().is_ok_and(|rows| rows >= 1), model.is_file());
+        let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        let printed = 1 + lines.count();
+        let status = child.wait().unwrap();
+        let mut errors = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        assert!(first.is_some_and(|line| line.starts_with("epoch  1 ")) && sent.success(), "{signal}: {errors}");
+        assert_eq!((status.code(), saved), (Some(130), (true, true)), "{signal}: {errors}");
+        assert!(errors.lines().last().is_some_and(|line| line.starts_with("stopped; ")), "{signal}: {errors}");
+        assert_eq!(rows().unwrap(), printed, "{signal}");
+        omma::Variables::read_metadata(&model).unwrap();
     }
 }

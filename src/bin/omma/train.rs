@@ -1,6 +1,7 @@
 //! `omma train`: trains a classifier, measures it after each epoch, and leaves model, metrics and pictures.
 
 mod outcome;
+mod record;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -12,12 +13,12 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use omma::data::{Augment, Dataset, Loader, Split};
-use omma::train::{Classifier, Progress, Schedule, Score, Settings};
+use omma::train::{Classifier, Progress, Schedule, Settings};
 use omma::{Error, Optimizer, Result};
 
 use crate::output::{Output, remark};
-use crate::pictures::EpochRow;
 use crate::{Device, model_file};
+use record::Record;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Rule {
@@ -76,11 +77,16 @@ impl Train {
         })
     }
 
-    pub(crate) fn run(&self) -> Result<ExitCode> {
+    /// Everything that can be found wrong before a device is opened.
+    fn job(&self) -> Result<Job> {
         let model = model_file::model(&self.model)?;
         let optimizer = self.optimizer()?;
         if self.epochs == 0 {
             return Err(argument("--epochs", "expected at least 1".into()));
+        }
+        let out = self.out.clone().unwrap_or_else(|| PathBuf::from("out").join(model.name));
+        if let Some(there) = out.ancestors().find(|path| path.exists()).filter(|path| !path.is_dir()) {
+            return Err(argument("--out", format!("{} is a file, expected a folder", there.display())));
         }
         let train = Dataset::mnist_like(&self.data, Split::Train)?;
         let test = Dataset::mnist_like(&self.data, Split::Test)?;
@@ -96,29 +102,37 @@ impl Train {
         }
         let classes = train.classes().max(test.classes());
         let (train, test) = (Arc::new(train.with_classes(classes)?), Arc::new(test.with_classes(classes)?));
-        let out = self.out.clone().unwrap_or_else(|| PathBuf::from("out").join(model.name));
-        std::fs::create_dir_all(&out).map_err(Error::io(&out))?;
-
-        let gpu = self.device.open()?;
-        let info = &gpu.capabilities().info;
-        remark(format_args!("training {} on {} images with {} ({})", model.name, train.len(), info.name, info.backend));
         let (mean, deviation) = outcome::statistics(&train);
         let settings = Settings { model, channels, classes, mean, deviation, seed: self.seed };
-        let mut classifier = Classifier::new(&gpu, settings.clone())?;
         let augment = Augment::new(self.seed).shift(2.0)?.rotation(10.0)?.scale(0.1)?.elastic(1.5)?;
         let loader = Loader::new(train, self.batch)?.shuffle(self.seed).drop_last(true).augment(augment);
-        let test_loader = Loader::new(test.clone(), EVALUATION_BATCH)?;
-        let steps = self.epochs * loader.batches();
-        let total = u32::try_from(steps).map_err(|_| argument("--epochs", format!("{steps} steps are too many")))?;
-        let schedule = Schedule::Cosine { warmup: (total / 20).min(100), total };
-        classifier.prepare(self.batch, &optimizer, schedule)?;
+        let steps = self.epochs.checked_mul(loader.batches()).and_then(|steps| u32::try_from(steps).ok());
+        let steps = steps.ok_or_else(|| {
+            let most = u32::MAX as usize / loader.batches();
+            argument(
+                "--epochs",
+                format!("expected at most {most} at {} steps each, got {}", loader.batches(), self.epochs),
+            )
+        })?;
+        Ok(Job { settings, optimizer, loader, test, steps, out })
+    }
 
+    pub(crate) fn run(&self) -> Result<ExitCode> {
+        let job = self.job()?;
+        let Job { settings, loader, test, out, .. } = &job;
+        let gpu = self.device.open()?;
+        let mut classifier = Classifier::new(&gpu, settings.clone())?;
+        let schedule = Schedule::Cosine { warmup: (job.steps / 20).min(100), total: job.steps };
+        classifier.prepare(self.batch, &job.optimizer, schedule)?;
+        let test_loader = Loader::new(test.clone(), EVALUATION_BATCH)?;
+        std::fs::create_dir_all(out).map_err(Error::io(out))?;
+        let mut record = Record::start(out)?;
+
+        let (images, info) = (loader.dataset().len(), &gpu.capabilities().info);
+        remark(format_args!("training {} on {images} images with {} ({})", self.model, info.name, info.backend));
         let interrupted = interruption()?;
-        let bar = progress_bar(steps as u64);
+        let bar = progress_bar(job.steps.into());
         let mut printed = Output::default();
-        let mut rows: Vec<EpochRow> = Vec::new();
-        let mut table =
-            String::from("epoch,train_loss,train_accuracy,test_loss,test_accuracy,seconds,images_per_second\n");
         for epoch in 1..=self.epochs {
             let start = Instant::now();
             bar.set_prefix(format!("epoch {epoch}/{}", self.epochs));
@@ -128,36 +142,46 @@ impl Train {
                 if interrupted.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;
             let seconds = start.elapsed().as_secs_f64();
-            let stopped = interrupted.load(Ordering::Relaxed);
             if !(score.loss.is_finite()) {
                 let message = format!("the loss is {} after epoch {epoch}: try a lower rate", score.loss);
                 return Err(argument("--lr", message));
             }
             let test_score = classifier.evaluate_blocking(test_loader.epoch(0))?;
-            record(&bar, &mut printed, &mut table, &mut rows, epoch, [score, test_score], seconds);
-            if stopped {
-                break;
+            // Saved each time: a crash costs an epoch and no more.
+            let line = record.add(epoch, score, test_score, seconds)?;
+            model_file::save(&classifier, settings, &out.join("model.safetensors"))?;
+            bar.suspend(|| printed.line(line));
+            if interrupted.load(Ordering::Relaxed) {
+                bar.finish_and_clear();
+                remark(format_args!("stopped; the model so far is in {}", out.display()));
+                return Ok(ExitCode::from(130));
             }
         }
         bar.finish_and_clear();
-        omma::files::write_atomically(&out.join("metrics.csv"), table.as_bytes())?;
-        model_file::save(&classifier, &settings, &out.join("model.safetensors"))?;
-        if interrupted.load(Ordering::Relaxed) {
-            remark(format_args!("stopped; the model so far is in {}", out.display()));
-            return Ok(ExitCode::from(130));
-        }
-        let (right, tested) = outcome::draw(&mut classifier, &test, &rows, &out)?;
+        let (right, tested) = outcome::draw(&mut classifier, test, record.rows(), out)?;
         printed.line(format_args!("test accuracy {:.2} % ({right}/{tested})", 100.0 * right as f64 / tested as f64));
         printed.finish()?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
+/// What is to be done.
+#[derive(Debug)]
+struct Job {
+    settings: Settings,
+    optimizer: Optimizer,
+    loader: Loader,
+    test: Arc<Dataset>,
+    /// Of all epochs.
+    steps: u32,
+    out: PathBuf,
+}
+
 fn argument(option: &str, message: String) -> Error {
     Error::Argument { op: option.into(), message }
 }
 
-/// Set when the user asks to stop; a second time ends the process at once.
+/// Set when the user, or the system with SIGTERM, asks to stop; a second time ends the process at once.
 fn interruption() -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = flag.clone();
@@ -187,35 +211,4 @@ fn show(bar: &ProgressBar, started: u64, progress: &Progress, start: Instant) {
         |score| format!("loss {:.4}  accuracy {:.2} %", score.loss, 100.0 * score.accuracy),
     );
     bar.set_message(format!("{score}  {speed:.0} images/s"));
-}
-
-fn record(
-    bar: &ProgressBar,
-    out: &mut Output,
-    table: &mut String,
-    rows: &mut Vec<EpochRow>,
-    epoch: usize,
-    [train, test]: [Score; 2],
-    seconds: f64,
-) {
-    let speed = train.images as f64 / seconds;
-    table.push_str(&format!(
-        "{epoch},{:.6},{:.6},{:.6},{:.6},{seconds:.3},{speed:.1}\n",
-        train.loss, train.accuracy, test.loss, test.accuracy
-    ));
-    rows.push(EpochRow {
-        epoch,
-        train_loss: train.loss,
-        train_accuracy: train.accuracy,
-        test_loss: test.loss,
-        test_accuracy: test.accuracy,
-    });
-    let line = format!(
-        "epoch {epoch:2}  loss {:.4}  accuracy {:5.2} %  test loss {:.4}  test accuracy {:5.2} %  {seconds:.1} s  {speed:.0} images/s",
-        train.loss,
-        100.0 * train.accuracy,
-        test.loss,
-        100.0 * test.accuracy
-    );
-    bar.suspend(|| out.line(line));
 }
