@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 
@@ -10,8 +11,11 @@ use crate::error::{Error, Result};
 /// # Errors
 /// When the folder cannot be written.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    // Neither another process nor another thread that saves to the same path may write into this one's file.
+    static WRITTEN: AtomicU64 = AtomicU64::new(0);
+    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
     let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.part", std::process::id()));
+    name.push(format!(".{}.{number}.part", std::process::id()));
     let beside = path.with_file_name(name);
     let written = std::fs::File::create(&beside).and_then(|mut file| {
         file.write_all(bytes)?;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use omma::{BatchNorm, Conv2d, Error, Gpu, Graph, Mode, Optimizer, Variables};
+use omma::{BatchNorm, Conv2d, Error, Gpu, Graph, Mode, Optimizer, VariableLayout, Variables};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 
@@ -135,6 +135,78 @@ fn pytorchs_batch_counter_is_passed_over() {
     entries.push(Entry { name, dtype: Dtype::I64, shape: Vec::new(), data: 938_i64.to_le_bytes().to_vec() });
     target.load_safetensors(&file(&entries)).unwrap();
     assert_eq!(bits(&target), bits(&source));
+    // But only where there is a batch norm.
+    for name in ["head.num_batches_tracked", "num_batches_tracked", "features.bn2.num_batches_tracked"] {
+        entries.last_mut().unwrap().name = name.into();
+        let error = message(target.load_safetensors(&file(&entries)));
+        assert_eq!(error, format!("checkpoint: `{name}` belongs to no variable of this network"));
+    }
+}
+
+#[test]
+fn equal_content_makes_equal_files() {
+    let Some(gpu) = crate::gpu() else { return };
+    let texts =
+        [("model", "a"), ("ünï \"code\"\n\\", "\u{1}\t\"{}, é 目"), ("", ""), ("b", "1"), ("c", "2"), ("d", "3")];
+    let saved = |texts: &mut dyn Iterator<Item = &(&str, &str)>| {
+        let variables = network(gpu, 1);
+        texts.for_each(|(key, text)| variables.set_metadata(key, text));
+        pollster::block_on(variables.to_safetensors()).unwrap()
+    };
+    let bytes = saved(&mut texts.iter());
+    assert!(bytes == saved(&mut texts.iter().rev()), "the order of the texts shows");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    fs::write(&path, &bytes).unwrap();
+    let read = Variables::read_metadata(&path).unwrap();
+    assert_eq!(read.len(), texts.len());
+    for (key, text) in texts {
+        assert_eq!(read[key], text);
+    }
+    let loaded = network(gpu, 2);
+    loaded.load(&path).unwrap();
+    assert_eq!(bits(&loaded), bits(&network(gpu, 1)));
+    // The texts are all that a file with texts has more.
+    let header = |bytes: &[u8]| 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let plain = saved(&mut [].iter());
+    assert!(bytes[header(&bytes)..] == plain[header(&plain)..]);
+    assert_eq!(header(&bytes) % 8, 0);
+}
+
+#[test]
+fn a_file_is_checked_without_a_device() {
+    let graph = Graph::new(Mode::Evaluation);
+    graph.input("x", [1, 2]).unwrap().dense("head", 3).unwrap();
+    let layout = VariableLayout::of(&graph, u64::MAX).unwrap();
+    let entry = |name: &str, shape: &[usize]| {
+        let data = vec![0; 4 * shape.iter().product::<usize>()];
+        Entry { name: name.into(), dtype: Dtype::F32, shape: shape.to_vec(), data }
+    };
+    let good = [entry("head.weight", &[3, 2]), entry("head.bias", &[3])];
+    layout.check_safetensors(&file(&good)).unwrap();
+    let error = message(layout.check_safetensors(&file(&good[..1])));
+    assert_eq!(error, "checkpoint: `head.bias` [3] is missing");
+    let error = message(layout.check_safetensors(b"words"));
+    assert!(error.starts_with("checkpoint: not a safetensors file"), "{error}");
+}
+
+#[test]
+fn threads_may_save_to_one_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shared");
+    std::thread::scope(|scope| {
+        for fill in 0..8_u8 {
+            let path = &path;
+            scope.spawn(move || {
+                for _ in 0..20 {
+                    omma::files::write_atomically(path, &vec![fill; 10_000]).unwrap();
+                }
+            });
+        }
+    });
+    let last = fs::read(&path).unwrap();
+    assert!(last.len() == 10_000 && last.iter().all(|byte| *byte == last[0]), "a mixture of two files");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "parts are left");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Parameters and running statistics on the device, shared by sessions, saved and loaded.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use super::host::HostTensor;
 use super::readback::{Readback, ReadbackPool, Region};
-use super::{BufferRef, VariableLayout};
+use super::{BufferRef, Location, VariableLayout};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::graph::Graph;
@@ -32,15 +32,17 @@ pub struct Variables {
 struct Store {
     layout: VariableLayout,
     buffers: HashMap<BufferRef, wgpu::Buffer>,
-    /// Text that is saved beside the tensors.
-    metadata: HashMap<String, String>,
+    /// Text that is saved beside the tensors, sorted, so that the same content makes the same file.
+    metadata: BTreeMap<String, String>,
 }
 
 /// Arrays with their variables' names.
 pub type NamedArrays = Vec<(String, ArrayD<f32>)>;
 
-/// PyTorch counts the batches that a batch norm has seen in an integer of this name; nothing here depends on it.
+/// PyTorch counts the batches that a batch norm has seen in an integer of this name, beside the running mean; nothing
+/// here depends on it.
 const BATCH_COUNTER: &str = "num_batches_tracked";
+const RUNNING_MEAN: &str = "running_mean";
 
 impl Variables {
     /// An empty store; `seed` fixes what every variable starts from.
@@ -204,8 +206,8 @@ impl Variables {
             let view = TensorView::new(Dtype::F32, array.shape().to_vec(), bytemuck::cast_slice(values));
             views.push((name.as_str(), view.map_err(|error| Error::Checkpoint(format!("`{name}`: {error}")))?));
         }
-        let metadata = Some(self.store().metadata.clone()).filter(|metadata| !metadata.is_empty());
-        safetensors::serialize(views, metadata).map_err(|error| Error::Checkpoint(error.to_string()))
+        let file = safetensors::serialize(views, None).map_err(|error| Error::Checkpoint(error.to_string()))?;
+        with_metadata(file, &self.store().metadata).map_err(|error| Error::Checkpoint(format!("metadata: {error}")))
     }
 
     /// Writes [`Variables::to_safetensors`] to a file: beside it first, then renamed, so that a crash leaves either the
@@ -230,29 +232,74 @@ impl Variables {
     /// # Errors
     /// See [`Variables::load`].
     pub fn load_safetensors(&self, bytes: &[u8]) -> Result<()> {
+        let store = self.store();
+        for (location, data) in store.layout.tensors(bytes)? {
+            self.gpu.write_buffer("checkpoint", &store.buffers[&location.buffer], location.offset, data)?;
+        }
+        Ok(())
+    }
+}
+
+impl VariableLayout {
+    /// Whether [`Variables::load_safetensors`] would take these bytes for these variables; it needs no device.
+    ///
+    /// # Errors
+    /// See [`Variables::load`].
+    pub fn check_safetensors(&self, bytes: &[u8]) -> Result<()> {
+        self.tensors(bytes).map(drop)
+    }
+
+    /// Each variable's place with its values in a safetensors file, all of them or an error.
+    fn tensors<'a>(&self, bytes: &'a [u8]) -> Result<Vec<(Location, &'a [u8])>> {
         let file = SafeTensors::deserialize(bytes)
             .map_err(|error| Error::Checkpoint(format!("not a safetensors file: {error}")))?;
-        let store = self.store();
-        let mut writes = Vec::with_capacity(store.layout.order.len());
-        for name in &store.layout.order {
-            let entry = &store.layout.entries[name];
+        let mut tensors = Vec::with_capacity(self.order.len());
+        for name in &self.order {
+            let entry = &self.entries[name];
             let tensor =
                 file.tensor(name).map_err(|_| Error::Checkpoint(format!("`{name}` {} is missing", entry.ty.shape)))?;
             if tensor.dtype() != Dtype::F32 || *tensor.shape() != *entry.ty.shape {
                 let (dtype, shape) = (tensor.dtype(), tensor.shape());
                 return Err(Error::Checkpoint(format!("`{name}`: expected {}, got {dtype:?}{shape:?}", entry.ty)));
             }
-            writes.push((entry.location, tensor.data().to_vec()));
+            tensors.push((entry.location, tensor.data()));
         }
-        let known = |name: &str| store.layout.entries.contains_key(name) || name.ends_with(BATCH_COUNTER);
-        if let Some(name) = file.names().into_iter().find(|name| !known(name)) {
+        let counts_batches = |name: &str| {
+            name.strip_suffix(BATCH_COUNTER)
+                .is_some_and(|layer| self.entries.contains_key(&format!("{layer}{RUNNING_MEAN}")))
+        };
+        let known = |name: &str| self.entries.contains_key(name) || counts_batches(name);
+        if let Some(name) = file.names().into_iter().filter(|name| !known(name)).min() {
             return Err(Error::Checkpoint(format!("`{name}` belongs to no variable of this network")));
         }
-        for (location, data) in writes {
-            self.gpu.write_buffer("checkpoint", &store.buffers[&location.buffer], location.offset, &data)?;
-        }
-        Ok(())
+        Ok(tensors)
     }
+}
+
+/// Puts metadata into the header of a safetensors file that has none. The crate's own writer takes a hash map and would
+/// write it in another order each time.
+fn with_metadata(
+    file: Vec<u8>,
+    metadata: &BTreeMap<String, String>,
+) -> std::result::Result<Vec<u8>, Box<dyn std::error::Error>> {
+    if metadata.is_empty() {
+        return Ok(file);
+    }
+    let (length, rest) = file.split_first_chunk::<8>().ok_or("no header")?;
+    let (header, tensors) =
+        rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length))?).ok_or("a short header")?;
+    let entries = header.trim_ascii().strip_prefix(b"{").ok_or("no JSON object")?;
+    let mut header = format!("{{\"__metadata__\":{}", serde_json::to_string(metadata)?).into_bytes();
+    if entries != b"}" {
+        header.push(b',');
+    }
+    header.extend_from_slice(entries);
+    // The tensors begin at a multiple of 8.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let file = [&(header.len() as u64).to_le_bytes()[..], &header, tensors].concat();
+    // Text that makes the header longer than the format allows must not make a file that cannot be read.
+    SafeTensors::read_metadata(&file)?;
+    Ok(file)
 }
 
 fn unknown(name: &str) -> Error {
