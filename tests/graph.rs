@@ -96,6 +96,12 @@ refusals! {
         => "normalize: expected u8 images [N, C, H, W] of at most 4 channels, got f32[2, 1, 4, 4]";
     normalize_each_channel: |g| g.image_input("x", [2, 3, 4, 4])?.normalize(&[0.5], &[1.0])
         => "normalize: expected a mean and a deviation for 3 channels, got 1 means and 1 deviations";
+    normalize_by_a_positive_deviation: |g| g.image_input("x", [2, 1, 4, 4])?.normalize(&[0.5], &[-1.0])
+        => "normalize: expected finite means and positive deviations with finite quotients, got means [0.5] and deviations [-1.0]";
+    normalize_by_a_finite_mean: |g| g.image_input("x", [2, 1, 4, 4])?.normalize(&[f32::NAN], &[1.0])
+        => "normalize: expected finite means and positive deviations with finite quotients, got means [NaN] and deviations [1.0]";
+    normalize_to_finite_values: |g| g.image_input("x", [2, 1, 4, 4])?.normalize(&[1.0], &[1e-39])
+        => "normalize: expected finite means and positive deviations with finite quotients, got means [1.0] and deviations [1e-39]";
     a_metric_is_one_value: |g| {
         let x = g.input("x", [2, 3])?;
         g.metric("m", x, 1.0).map(|()| x)

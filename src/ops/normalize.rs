@@ -22,20 +22,22 @@ impl<'g> Tensor<'g> {
     ///
     /// # Errors
     /// When the tensor is not u8 of rank 4, it has more than four channels, the slices do not have one value for each,
-    /// or a deviation is not positive.
+    /// a deviation is not positive, or a mean, a deviation or mean / deviation is not finite.
     pub fn normalize(self, mean: &[f32], deviation: &[f32]) -> Result<Self> {
-        if deviation.iter().any(|&d| d.is_nan() || d <= 0.0) || mean.iter().any(|m| !m.is_finite()) {
-            return Err(Error::argument(
-                NAME,
-                format!("expected finite means and positive deviations, got {deviation:?}"),
-            ));
-        }
         let factors = mean.iter().zip(deviation).map(|(&mean, &deviation)| {
             let (mean, deviation) = (f64::from(mean), f64::from(deviation));
             ((1.0 / (255.0 * deviation)) as f32, (-mean / deviation) as f32)
         });
+        let factors: Vec<(f32, f32)> = factors.collect();
+        let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
+        // The quotients of finite numbers need not be finite.
+        let factors_finite = factors.iter().all(|(scale, offset)| scale.is_finite() && offset.is_finite());
+        if !finite(mean) || !finite(deviation) || deviation.iter().any(|&d| d <= 0.0) || !factors_finite {
+            let message = "expected finite means and positive deviations with finite quotients";
+            return Err(Error::argument(NAME, format!("{message}, got means {mean:?} and deviations {deviation:?}")));
+        }
         let lengths = [mean.len(), deviation.len()];
-        self.graph().apply_one(Normalize { factors: factors.collect(), lengths }, "", &[self])
+        self.graph().apply_one(Normalize { factors, lengths }, "", &[self])
     }
 }
 
