@@ -13,7 +13,7 @@ use crate::gpu::Gpu;
 use crate::graph::{Graph, Mode, Tensor, TensorId};
 use crate::nn::Model;
 use crate::ops::optimizer::Optimizer;
-use crate::plan::{HostTensor, Metric, NamedArrays, Session, Variables};
+use crate::plan::{HostTensor, Metric, NamedArrays, Session, VariableLayout, Variables};
 
 /// What a classifier is made of.
 #[derive(Debug, Clone)]
@@ -33,6 +33,16 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The network's variables, known without a device: what a file must hold to be loaded.
+    ///
+    /// # Errors
+    /// When the network cannot be built from the settings.
+    pub fn layout(&self) -> Result<VariableLayout> {
+        let graph = Graph::new(Mode::Evaluation);
+        self.logits(&graph, 1)?;
+        VariableLayout::of(&graph, u64::MAX)
+    }
+
     /// The network from images to logits, as every session has it.
     fn logits<'g>(&self, graph: &'g Graph, batch: usize) -> Result<Tensor<'g>> {
         let [height, width] = self.model.image_size;

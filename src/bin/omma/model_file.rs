@@ -1,6 +1,7 @@
 //! The model files of the command: safetensors whose metadata say which network they belong to.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use omma::nn::{MODELS, Model};
 use omma::train::{Classifier, Settings};
@@ -30,14 +31,50 @@ pub(crate) fn save(classifier: &Classifier, settings: &Settings, path: &Path) ->
     variables.save_blocking(path)
 }
 
-/// Opens a model file.
-pub(crate) fn open(gpu: &Gpu, path: &Path) -> Result<(Classifier, Settings)> {
-    let metadata = Variables::read_metadata(path)?;
+/// A model file that fits the network it names.
+#[derive(Debug)]
+pub(crate) struct ModelFile {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    settings: Settings,
+}
+
+impl ModelFile {
+    /// Reads and checks a model file, all of which can be done before a device is opened.
+    ///
+    /// # Errors
+    /// When the file cannot be read, says of itself what cannot be, or lacks a tensor of its network.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let metadata = Variables::read_metadata(path)?;
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let settings = settings(&metadata).map_err(|error| Error::data(path, error))?;
+        let layout = settings.layout().map_err(|error| Error::data(path, error))?;
+        layout.check_safetensors(&bytes).map_err(|error| Error::data(path, error))?;
+        Ok(Self { path: path.to_path_buf(), bytes, settings })
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Takes the network to a device.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub(crate) fn open(&self, gpu: &Gpu) -> Result<Classifier> {
+        let classifier = Classifier::new(gpu, self.settings.clone())?;
+        classifier.variables().load_safetensors(&self.bytes).map_err(|error| Error::data(&self.path, error))?;
+        Ok(classifier)
+    }
+}
+
+/// What a model file says of itself.
+fn settings(metadata: &HashMap<String, String>) -> Result<Settings, String> {
     let field = |name: &str| metadata.get(name).map(String::as_str);
-    let bad = |name: &str, text: &str| Error::data(path, format!("metadata `{name}` is `{text}`"));
+    let bad = |name: &str, text: &str| format!("metadata `{name}` is `{text}`");
     let number = |name: &str, otherwise: usize| match field(name) {
         None => Ok(otherwise),
-        Some(text) => text.parse().ok().filter(|&n| (1..=65_536).contains(&n)).ok_or_else(|| bad(name, text)),
+        Some(text) => text.parse().ok().filter(|n| (1..=65_536).contains(n)).ok_or_else(|| bad(name, text)),
     };
     let numbers = |name: &str, otherwise: f32, count: usize| match field(name) {
         None => Ok(vec![otherwise; count]),
@@ -46,16 +83,14 @@ pub(crate) fn open(gpu: &Gpu, path: &Path) -> Result<(Classifier, Settings)> {
             values.ok_or_else(|| bad(name, text))
         }
     };
+    let name = field("model").unwrap_or(MODELS[0].name);
     let channels = number("channels", 1)?;
-    let settings = Settings {
-        model: model(field("model").unwrap_or(MODELS[0].name)).map_err(|error| Error::data(path, error))?,
+    Ok(Settings {
+        model: model(name).map_err(|_| bad("model", name))?,
         channels,
         classes: number("classes", 10)?,
         mean: numbers("mean", DIGITS.0, channels)?,
         deviation: numbers("deviation", DIGITS.1, channels)?,
         seed: 0,
-    };
-    let classifier = Classifier::new(gpu, settings.clone())?;
-    classifier.variables().load(path)?;
-    Ok((classifier, settings))
+    })
 }

@@ -8,9 +8,10 @@ use ndarray::{Axis, Ix2};
 use omma::{Error, Result};
 use serde_json::json;
 
+use crate::Device;
 use crate::digit_image::load_digit;
+use crate::model_file::ModelFile;
 use crate::output::Output;
-use crate::{Device, model_file};
 
 #[derive(Debug, Args)]
 pub(crate) struct Predict {
@@ -32,23 +33,26 @@ pub(crate) struct Predict {
 
 impl Predict {
     pub(crate) fn run(&self) -> Result<ExitCode> {
-        // All pictures first: a wrong path should not cost the opening of a device.
-        let loaded = self.images.iter().map(|path| load_digit(path, 28, 28)).collect::<Result<Vec<_>>>();
-        let gpu = match &loaded {
-            Ok(_) => self.device.open()?,
-            Err(_) => return loaded.map(|_| ExitCode::FAILURE),
-        };
-        let (mut classifier, settings) = model_file::open(&gpu, &self.model)?;
-        if settings.channels != 1 {
-            let message =
-                format!("it reads pictures of {} channels, and this command makes grey ones", settings.channels);
+        // A wrong path or a file that does not fit should not cost the opening of a device.
+        let digits = self.images.iter().map(|path| load_digit(path, 28, 28)).collect::<Result<Vec<_>>>()?;
+        let model = ModelFile::read(&self.model)?;
+        let channels = model.settings().channels;
+        if channels != 1 {
+            let message = format!("it reads pictures of {channels} channels, and this command makes grey ones");
             return Err(Error::data(&self.model, message));
         }
+        let gpu = self.device.open()?;
+        let mut classifier = model.open(&gpu)?;
         let mut out = Output::default();
-        for (path, digit) in self.images.iter().zip(loaded?) {
+        for (path, digit) in self.images.iter().zip(digits) {
             let image = digit.view().insert_axis(Axis(0)).insert_axis(Axis(0));
             let probabilities = classifier.predict_blocking(image)?;
             let row = probabilities.into_dimensionality::<Ix2>().map(|p| p.row(0).to_vec()).unwrap_or_default();
+            if row.iter().any(|probability| !probability.is_finite()) {
+                let message =
+                    format!("it finds no probabilities for {}: it holds NaN or values too large", path.display());
+                return Err(Error::data(&self.model, message));
+            }
             let mut classes: Vec<(usize, f32)> = row.into_iter().enumerate().collect();
             classes.sort_by(|a, b| b.1.total_cmp(&a.1));
             classes.truncate(self.top);
