@@ -11,6 +11,7 @@ help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
 
 demo: ## train LeNet-5 on the bundled digits and draw pictures into out/lenet5
+	@scripts/ensure-tools.sh cc
 	$(CARGO) build --release --features cli --bin omma
 	@scripts/ensure-vulkan.sh $(TARGET)/release/omma
 	$(TARGET)/release/omma train --model lenet5 --data data/mnist --out $(OUT)
@@ -18,6 +19,7 @@ demo: ## train LeNet-5 on the bundled digits and draw pictures into out/lenet5
 
 # The test build comes first: it makes the `omma` that tells whether there is an adapter to test on.
 test: ## run the whole suite: unit, integration and documentation tests, on the GPU
+	@scripts/ensure-tools.sh cc
 	$(CARGO) test --features cli --no-run
 	@scripts/ensure-vulkan.sh $(TARGET)/debug/omma
 	$(CARGO) test --features cli
