@@ -4,9 +4,10 @@
 //! their centre of mass in the frame's centre. A picture that is already so passes through untouched.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, ErrorKind};
 use std::path::Path;
 
+use image::error::UnsupportedErrorKind;
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageError, ImageReader};
 use ndarray::Array2;
@@ -36,12 +37,7 @@ pub(crate) fn load_digit(path: &Path, height: usize, width: usize) -> Result<Arr
 }
 
 fn decode(path: &Path) -> Result<DynamicImage> {
-    let unreadable = |error: ImageError| match error {
-        // A file that ends early is bad data, not a failing disk.
-        ImageError::IoError(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => Error::io(path)(source),
-        ImageError::Unsupported(_) => Error::data(path, "neither a PNG nor a JPEG picture"),
-        error => Error::data(path, error),
-    };
+    let unreadable = |error: ImageError| unreadable(path, error);
     // The format is told by the content: names lie.
     let file = BufReader::new(File::open(path).map_err(Error::io(path))?);
     let reader = ImageReader::new(file).with_guessed_format().map_err(Error::io(path))?;
@@ -55,6 +51,20 @@ fn decode(path: &Path) -> Result<DynamicImage> {
     let mut image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
     image.apply_orientation(orientation);
     Ok(image)
+}
+
+fn unreadable(path: &Path, error: ImageError) -> Error {
+    match error {
+        // A file that ends early is bad data, not a failing disk.
+        ImageError::IoError(source) if source.kind() != ErrorKind::UnexpectedEof => Error::io(path)(source),
+        ImageError::Unsupported(error) if matches!(error.kind(), UnsupportedErrorKind::Format(_)) => {
+            Error::data(path, "neither a PNG nor a JPEG picture")
+        }
+        ImageError::Unsupported(error) => {
+            Error::data(path, format!("a picture of a kind that this program does not read: {error}"))
+        }
+        error => Error::data(path, error),
+    }
 }
 
 /// The brightness, with transparent parts over white, or over black where what can be seen is light.
@@ -336,6 +346,20 @@ mod tests {
     }
 
     #[test]
+    fn a_format_is_told_from_a_feature_of_a_known_one() {
+        use image::ImageFormat::{Gif, Jpeg};
+        use image::error::UnsupportedError;
+        let message = |format: image::ImageFormat, kind| {
+            let error = UnsupportedError::from_format_and_kind(format.into(), kind);
+            unreadable(Path::new("x.jpg"), ImageError::Unsupported(error)).to_string()
+        };
+        let feature = message(Jpeg, UnsupportedErrorKind::GenericFeature("lossless coding".into()));
+        assert!(feature.contains("x.jpg") && feature.contains("lossless coding"), "{feature}");
+        assert!(!feature.contains("neither"), "{feature}");
+        assert_eq!(message(Gif, UnsupportedErrorKind::Format(Gif.into())), "x.jpg: neither a PNG nor a JPEG picture");
+    }
+
+    #[test]
     fn what_cannot_be_read_is_an_error_with_the_path() -> Outcome {
         let folder = tempfile::tempdir()?;
         let message = |name: &str| {
@@ -357,15 +381,24 @@ mod tests {
         crc.update(&bomb[12..29]);
         bomb[29..33].copy_from_slice(&crc.sum().to_be_bytes());
         std::fs::write(folder.path().join("bomb.png"), bomb)?;
+        // A JPEG that says it is coded arithmetically, which the decoder does not know, and a GIF.
+        let arithmetic = folder.path().join("arithmetic.jpg");
+        drawn(40, 40, 0.0, 255.0).save(&arithmetic)?;
+        let mut bytes = std::fs::read(&arithmetic)?;
+        let frame = bytes.windows(2).position(|pair| pair == [0xff, 0xc0]).ok_or("no frame")?;
+        bytes[frame + 1] = 0xc9;
+        std::fs::write(&arithmetic, bytes)?;
+        std::fs::write(folder.path().join("animated.png"), "GIF89a\x01\0\x01\0\0\0\0;")?;
 
         for name in ["empty.png", "black.png", "one.png"] {
             assert!(message(name).contains("nothing on this picture"), "{}", message(name));
         }
-        for name in ["text.png", "nothing.jpg"] {
+        assert!(!message("arithmetic.jpg").contains("neither"), "{}", message("arithmetic.jpg"));
+        for name in ["text.png", "nothing.jpg", "animated.png"] {
             assert!(message(name).contains("neither a PNG nor a JPEG"), "{}", message(name));
         }
         assert!(message("bomb.png").contains("100000 x 100000 pixels"), "{}", message("bomb.png"));
-        for name in ["cut.png", "bomb.png", "text.png", "missing.png", "."] {
+        for name in ["cut.png", "bomb.png", "text.png", "arithmetic.jpg", "missing.png", "."] {
             assert!(message(name).contains(name) && !message(name).contains('\n'), "{name}: {}", message(name));
         }
         Ok(())

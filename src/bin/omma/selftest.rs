@@ -23,7 +23,9 @@ impl Selftest {
         let cases = selftest::cases(self.op.as_deref());
         if cases.is_empty() {
             let names: Vec<&str> = selftest::families().collect();
-            return Err(Error::Argument { op: "--op".into(), message: format!("there is {}", names.join(", ")) });
+            let given = self.op.as_deref().unwrap_or_default();
+            let message = format!("expected one of {}, got `{given}`", names.join(", "));
+            return Err(Error::Argument { op: "--op".into(), message });
         }
         let gpu = self.device.open()?;
         let info = &gpu.capabilities().info;
