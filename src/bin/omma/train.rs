@@ -125,12 +125,12 @@ impl Train {
         let schedule = Schedule::Cosine { warmup: (job.steps / 20).min(100), total: job.steps };
         classifier.prepare(self.batch, &job.optimizer, schedule)?;
         let test_loader = Loader::new(test.clone(), EVALUATION_BATCH)?;
+        let interrupted = interruption()?;
         std::fs::create_dir_all(out).map_err(Error::io(out))?;
         let mut record = Record::start(out)?;
 
         let (images, info) = (loader.dataset().len(), &gpu.capabilities().info);
         remark(format_args!("training {} on {images} images with {} ({})", self.model, info.name, info.backend));
-        let interrupted = interruption()?;
         let bar = progress_bar(job.steps.into());
         let mut printed = Output::default();
         for epoch in 1..=self.epochs {
