@@ -181,7 +181,8 @@ fn argument(option: &str, message: String) -> Error {
     Error::Argument { op: option.into(), message }
 }
 
-/// Set when the user, or the system with SIGTERM, asks to stop; a second time ends the process at once.
+/// Set when the user asks to stop, or the system with SIGTERM or SIGHUP; a second time ends the process at once. SIGHUP
+/// counts under `nohup`, too: `ctrlc` takes all three or Ctrl-C alone.
 fn interruption() -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = flag.clone();
