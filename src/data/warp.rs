@@ -129,6 +129,7 @@ impl Walk {
     /// Fills one plane.
     fn plane(&self, source: &[u8], target: &mut [u8], width: usize) {
         let height = source.len() / width;
+        let columns: Vec<Between> = (0..width).map(|j| Between::nodes(j, width)).collect();
         let [mut row_x, mut row_y] = self.start;
         for (i, row) in target.chunks_exact_mut(width).enumerate() {
             let (mut x, mut y) = (row_x, row_y);
@@ -137,11 +138,9 @@ impl Walk {
                 let [above, below] = [nodes[between.first], nodes[between.first + 1]];
                 std::array::from_fn::<_, NODES, _>(|node| between.mix(above[node], below[node]))
             });
-            for (j, pixel) in row.iter_mut().enumerate() {
-                let [aside, down] = line.map_or([0; 2], |line| {
-                    let between = Between::nodes(j, width);
-                    between.mix(line[between.first], line[between.first + 1])
-                });
+            for (pixel, between) in row.iter_mut().zip(&columns) {
+                let [aside, down] =
+                    line.map_or([0; 2], |line| between.mix(line[between.first], line[between.first + 1]));
                 *pixel = sample(source, width, height, x + aside, y + down);
                 x += self.right[0];
                 y += self.right[1];
@@ -156,20 +155,20 @@ impl Walk {
 struct Between {
     /// The node before it.
     first: usize,
-    /// How far it is on the way to the next, of `whole`.
+    /// How far it is on the way to the next, in parts of 2^[`WEIGHT_BITS`].
     part: i64,
-    whole: i64,
 }
 
 impl Between {
     fn nodes(pixel: usize, length: usize) -> Self {
         let last = (length - 1).max(1);
         let first = (pixel * (NODES - 1) / last).min(NODES - 2);
-        Self { first, part: (pixel * (NODES - 1) - first * last) as i64, whole: last as i64 }
+        let part = ((pixel * (NODES - 1) - first * last) << WEIGHT_BITS) / last;
+        Self { first, part: part as i64 }
     }
 
     fn mix(&self, a: [i64; 2], b: [i64; 2]) -> [i64; 2] {
-        [0, 1].map(|axis| a[axis] + (b[axis] - a[axis]) * self.part / self.whole)
+        [0, 1].map(|axis| a[axis] + ((b[axis] - a[axis]) * self.part >> WEIGHT_BITS))
     }
 }
 

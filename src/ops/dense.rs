@@ -178,20 +178,15 @@ impl Op for Gradient {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let [batch, inputs, outputs] = self.sizes;
-        // Both are 1x1 convolutions of one image with `inputs` pixels, which lie together in memory, as the images of the
-        // layer itself, of one pixel each, do not.
-        let geometry = Geometry::pointwise(1, outputs, batch, inputs);
         let operands = [Operand::Input(0), Operand::Input(1), Operand::Output(0)];
-        match self.direction {
-            // dx = dy·W: from `outputs` channels to `batch`; W is the image, and dy the weight.
-            Direction::GradInput => lower(cx, &geometry, Direction::Forward, &operands),
-            // dW = dyᵀ·x: the input gradient of the same, for the gradient x; no partial sums.
-            _ if batch <= LONGEST_BATCH => {
-                let operands = [Operand::Input(1), Operand::Input(0), Operand::Output(0)];
-                lower(cx, &geometry, Direction::GradInput, &operands)
-            }
-            _ => lower(cx, &Geometry::pointwise(batch, inputs, outputs, 1), self.direction, &operands),
+        if self.direction == Direction::GradWeight && batch <= LONGEST_BATCH {
+            // dW = dyᵀ·x is also the input gradient of a 1x1 convolution from `outputs` to `batch` channels over `inputs`
+            // pixels whose weight is dy: the same kernel as everywhere else, and no partial sums.
+            let geometry = Geometry::pointwise(1, outputs, batch, inputs);
+            let operands = [Operand::Input(1), Operand::Input(0), Operand::Output(0)];
+            return lower(cx, &geometry, Direction::GradInput, &operands);
         }
+        lower(cx, &Geometry::pointwise(batch, inputs, outputs, 1), self.direction, &operands)
     }
 }
 

@@ -154,8 +154,8 @@ pub(in crate::ops) fn lower(
     let candidate = |variant: &'static str| Candidate::unless(variant, refusal(variant));
     // A tile of 64 channels is mostly empty where a group has few.
     let narrow = g.group().iter().all(|&channels| channels < TILE / 8) && g.window.groups > 1;
-    // Packed copies take pixels by fours, and a weight gradient of one tap reads too much for what it computes.
-    let unpacked = g.output[1] < 4 || (direction == Direction::GradWeight && g.kernel[1] == 1);
+    // A packed copy pays where each of its elements is read for several taps.
+    let unpacked = g.kernel == [1; 2];
     let order = match cx.class() {
         _ if narrow => ["naive", "blocked", "tiled", "packed"],
         DeviceClass::Cpu if unpacked => ["blocked", "packed", "tiled", "naive"],
