@@ -86,6 +86,8 @@ impl Warp {
 const POSITION_BITS: u32 = 24;
 /// Fraction bits of a bilinear weight: the product of two with a byte fits 32 bits.
 const WEIGHT_BITS: u32 = 11;
+/// Fraction bits of a place between two nodes: its product with a distance of nodes fits 63 bits.
+const PART_BITS: u32 = 20;
 /// A weight of 1.
 const ONE: u32 = 1 << WEIGHT_BITS;
 
@@ -155,7 +157,7 @@ impl Walk {
 struct Between {
     /// The node before it.
     first: usize,
-    /// How far it is on the way to the next, in parts of 2^[`WEIGHT_BITS`].
+    /// How far it is on the way to the next, of 2^[`PART_BITS`].
     part: i64,
 }
 
@@ -163,12 +165,12 @@ impl Between {
     fn nodes(pixel: usize, length: usize) -> Self {
         let last = (length - 1).max(1);
         let first = (pixel * (NODES - 1) / last).min(NODES - 2);
-        let part = ((pixel * (NODES - 1) - first * last) << WEIGHT_BITS) / last;
+        let part = ((pixel * (NODES - 1) - first * last) << PART_BITS) / last;
         Self { first, part: part as i64 }
     }
 
     fn mix(&self, a: [i64; 2], b: [i64; 2]) -> [i64; 2] {
-        [0, 1].map(|axis| a[axis] + ((b[axis] - a[axis]) * self.part >> WEIGHT_BITS))
+        [0, 1].map(|axis| a[axis] + ((b[axis] - a[axis]) * self.part >> PART_BITS))
     }
 }
 
