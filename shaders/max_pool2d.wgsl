@@ -3,8 +3,10 @@
 //               one in row-major order that has this value. Padding never wins. Not-a-number wins over every number.
 //   grad_input: dx[iy, ix] = sum of dy over the windows whose argmax is this cell, rows then columns of windows.
 //   grad_input_disjoint: the same where no two windows share a cell.
+//   forward_pairs, grad_input_pairs: the same for windows and strides of 2, without padding, of planes whose width is a
+//               multiple of 4 and whose height is one of 2.
 // One invocation computes one element of y and argmax (forward), one of dx (grad_input), or the dx of a window and of
-// the gap up to the next (grad_input_disjoint): gathers, no atomics.
+// the gap up to the next (grad_input_disjoint), or two neighbouring windows (pairs): gathers, no atomics.
 // Memory traffic: forward reads each input about kernel / stride times (caches hold the overlap), writes 8 bytes an
 // output; grad_input reads 8 bytes for each window that covers the cell and writes 4; grad_input_disjoint reads 8 bytes
 // a window and writes 4 a cell. No barriers.
@@ -22,9 +24,22 @@ override WORKGROUP: u32 = 64u;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dx: array<f32>;
 
+// pairs
+@group(0) @binding(1) var<storage, read> fours: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> y_pairs: array<vec2<f32>>;
+@group(0) @binding(3) var<storage, read_write> argmax_pairs: array<vec2<u32>>;
+@group(0) @binding(1) var<storage, read> winner_pairs: array<vec2<u32>>;
+@group(0) @binding(2) var<storage, read> dy_pairs: array<vec2<f32>>;
+@group(0) @binding(3) var<storage, read_write> dx_fours: array<vec4<f32>>;
+
 /// By its bits: compilers may assume that a comparison never sees one.
 fn is_nan(value: f32) -> bool {
     return (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
+}
+
+/// Whether a later cell of a window replaces the best so far.
+fn is_better(value: f32, best: f32) -> bool {
+    return !is_nan(best) && (value > best || is_nan(value));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -45,7 +60,7 @@ fn forward(at: Invocation) {
         for (var column = columns.x; column < columns.y; column += 1u) {
             let cell = start + (column - params.pad_left);
             let value = x[plane + cell];
-            if !is_nan(best) && (value > best || is_nan(value)) {
+            if is_better(value, best) {
                 best = value;
                 best_cell = cell;
             }
@@ -108,4 +123,59 @@ fn grad_input_disjoint(at: Invocation) {
             dx[place.x * size.x * size.y + cell] = select(0.0, gradient, cell == target_cell);
         }
     }
+}
+
+/// Two windows side by side: the four of their upper cells, that of the lower ones, and the first cell in its plane.
+struct Pair {
+    upper: u32,
+    lower: u32,
+    cell: u32,
+}
+
+fn pair_of(index: u32) -> Pair {
+    let row_fours = params.in_width / 4u;
+    // Planes have whole rows of windows, so that rows count through all of them.
+    let place = div_rem(index, row_fours);
+    let upper = 2u * place.x * row_fours + place.y;
+    let row = div_rem(place.x, params.out_height).y;
+    return Pair(upper, upper + row_fours, 2u * row * params.in_width + 4u * place.y);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn forward_pairs(at: Invocation) {
+    let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
+    if index >= params.planes * params.out_height * (params.in_width / 4u) {
+        return;
+    }
+    let pair = pair_of(index);
+    let upper = fours[pair.upper];
+    let lower = fours[pair.lower];
+    // Both windows at once, cell by cell in row-major order.
+    var best = upper.xz;
+    var cell = vec2<u32>(0u, 2u);
+    let right = vec2<bool>(is_better(upper.y, best.x), is_better(upper.w, best.y));
+    best = select(best, upper.yw, right);
+    cell = select(cell, vec2<u32>(0u, 2u) + 1u, right);
+    let below = vec2<bool>(is_better(lower.x, best.x), is_better(lower.z, best.y));
+    best = select(best, lower.xz, below);
+    cell = select(cell, vec2<u32>(0u, 2u) + params.in_width, below);
+    let across = vec2<bool>(is_better(lower.y, best.x), is_better(lower.w, best.y));
+    best = select(best, lower.yw, across);
+    cell = select(cell, vec2<u32>(0u, 2u) + params.in_width + 1u, across);
+    y_pairs[index] = best;
+    argmax_pairs[index] = pair.cell + cell;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn grad_input_pairs(at: Invocation) {
+    let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
+    if index >= params.planes * params.out_height * (params.in_width / 4u) {
+        return;
+    }
+    let pair = pair_of(index);
+    let winner = winner_pairs[index].xxyy;
+    let gradient = dy_pairs[index].xxyy;
+    let cells = pair.cell + vec4<u32>(0u, 1u, 2u, 3u);
+    dx_fours[pair.upper] = select(vec4<f32>(), gradient, winner == cells);
+    dx_fours[pair.lower] = select(vec4<f32>(), gradient, winner == cells + params.in_width);
 }

@@ -70,8 +70,23 @@ impl Op for MaxPool2d {
         let params = self.0.params(NAME, &cx.inputs[0])?;
         let operands = [Operand::Input(0), Operand::Output(0), Operand::Output(1)];
         let count = cx.outputs[0].elements();
-        cx.dispatch_flat(Kernel::new(&SHADER, "forward"), &params, &operands, count)
+        let variants =
+            vec![Candidate::unless("pairs", no_pairs(&self.0, &cx.inputs[0])), Candidate::unless("general", None)];
+        match cx.choose("max_pool2d.forward", variants)? {
+            "pairs" => {
+                let kernel = Kernel::new(&SHADER, "forward_pairs").variant("pairs");
+                cx.dispatch_flat(kernel, &params, &operands, count / 2)
+            }
+            _ => cx.dispatch_flat(Kernel::new(&SHADER, "forward").variant("general"), &params, &operands, count),
+        }
     }
+}
+
+/// Why windows cannot be taken two by two.
+fn no_pairs(pool: &Pool2d, x: &TensorType) -> Option<String> {
+    let halves = pool.kernel == [2; 2] && pool.stride == [2; 2] && pool.padding == [0; 4];
+    let whole = x.shape[2].is_multiple_of(2) && x.shape[3].is_multiple_of(4);
+    (!halves || !whole).then(|| "only for windows and strides of 2 over planes of whole pairs of windows".into())
 }
 
 /// (argmax, dy) -> dx
@@ -105,10 +120,21 @@ impl Op for MaxPool2dGradInput {
         let overlap = kernel.iter().zip(stride).any(|(&kernel, stride)| kernel > stride);
         let long = stride[0].saturating_mul(stride[1] + 2) > MAX_ITERATIONS;
         let refusal = (overlap || long).then(|| "windows overlap or lie too far apart".to_string());
-        let variants = vec![Candidate::unless("disjoint", refusal), Candidate::unless("general", None)];
-        if cx.choose("max_pool2d.grad_input", variants)? == "general" {
-            let kernel = Kernel::new(&SHADER, "grad_input").variant("general");
-            return cx.dispatch_flat(kernel, &params, &operands, self.x.elements());
+        let variants = vec![
+            Candidate::unless("pairs", no_pairs(&self.pool, &self.x)),
+            Candidate::unless("disjoint", refusal),
+            Candidate::unless("general", None),
+        ];
+        match cx.choose("max_pool2d.grad_input", variants)? {
+            "pairs" => {
+                let kernel = Kernel::new(&SHADER, "grad_input_pairs").variant("pairs");
+                return cx.dispatch_flat(kernel, &params, &operands, self.x.elements() / 8);
+            }
+            "general" => {
+                let kernel = Kernel::new(&SHADER, "grad_input").variant("general");
+                return cx.dispatch_flat(kernel, &params, &operands, self.x.elements());
+            }
+            _ => {}
         }
         let fields = |axis: usize| (self.x.shape[axis + 2] + padding[axis]).div_ceil(stride[axis]);
         let count = self.x.shape[0] * self.x.shape[1] * fields(0) * fields(1);
