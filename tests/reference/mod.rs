@@ -50,7 +50,8 @@ impl Random {
         self.uniform(length).iter().map(|u| f64::from((low + (high - low) * (u + 1.0) / 2.0) as f32)).collect()
     }
 
-    /// Different numbers at least `2 / length` apart, in -1..=1, shuffled: away from every tie by far more than STEP.
+    /// Different numbers at least `2 / length` apart, in -1..=1, shuffled: away from every tie by far more than STEP. For
+    /// an even length none is within `1 / length` of 0, the kink of anything like ReLU.
     fn distinct(&mut self, length: usize) -> Vec<f64> {
         let mut values: Vec<f64> = (0..length).map(|i| 2.0 * (i as f64 + 0.5) / length as f64 - 1.0).collect();
         for i in (1..length).rev() {

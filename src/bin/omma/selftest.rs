@@ -11,7 +11,7 @@ use crate::output::{Output, one_line};
 
 #[derive(Debug, Args)]
 pub(crate) struct Selftest {
-    /// Only the operations whose name contains NAME
+    /// Only the operation families whose name contains NAME
     #[arg(long, value_name = "NAME")]
     op: Option<String>,
     #[command(flatten)]
