@@ -44,16 +44,25 @@ impl Augment {
     }
 
     /// Shifts by up to this many pixels, fractions included, along each axis.
+    ///
+    /// # Errors
+    /// When `pixels` is not in 0..=65,536.
     pub fn shift(self, pixels: f32) -> Result<Self> {
         Ok(Self { shift: within("Augment::shift", pixels, 0.0, MAX_SHIFT)?, ..self })
     }
 
     /// Turns by up to this many degrees either way about the image's centre.
+    ///
+    /// # Errors
+    /// When `degrees` is not in 0..=180.
     pub fn rotation(self, degrees: f32) -> Result<Self> {
         Ok(Self { rotation: within("Augment::rotation", degrees, 0.0, 180.0)?, ..self })
     }
 
     /// Scales by a factor from `1 - fraction` to `1 + fraction` about the image's centre.
+    ///
+    /// # Errors
+    /// When `fraction` is not in 0..=0.9.
     pub fn scale(self, fraction: f32) -> Result<Self> {
         Ok(Self { scale: within("Augment::scale", fraction, 0.0, 1.0 - MIN_SCALE)?, ..self })
     }
@@ -66,6 +75,9 @@ impl Augment {
     /// Distorts as if the image were drawn on rubber: the nodes of a 5x5 grid over the image move by up to this many
     /// pixels along each axis, and what lies between moves with them. A local form of the elastic distortions of Simard,
     /// Steinkraus and Platt 2003, "Best Practices for Convolutional Neural Networks Applied to Visual Document Analysis".
+    ///
+    /// # Errors
+    /// When `pixels` is not in 0..=65,536.
     pub fn elastic(self, pixels: f32) -> Result<Self> {
         Ok(Self { elastic: within("Augment::elastic", pixels, 0.0, MAX_SHIFT)?, ..self })
     }

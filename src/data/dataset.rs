@@ -39,6 +39,9 @@ pub struct Dataset {
 impl Dataset {
     /// A data set of images and labels in the same order. The number of classes is the largest label plus one, unless
     /// [`Dataset::with_classes`] says otherwise.
+    ///
+    /// # Errors
+    /// When there is no pixel, the numbers of images and labels differ, or a label is too large to count the classes.
     pub fn new(images: Array4<u8>, labels: Vec<u32>) -> Result<Self> {
         let count = images.len_of(Axis(0));
         if images.is_empty() {
@@ -61,6 +64,10 @@ impl Dataset {
     ///
     /// EMNIST stores its images transposed, columns first. They are returned as they are in the file: a network learns
     /// them just as well. Use [`Dataset::transposed`] to look at them upright, or to mix them with other digits.
+    ///
+    /// # Errors
+    /// When the files are not found or cannot be read, are not what their format says, or differ in their number of
+    /// images and labels.
     pub fn mnist_like(dir: impl AsRef<Path>, split: Split) -> Result<Self> {
         let (image_path, label_path) = idx::locate(dir, split)?;
         let images = idx::read_images(&image_path)?;
@@ -75,6 +82,9 @@ impl Dataset {
 
     /// The same images and labels with another number of classes: that of the training split, for instance, where the
     /// test split lacks the last class. It must exceed every label.
+    ///
+    /// # Errors
+    /// When a label is not below `classes`.
     pub fn with_classes(self, classes: usize) -> Result<Self> {
         match self.labels.iter().find(|&&label| usize::try_from(label).is_ok_and(|label| label >= classes)) {
             Some(label) => {
@@ -91,6 +101,9 @@ impl Dataset {
     }
 
     /// The images and labels at these indices, in this order; the number of classes stays.
+    ///
+    /// # Errors
+    /// When there is no index, or one is not that of an image.
     pub fn select(&self, indices: &[usize]) -> Result<Self> {
         if let Some(index) = indices.iter().find(|&&index| index >= self.len()) {
             return Err(Error::argument("Dataset::select", format!("index {index} in {} images", self.len())));

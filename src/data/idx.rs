@@ -28,6 +28,9 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const UNSIGNED_BYTE: u8 = 0x08;
 
 /// Reads an `idx3-ubyte` file, gzipped or not: N images of H x W pixels.
+///
+/// # Errors
+/// When the file cannot be read, is no IDX file of this kind, is empty, or has another length than its header says.
 pub fn read_images(path: impl AsRef<Path>) -> Result<Array3<u8>> {
     let path = path.as_ref();
     let ([count, height, width], pixels) = read::<3>(path)?;
@@ -35,6 +38,9 @@ pub fn read_images(path: impl AsRef<Path>) -> Result<Array3<u8>> {
 }
 
 /// Reads an `idx1-ubyte` file, gzipped or not: N labels.
+///
+/// # Errors
+/// When the file cannot be read, is no IDX file of this kind, is empty, or has another length than its header says.
 pub fn read_labels(path: impl AsRef<Path>) -> Result<Vec<u8>> {
     read::<1>(path.as_ref()).map(|(_, labels)| labels)
 }
@@ -46,6 +52,9 @@ pub fn read_labels(path: impl AsRef<Path>) -> Result<Vec<u8>> {
 /// a standard name, one set of names with a common prefix is taken, such as EMNIST's `emnist-letters-train-…` and
 /// `emnist-letters-test-…`; several such sets in one directory are an error. Of a file and its gzipped copy, the plain
 /// one is read.
+///
+/// # Errors
+/// When the directory cannot be read, holds no images of the split or several sets of them, or lacks their labels.
 pub fn locate(dir: impl AsRef<Path>, split: Split) -> Result<(PathBuf, PathBuf)> {
     let dir = dir.as_ref();
     let mut names = Vec::new();

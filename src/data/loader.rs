@@ -41,6 +41,9 @@ pub struct Loader {
 
 impl Loader {
     /// Batches in the data set's order, the smaller last one included: what evaluation needs.
+    ///
+    /// # Errors
+    /// When the batch size is 0.
     pub fn new(dataset: Arc<Dataset>, batch_size: usize) -> Result<Self> {
         if batch_size == 0 {
             return Err(Error::argument("Loader::new", "the batch size is 0, expected at least 1"));

@@ -87,6 +87,9 @@ impl Gpu {
     }
 
     /// [`Gpu::new`], waiting for it.
+    ///
+    /// # Errors
+    /// See [`Gpu::new`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn new_blocking(options: &GpuOptions) -> Result<Self> {
         pollster::block_on(Self::new(options))
@@ -271,6 +274,9 @@ impl Gpu {
     }
 
     /// Blocks until everything submitted so far has run.
+    ///
+    /// # Errors
+    /// When the device is lost, or has reported an error that belongs to no call.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn wait_blocking(&self) -> Result<()> {
         match self.inner.device.poll(wgpu::PollType::wait_indefinitely()) {

@@ -76,6 +76,10 @@ impl Graph {
 
     /// The gradient of Σ⟨cotangent, output⟩ over the given pairs with respect to each of `targets`; `None` where the
     /// outputs do not depend on one.
+    ///
+    /// # Errors
+    /// When a tensor belongs to another graph, a cotangent is of another type than its output, or an operation between
+    /// outputs and targets has no gradient.
     pub fn gradients_of<'g>(
         &'g self,
         outputs: &[(Tensor<'g>, Tensor<'g>)],

@@ -185,31 +185,49 @@ impl Graph {
     }
 
     /// An f32 input that the host feeds at every step.
+    ///
+    /// # Errors
+    /// When the name is empty or taken, an axis is 0 or the tensor exceeds 2^48 bytes.
     pub fn input(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor<'_>> {
         self.input_of(name, TensorType::f32(shape))
     }
 
     /// A u8 image input `[N, C, H, W]`; [`Tensor::normalize`] turns it into f32 on the device.
+    ///
+    /// # Errors
+    /// When the name is empty or taken, an axis is 0 or the tensor exceeds 2^48 bytes.
     pub fn image_input(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor<'_>> {
         self.input_of(name, TensorType::u8(shape))
     }
 
     /// An input of class labels `[N]`, as u32.
+    ///
+    /// # Errors
+    /// When the name is empty or taken, an axis is 0 or the tensor exceeds 2^48 bytes.
     pub fn label_input(&self, name: &str, batch: usize) -> Result<Tensor<'_>> {
         self.input_of(name, TensorType::u32(batch))
     }
 
     /// An input of any element type.
+    ///
+    /// # Errors
+    /// When the name is empty or taken, an axis is 0 or the tensor exceeds 2^48 bytes.
     pub fn input_of(&self, name: &str, ty: TensorType) -> Result<Tensor<'_>> {
         self.push_named(name, ty, Source::Input)
     }
 
     /// A learned parameter. Layers call this; a name can be taken once.
+    ///
+    /// # Errors
+    /// When the name is empty or taken, an axis is 0 or the tensor exceeds 2^48 bytes.
     pub fn parameter(&self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Tensor<'_>> {
         self.variable(name, shape, Role::Parameter, init)
     }
 
     /// A kept value that is not learned, such as a running mean.
+    ///
+    /// # Errors
+    /// When the name is empty or taken, an axis is 0 or the tensor exceeds 2^48 bytes.
     pub fn state(&self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Tensor<'_>> {
         self.variable(name, shape, Role::State, init)
     }
@@ -219,6 +237,9 @@ impl Graph {
     }
 
     /// A tensor of one repeated value, written to the device once.
+    ///
+    /// # Errors
+    /// When an axis is 0 or the tensor exceeds 2^48 bytes.
     pub fn constant(&self, value: f32, shape: impl Into<Shape>) -> Result<Tensor<'_>> {
         let name = format!("constant.{}", self.data.borrow().values.len());
         self.variable(&name, shape, Role::Constant, Init::Constant(value))
@@ -244,6 +265,9 @@ impl Graph {
     }
 
     /// Gives a computed tensor a name, so that a session can be asked for it.
+    ///
+    /// # Errors
+    /// When the name is empty or taken, or the tensor belongs to another graph.
     pub fn name<'g>(&'g self, name: &str, tensor: Tensor<'g>) -> Result<Tensor<'g>> {
         self.owns("name", &[tensor])?;
         let mut data = self.data.borrow_mut();

@@ -58,6 +58,9 @@ impl Session {
     }
 
     /// [`Session::check_guards`], blocking.
+    ///
+    /// # Errors
+    /// See [`Session::check_guards`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn check_guards_blocking(&self) -> Result<()> {
         pollster::block_on(self.check_guards())

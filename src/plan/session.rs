@@ -69,6 +69,9 @@ impl Session {
     }
 
     /// [`Session::new`] with kernel preferences or diagnostics.
+    ///
+    /// # Errors
+    /// See [`Session::new`].
     pub fn with_options(
         gpu: &Gpu,
         graph: &Graph,
@@ -150,6 +153,9 @@ impl Session {
     }
 
     /// Completes when the next step can be recorded at once.
+    ///
+    /// # Errors
+    /// When the device is lost, or has reported an error that belongs to no call.
     pub async fn ready(&mut self) -> Result<()> {
         self.gpu.check()?;
         self.ring.ready().await
@@ -166,6 +172,9 @@ impl Session {
     }
 
     /// [`Session::run`], blocking for the staging buffer.
+    ///
+    /// # Errors
+    /// See [`Session::run`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn run_blocking(&mut self, inputs: &[(&str, HostTensor<'_>)]) -> Result<()> {
         pollster::block_on(self.run(inputs))
@@ -297,6 +306,9 @@ impl Session {
     }
 
     /// [`Session::read`], blocking until the device has run everything submitted.
+    ///
+    /// # Errors
+    /// When [`Session::read`] refuses the tensor, or the device fails.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn read_blocking<T: Element>(&self, tensor: impl Into<TensorId>) -> Result<ArrayD<T>> {
         let pending = self.read(tensor)?;
@@ -305,6 +317,9 @@ impl Session {
     }
 
     /// The fetched tensor that [`Graph::name`] or an input's declaration gave this name.
+    ///
+    /// # Errors
+    /// When no fetched tensor has this name.
     pub fn tensor(&self, name: &str) -> Result<TensorId> {
         let id = self.plan.names.get(name).copied();
         id.ok_or_else(|| Error::Session(format!("no fetched tensor is named `{name}`")))
@@ -312,6 +327,9 @@ impl Session {
 
     /// Every metric since the last call, in order of declaration; the sums start anew behind the
     /// steps submitted so far. The queue goes on meanwhile.
+    ///
+    /// # Errors
+    /// When the graph has no metric or the device fails.
     pub fn take_metrics(&self) -> Result<Readback<Vec<Metric>>> {
         let names: Vec<String> = self.plan.metrics.iter().map(|(name, _)| name.clone()).collect();
         let Some(buffer) = self.buffers.get(&BufferRef::Metrics) else {
@@ -329,6 +347,9 @@ impl Session {
     }
 
     /// [`Session::take_metrics`], blocking.
+    ///
+    /// # Errors
+    /// See [`Session::take_metrics`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn take_metrics_blocking(&self) -> Result<Vec<Metric>> {
         let pending = self.take_metrics()?;

@@ -146,6 +146,9 @@ impl Variables {
     }
 
     /// Copies all variables back, as they are behind the steps submitted so far.
+    ///
+    /// # Errors
+    /// When the device fails.
     pub fn read_all(&self) -> Result<Readback<NamedArrays>> {
         let store = self.store();
         let entries: Vec<_> = store.layout.order.iter().map(|n| (n.clone(), store.layout.entries[n].clone())).collect();
@@ -173,6 +176,9 @@ impl Variables {
     }
 
     /// [`Variables::read_all`], blocking.
+    ///
+    /// # Errors
+    /// When the device fails.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn read_all_blocking(&self) -> Result<NamedArrays> {
         let pending = self.read_all()?;
@@ -198,6 +204,9 @@ impl Variables {
     }
 
     /// All variables in the safetensors format, under PyTorch's names and shapes.
+    ///
+    /// # Errors
+    /// When the device fails, or the metadata makes the header longer than the format allows.
     pub async fn to_safetensors(&self) -> Result<Vec<u8>> {
         let arrays = self.read_all()?.await?;
         let mut views = Vec::with_capacity(arrays.len());
@@ -212,6 +221,9 @@ impl Variables {
 
     /// Writes [`Variables::to_safetensors`] to a file: beside it first, then renamed, so that a crash leaves either the
     /// old file or the new one.
+    ///
+    /// # Errors
+    /// When [`Variables::to_safetensors`] fails or the file cannot be written.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn save_blocking(&self, path: impl AsRef<Path>) -> Result<()> {
         crate::files::write_atomically(path.as_ref(), &pollster::block_on(self.to_safetensors())?)

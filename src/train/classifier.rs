@@ -197,6 +197,9 @@ impl Classifier {
     }
 
     /// [`Classifier::train`], blocking.
+    ///
+    /// # Errors
+    /// See [`Classifier::train`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn train_blocking(
         &mut self,
@@ -240,6 +243,9 @@ impl Classifier {
     }
 
     /// [`Classifier::evaluate`], blocking.
+    ///
+    /// # Errors
+    /// See [`Classifier::evaluate`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn evaluate_blocking(&mut self, batches: impl Iterator<Item = Result<Batch>>) -> Result<Score> {
         pollster::block_on(self.evaluate(batches))
@@ -267,6 +273,9 @@ impl Classifier {
     }
 
     /// [`Classifier::predict`], blocking.
+    ///
+    /// # Errors
+    /// See [`Classifier::predict`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn predict_blocking(&mut self, images: ArrayView4<'_, u8>) -> Result<Array2<f32>> {
         pollster::block_on(self.predict(images))
@@ -290,6 +299,9 @@ impl Classifier {
     }
 
     /// [`Classifier::layers`], blocking.
+    ///
+    /// # Errors
+    /// See [`Classifier::layers`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn layers_blocking(&mut self, image: ArrayView4<'_, u8>) -> Result<NamedArrays> {
         pollster::block_on(self.layers(image))
