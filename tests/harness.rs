@@ -160,6 +160,13 @@ fn a_case_reports_every_tensor() {
 }
 
 #[test]
+fn a_case_needs_a_value_for_each_element() {
+    let case = OpCase::new("short", |cx| Ok(vec![cx.values("x", [2, 3], vec![1.0; 5])?.relu()?]));
+    let error = case.check_gradient_rule().unwrap_err();
+    assert_eq!(error.to_string(), "`x`: expected 6 values, got 5");
+}
+
+#[test]
 fn a_wrong_variable_fails() {
     let Some(gpu) = crate::gpu() else { return };
     let graph = Graph::new(Mode::Training);

@@ -2,7 +2,7 @@
 
 use omma::wgpu::Limits;
 use omma::{
-    BatchNorm, Capabilities, Conv2d, Error, Graph, Mode, Optimizer, Plan, PlanOptions, Result, Session, Tensor,
+    BatchNorm, Capabilities, Conv2d, Error, Graph, Init, Mode, Optimizer, Plan, PlanOptions, Result, Session, Tensor,
     VariableLayout, Variables, nn,
 };
 
@@ -232,6 +232,29 @@ fn a_variable_has_one_shape() {
     let mut layout = VariableLayout::of(&graphs[0], u64::MAX).unwrap();
     let error = layout.extend(&graphs[1], u64::MAX).unwrap_err();
     assert_eq!(error.to_string(), "variable `fc.weight`: expected f32[2, 3], got f32[2, 4]");
+}
+
+#[test]
+fn a_variable_has_one_role() {
+    let (learned, kept) = (Graph::new(Mode::Evaluation), Graph::new(Mode::Evaluation));
+    learned.parameter("scale", 2, Init::Ones).unwrap();
+    kept.state("scale", 2, Init::Ones).unwrap();
+    let mut layout = VariableLayout::of(&learned, u64::MAX).unwrap();
+    let error = layout.extend(&kept, u64::MAX).unwrap_err();
+    assert_eq!(error.to_string(), "variable `scale`: expected a parameter f32[2], got a state f32[2]");
+}
+
+/// The longest sum that a kernel may run in one invocation, and one more.
+#[test]
+fn a_dense_layer_has_a_largest_number_of_inputs() {
+    let Some(gpu) = crate::gpu() else { return };
+    let planned = |inputs| {
+        let graph = Graph::new(Mode::Evaluation);
+        let y = graph.input("x", [1, inputs]).unwrap().dense("fc", 1).unwrap();
+        plan(&graph, &[y], gpu.capabilities(), &PlanOptions::default())
+    };
+    planned(209_696).unwrap();
+    assert!(matches!(planned(209_697), Err(Error::NoKernel { .. })));
 }
 
 /// WebGPU's own defaults: what a browser gives without being asked for more.

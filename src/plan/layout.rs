@@ -60,8 +60,12 @@ impl VariableLayout {
             };
             let name = value.name.clone().unwrap_or_default();
             if let Some(entry) = self.entries.get(&name) {
-                if entry.ty != value.ty || entry.role != role {
-                    return Err(Error::shape(format!("variable `{name}`"), &entry.ty, &value.ty));
+                let variable = || format!("variable `{name}`");
+                if entry.role != role {
+                    return Err(Error::shape(variable(), named(entry.role, &entry.ty), named(role, &value.ty)));
+                }
+                if entry.ty != value.ty {
+                    return Err(Error::shape(variable(), &entry.ty, &value.ty));
                 }
                 continue;
             }
@@ -101,6 +105,11 @@ impl VariableLayout {
     pub(crate) fn location(&self, name: &str) -> Option<Location> {
         self.entries.get(name).map(|entry| entry.location)
     }
+}
+
+/// `a parameter f32[2]`, for errors about one of the two roles that have a place here.
+fn named(role: Role, ty: &TensorType) -> String {
+    format!("a {} {ty}", if role == Role::Parameter { "parameter" } else { "state" })
 }
 
 /// Joins locations that follow each other without a gap into runs of at most `limit` bytes; returns index lists.

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use rand_distr::{Distribution, StandardNormal, Uniform};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::init::fnv1a;
 use crate::graph::{Graph, Shape, Tensor, TensorType};
 use crate::plan::HostTensor;
@@ -85,7 +85,12 @@ impl<'g> CaseBuilder<'g> {
     /// # Errors
     /// When the name is taken or the number of values differs.
     pub fn values(&self, name: &str, shape: impl Into<Shape>, values: Vec<f32>) -> Result<Tensor<'g>> {
-        self.input(name, TensorType::f32(shape), Data::F32(values))
+        let given = values.len();
+        let tensor = self.input(name, TensorType::f32(shape), Data::F32(values))?;
+        match tensor.shape().elements() {
+            count if count == given => Ok(tensor),
+            count => Err(Error::shape(format!("`{name}`"), format!("{count} values"), given)),
+        }
     }
 
     /// An input of random labels below `classes`.
