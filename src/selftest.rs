@@ -1,5 +1,5 @@
 //! Problems as data: each [`OpCase`] is a small graph that is run on the device, forward and gradient, and compared with
-//! the f64 reference element by element. Tests, `omma selftest` and benchmarks use the same cases.
+//! the f64 reference element by element. The tests and `omma selftest` use the same cases.
 //!
 //! The tolerance is derived, not guessed: rounding K terms gives an error of about eps·sqrt(K)·Σ|terms|, so an element may
 //! differ by [`BOUND`] times that, whatever cancels in its sum.

@@ -48,7 +48,7 @@ fn parse_backends(names: &str) -> Result<wgpu::Backends> {
     })
 }
 
-/// Features that some kernel or tool of Omma can use.
+/// Features that kernels and tools may come to use: taken where the adapter has them, needed by none so far.
 const USEFUL: wgpu::Features =
     wgpu::Features::SUBGROUP.union(wgpu::Features::SHADER_F16).union(wgpu::Features::TIMESTAMP_QUERY);
 

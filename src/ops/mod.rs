@@ -34,7 +34,7 @@ pub struct Family {
     pub stem: &'static str,
     /// Its shader files.
     pub shaders: &'static [&'static Shader],
-    /// The problems that tests, `omma selftest` and benchmarks run it on.
+    /// The problems that the tests and `omma selftest` run it on.
     pub cases: fn() -> Vec<OpCase>,
 }
 
