@@ -29,6 +29,9 @@ impl Affine {
     pub const IDENTITY: Self = Self { shift_x: 0.0, shift_y: 0.0, rotation: 0.0, scale: 1.0, flip: false };
 
     /// [`Warp::apply`] with nothing else.
+    ///
+    /// # Errors
+    /// See [`Warp::apply`].
     pub fn apply(&self, image: ArrayView3<'_, u8>) -> Result<Array3<u8>> {
         Warp::from(*self).apply(image)
     }
@@ -55,6 +58,9 @@ impl From<Affine> for Warp {
 
 impl Warp {
     /// The changed image, `[C, H, W]`, of the same size: bilinear samples, 0 outside the image.
+    ///
+    /// # Errors
+    /// When a shift or a node's offset exceeds 65,536 pixels, the rotation 360 degrees, or the scale is not in 0.1..=10.
     pub fn apply(&self, image: ArrayView3<'_, u8>) -> Result<Array3<u8>> {
         let Affine { shift_x, shift_y, rotation, scale, .. } = self.affine;
         within("Affine::shift_x", shift_x, -MAX_SHIFT, MAX_SHIFT)?;
