@@ -176,7 +176,7 @@ impl Between {
     }
 
     fn mix(&self, a: [i64; 2], b: [i64; 2]) -> [i64; 2] {
-        [0, 1].map(|axis| a[axis] + ((b[axis] - a[axis]) * self.part >> PART_BITS))
+        [0, 1].map(|axis| a[axis] + (((b[axis] - a[axis]) * self.part) >> PART_BITS))
     }
 }
 

@@ -184,25 +184,8 @@ impl Op for Forward {
     }
 
     fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
-        let Some(dy) = cx.cotangent(0) else { return Ok(vec![None; cx.count()]) };
-        let (x, weight) = (cx.input(0), cx.input(1));
-        let geometry = Geometry::new(&x.ty(), &weight.ty(), self.0)?;
-        let gradient = |direction, output: Tensor<'g>, inputs: [Tensor<'g>; 2]| {
-            let op = Gradient { geometry, direction, output: output.ty() };
-            cx.graph().apply_one(op, cx.layer(), &inputs).map(Some)
-        };
-        let mut gradients = vec![None; cx.count()];
-        // The weight's gradient first: independent of the input's, and the sooner done the sooner dy's memory is free.
-        if cx.wants(1) {
-            gradients[1] = gradient(Direction::GradWeight, weight, [x, dy])?;
-        }
-        if cx.count() > 2 && cx.wants(2) {
-            gradients[2] = Some(dy.sum_to_channels(cx.layer())?);
-        }
-        if cx.wants(0) {
-            gradients[0] = gradient(Direction::GradInput, x, [weight, dy])?;
-        }
-        Ok(gradients)
+        let geometry = Geometry::new(&cx.input(0).ty(), &cx.input(1).ty(), self.0)?;
+        gradients(cx, |direction, output| Gradient { geometry, direction, output })
     }
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
@@ -217,6 +200,29 @@ impl Op for Forward {
         operands.push(Operand::Output(0));
         lower(cx, &g, Direction::Forward, &operands)
     }
+}
+
+/// Cotangents of (x, weight, bias?), for convolutions and dense layers: `op` makes the operation that computes the gradient
+/// of one direction, given the gradient's type.
+pub(super) fn gradients<'g, G: Op>(
+    cx: &GradientContext<'g>,
+    op: impl Fn(Direction, TensorType) -> G,
+) -> Result<Vec<Option<Tensor<'g>>>> {
+    let mut gradients = vec![None; cx.count()];
+    let Some(dy) = cx.cotangent(0) else { return Ok(gradients) };
+    let (x, weight) = (cx.input(0), cx.input(1));
+    let apply = |op, inputs: [Tensor<'g>; 2]| cx.graph().apply_one(op, cx.layer(), &inputs).map(Some);
+    // The weight's gradient first: independent of the input's, and the sooner done the sooner dy's memory is free.
+    if cx.wants(1) {
+        gradients[1] = apply(op(Direction::GradWeight, weight.ty()), [x, dy])?;
+    }
+    if cx.count() > 2 && cx.wants(2) {
+        gradients[2] = Some(dy.sum_to_channels(cx.layer())?);
+    }
+    if cx.wants(0) {
+        gradients[0] = apply(op(Direction::GradInput, x.ty()), [weight, dy])?;
+    }
+    Ok(gradients)
 }
 
 /// (weight, dy) -> dx, or (x, dy) -> dweight

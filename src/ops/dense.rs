@@ -2,7 +2,7 @@
 //!
 //! The product is a convolution of 1x1 images and runs the convolution's kernels.
 
-use super::conv2d::{Direction, Geometry, lower};
+use super::conv2d::{Direction, Geometry, gradients, lower};
 use super::matrix;
 use crate::error::{Error, Result};
 use crate::graph::gradients::no_gradient;
@@ -113,24 +113,8 @@ impl Op for Forward {
     }
 
     fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
-        let Some(dy) = cx.cotangent(0) else { return Ok(vec![None; cx.count()]) };
-        let (x, weight) = (cx.input(0), cx.input(1));
-        let sizes = sizes(&x.ty(), &weight.ty())?;
-        let gradient = |direction, output: Tensor<'g>, inputs: [Tensor<'g>; 2]| {
-            let op = Gradient { sizes, direction, output: output.ty() };
-            cx.graph().apply_one(op, cx.layer(), &inputs).map(Some)
-        };
-        let mut gradients = vec![None; cx.count()];
-        if cx.wants(1) {
-            gradients[1] = gradient(Direction::GradWeight, weight, [x, dy])?;
-        }
-        if cx.count() > 2 && cx.wants(2) {
-            gradients[2] = Some(dy.sum_to_channels(cx.layer())?);
-        }
-        if cx.wants(0) {
-            gradients[0] = gradient(Direction::GradInput, x, [weight, dy])?;
-        }
-        Ok(gradients)
+        let sizes = sizes(&cx.input(0).ty(), &cx.input(1).ty())?;
+        gradients(cx, |direction, output| Gradient { sizes, direction, output })
     }
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
