@@ -35,7 +35,7 @@ pub(crate) struct Train {
     /// A folder with the four IDX files of MNIST's names, gzipped or not
     #[arg(long, value_name = "DIR", default_value = "data/mnist")]
     data: PathBuf,
-    /// How often to go over the training images [default: 40, on a software adapter 24]
+    /// How often to go over the training images [default: 40, on a software adapter 30]
     #[arg(long)]
     epochs: Option<usize>,
     /// Images a step
@@ -60,7 +60,7 @@ pub(crate) struct Train {
 /// How often training goes over the images unless told: on a GPU, where that is seconds, more often than on a software
 /// adapter.
 const EPOCHS: usize = 40;
-const SOFTWARE_EPOCHS: usize = 24;
+const SOFTWARE_EPOCHS: usize = 30;
 /// Images of an evaluation step.
 const EVALUATION_BATCH: usize = 200;
 
