@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use omma::data::{Dataset, Loader, Split};
 use omma::train::{Classifier, Schedule, Score, Settings};
-use omma::{BatchNorm, Conv2d, Evaluator, Graph, Init, Mode, Optimizer, Result, Session, Tensor, Variables, nn};
+use omma::{
+    BatchNorm, Conv2d, Evaluator, Graph, Init, Mode, Optimizer, PlanOptions, Result, Session, Tensor, Variables, nn,
+};
 
 fn digits(split: Split) -> Dataset {
     Dataset::mnist_like(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mnist"), split).unwrap()
@@ -47,8 +49,9 @@ fn the_smaller_last_batch_counts() {
     let (even, uneven, single) = (score(25), score(16), score(50));
     assert_eq!([even.images, uneven.images, single.images], [50; 3]);
     assert_eq!([even.accuracy, uneven.accuracy], [single.accuracy; 2]);
-    // The mean of 50 losses near 2.3, added up in other orders.
-    assert!((even.loss - single.loss).abs() < 1e-5 && (uneven.loss - single.loss).abs() < 1e-5);
+    // A loss is off by what a softmax of logits near 1 rounds, some 64 half epsilons; adding up 50 of them, at most 50 more.
+    let bound = 114.0 * 0.5 * f64::from(f32::EPSILON) * single.loss;
+    assert!((even.loss - single.loss).abs() <= bound && (uneven.loss - single.loss).abs() <= bound);
 }
 
 #[test]
@@ -152,7 +155,7 @@ fn follows(optimizer: &Optimizer) {
     let roundings = 64.0 * f64::from(f32::EPSILON);
     let (losses, variables) = curve(gpu, optimizer, 3);
     let (exact, wanted) = reference(optimizer, 3, 0.0);
-    let (other, _) = reference(optimizer, 3, OFF);
+    let (other, moved) = reference(optimizer, 3, OFF);
     let mut sensitivity: f64 = 0.0;
     for (step, ((&loss, &exact), &other)) in losses.iter().zip(&exact).zip(&other).enumerate() {
         sensitivity = sensitivity.max((other - exact).abs() / OFF);
@@ -162,11 +165,16 @@ fn follows(optimizer: &Optimizer) {
         assert!(error <= tolerance, "step {step}: loss {loss}, reference {exact}, off {error:e}, bound {tolerance:e}");
     }
     assert!(exact.windows(2).any(|pair| (pair[0] - pair[1]).abs() > 1e-2), "the curve moves: {exact:?}");
-    for (name, wanted) in wanted {
-        let values = &variables.iter().find(|(other, _)| *other == name).unwrap().1;
-        let scale = wanted.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
-        let off = values.iter().zip(&wanted).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
-        assert!(off <= 1e-3 * scale, "{name}: off {off:e} of {scale}");
+    // The same for the variables after the last step.
+    let most = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0_f64, |most, value| most.max(value.abs()));
+    for ((name, wanted), (_, moved)) in wanted.iter().zip(&moved) {
+        let values = &variables.iter().find(|(other, _)| other == name).unwrap().1;
+        let scale = most(&mut wanted.iter().copied());
+        let sensitivity = most(&mut moved.iter().zip(wanted).map(|(a, b)| (a - b) / OFF));
+        let tolerance = roundings * (scale + sensitivity * losses.len() as f64);
+        assert!(tolerance < 1e-2 * scale, "{name}: a tolerance of {tolerance:e} says nothing of {scale}");
+        let off = most(&mut values.iter().zip(wanted).map(|(a, b)| f64::from(*a) - b));
+        assert!(off <= tolerance, "{name}: off {off:e} of {scale}, bound {tolerance:e}");
     }
 }
 
@@ -225,4 +233,17 @@ fn the_dropout_seed_alone_changes_the_run() {
     let kept = one.iter().filter(|&&value| value == 2.0).count();
     assert_eq!(one.iter().filter(|&&value| value == 0.0).count(), 256 - kept);
     assert!((88..=168).contains(&kept), "{kept} of 256");
+}
+
+#[test]
+fn a_classifier_does_without_an_excluded_kernel() {
+    let Some(gpu) = crate::gpu() else { return };
+    let variant = |classifier: &mut Classifier| {
+        classifier.prepare(2, &Optimizer::sgd(0.01), Schedule::Constant).unwrap();
+        let choices = classifier.training_session().unwrap().plan().choices();
+        choices.iter().find(|choice| choice.kernel == "conv2d.forward").unwrap().chosen
+    };
+    let usual = variant(&mut Classifier::new(gpu, settings(1)).unwrap());
+    let options = PlanOptions::default().exclude(usual);
+    assert_ne!(variant(&mut Classifier::with_options(gpu, settings(1), options).unwrap()), usual);
 }

@@ -101,6 +101,12 @@ impl VariableLayout {
         Ok(())
     }
 
+    /// Bytes of all variables and optimizer slots, as [`Variables`](crate::Variables) allocate them.
+    pub fn bytes(&self) -> u64 {
+        let arena = |arena: &Arena| arena.parameter_bytes * (1 + arena.slots as u64) + arena.state_bytes;
+        self.arenas.iter().map(arena).sum()
+    }
+
     /// Where a parameter or state lives.
     pub(crate) fn location(&self, name: &str) -> Option<Location> {
         self.entries.get(name).map(|entry| entry.location)

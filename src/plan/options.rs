@@ -15,7 +15,8 @@ impl PlanOptions {
         self
     }
 
-    /// Never takes this variant: `tiled`, or `conv2d.forward[tiled]` for one kernel only. For a driver that gets it wrong.
+    /// Never takes this variant: `tiled`, or `conv2d.forward[tiled]` for one kernel only, as the text of a
+    /// [`Plan`](crate::Plan) names them. For a driver that gets it wrong.
     pub fn exclude(mut self, variant: impl Into<String>) -> Self {
         self.exclude.push(variant.into());
         self

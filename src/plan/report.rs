@@ -17,12 +17,15 @@ pub struct MemoryReport {
     pub gradients: u64,
     /// Inputs, constants, metrics and kernel parameters.
     pub small: u64,
+    /// Host-visible buffers through which the inputs go.
+    pub staging: u64,
 }
 
 impl MemoryReport {
-    /// All device memory of the session; the variables, which sessions share, come on top.
+    /// All memory that a session allocates for its steps. The variables, which sessions share, come on top
+    /// ([`VariableLayout::bytes`](crate::VariableLayout::bytes)), and so do buffers for what is read back.
     pub fn total(&self) -> u64 {
-        self.slabs + self.textures + self.gradients + self.small
+        self.slabs + self.textures + self.gradients + self.small + self.staging
     }
 }
 
@@ -34,6 +37,7 @@ impl Plan {
             slabs: self.slabs.iter().sum(),
             textures: self.texture_rows().map(|rows| u64::from(rows) * TEXTURE_WIDTH as u64 * 16).sum(),
             gradients: self.gradients.iter().map(|(_, bytes)| bytes).sum(),
+            staging: super::staging::DEPTH as u64 * self.input_bytes,
             small: self.input_bytes + self.constant_bytes + metrics + self.uniforms.len() as u64,
         }
     }
@@ -65,18 +69,24 @@ impl Plan {
     }
 }
 
-/// One line a dispatch, then the memory.
+/// One line a dispatch, then the chosen variants, under the names by which [`PlanOptions::exclude`] knows them, then the
+/// memory.
+///
+/// [`PlanOptions::exclude`]: crate::PlanOptions::exclude
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, step) in self.steps.iter().enumerate() {
             let kernel = step.kernel.label();
             writeln!(f, "{index:4} {:32} {kernel:40} {:?}", step.node, step.workgroups)?;
         }
+        for Choice { node, kernel, chosen, .. } in &self.choices {
+            writeln!(f, "     {node:32} {kernel}[{chosen}]")?;
+        }
         let memory = self.memory();
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         writeln!(
             f,
-            "{} dispatches; {:.2} MiB: {:.2} in {} slabs, {:.2} in {} textures, {:.2} gradients, {:.2} inputs and small buffers",
+            "{} dispatches; {:.2} MiB: {:.2} in {} slabs, {:.2} in {} textures, {:.2} gradients, {:.2} inputs and small buffers, {:.2} staging",
             self.steps.len(),
             mib(memory.total()),
             mib(memory.slabs),
@@ -84,7 +94,8 @@ impl fmt::Display for Plan {
             mib(memory.textures),
             self.textures.len(),
             mib(memory.gradients),
-            mib(memory.small)
+            mib(memory.small),
+            mib(memory.staging)
         )
     }
 }

@@ -128,11 +128,6 @@ impl Session {
         &self.plan
     }
 
-    /// Bytes of the host-visible staging ring, on top of the plan's device memory.
-    pub fn staging_bytes(&self) -> u64 {
-        self.ring.bytes()
-    }
-
     /// Number of steps that this session has recorded.
     pub fn step(&self) -> u32 {
         self.step

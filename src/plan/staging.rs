@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 
 /// Steps that may be in flight: one running, one queued, one being written.
-const DEPTH: usize = 3;
+pub(super) const DEPTH: usize = 3;
 
 type Mapped = oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>;
 
@@ -23,23 +23,18 @@ struct Slot {
 #[derive(Debug)]
 pub(super) struct Ring {
     gpu: Gpu,
-    bytes: u64,
     slots: VecDeque<Slot>,
 }
 
 impl Ring {
     pub(super) fn new(gpu: &Gpu, bytes: u64) -> Result<Self> {
-        let mut ring = Self { gpu: gpu.clone(), bytes, slots: VecDeque::new() };
+        let mut ring = Self { gpu: gpu.clone(), slots: VecDeque::new() };
         for _ in 0..if bytes == 0 { 0 } else { DEPTH } {
             let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
             let buffer = gpu.create_mapped("staging", bytes, usage)?;
             ring.slots.push_back(Slot { buffer, pending: None });
         }
         Ok(ring)
-    }
-
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes * self.slots.len() as u64
     }
 
     /// Waits until the oldest slot is free.

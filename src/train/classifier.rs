@@ -13,7 +13,7 @@ use crate::gpu::Gpu;
 use crate::graph::{Graph, Mode, Tensor, TensorId};
 use crate::nn::Model;
 use crate::ops::optimizer::Optimizer;
-use crate::plan::{HostTensor, Metric, NamedArrays, Session, VariableLayout, Variables};
+use crate::plan::{HostTensor, Metric, NamedArrays, PlanOptions, Session, VariableLayout, Variables};
 
 /// What a classifier is made of.
 #[derive(Debug, Clone)]
@@ -56,6 +56,7 @@ impl Settings {
 pub struct Classifier {
     gpu: Gpu,
     settings: Settings,
+    options: PlanOptions,
     variables: Variables,
     training: Option<Training>,
     evaluation: HashMap<usize, Session>,
@@ -108,9 +109,18 @@ impl Classifier {
     /// # Errors
     /// When the network cannot be built from the settings.
     pub fn new(gpu: &Gpu, settings: Settings) -> Result<Self> {
+        Self::with_options(gpu, settings, PlanOptions::default())
+    }
+
+    /// [`Classifier::new`] with kernel preferences: for a driver on which the self-test fails a variant.
+    ///
+    /// # Errors
+    /// Those of [`Classifier::new`].
+    pub fn with_options(gpu: &Gpu, settings: Settings, options: PlanOptions) -> Result<Self> {
         let variables = Variables::new(gpu, settings.seed);
         let (evaluation, prediction) = Default::default();
-        let classifier = Self { gpu: gpu.clone(), settings, variables, training: None, evaluation, prediction };
+        let classifier =
+            Self { gpu: gpu.clone(), settings, options, variables, training: None, evaluation, prediction };
         // Declared at once, so that a checkpoint can be loaded.
         let graph = Graph::new(Mode::Evaluation);
         classifier.settings.logits(&graph, 1)?;
@@ -143,7 +153,7 @@ impl Classifier {
     pub fn prepare(&mut self, batch: usize, optimizer: &Optimizer, schedule: Schedule) -> Result<()> {
         let graph = Graph::new(Mode::Training).seed(self.settings.seed);
         self.scored(&graph, batch, Some(optimizer))?;
-        let session = Session::new(&self.gpu, &graph, &[], &self.variables)?;
+        let session = Session::with_options(&self.gpu, &graph, &[], &self.variables, &self.options)?;
         self.variables.reset_optimizer()?;
         let learning_rate = optimizer.learning_rate();
         self.training = Some(Training { session, batch, learning_rate, schedule });
@@ -223,7 +233,7 @@ impl Classifier {
             if !self.evaluation.contains_key(&batch.len()) {
                 let graph = Graph::new(Mode::Evaluation);
                 self.scored(&graph, batch.len(), None)?;
-                let session = Session::new(&self.gpu, &graph, &[], &self.variables)?;
+                let session = Session::with_options(&self.gpu, &graph, &[], &self.variables, &self.options)?;
                 self.evaluation.insert(batch.len(), session);
             }
             if let Some(session) = self.evaluation.get_mut(&batch.len()) {
@@ -262,7 +272,8 @@ impl Classifier {
             Entry::Vacant(entry) => {
                 let graph = Graph::new(Mode::Evaluation);
                 let probabilities = self.settings.logits(&graph, batch)?.softmax(1)?;
-                let session = Session::new(&self.gpu, &graph, &[probabilities], &self.variables)?;
+                let session =
+                    Session::with_options(&self.gpu, &graph, &[probabilities], &self.variables, &self.options)?;
                 entry.insert((session, probabilities.id()))
             }
         };
@@ -289,7 +300,7 @@ impl Classifier {
         let graph = Graph::new(Mode::Evaluation);
         self.settings.logits(&graph, 1)?;
         let named = graph.named_outputs();
-        let mut session = Session::new(&self.gpu, &graph, &named, &self.variables)?;
+        let mut session = Session::with_options(&self.gpu, &graph, &named, &self.variables, &self.options)?;
         session.run(&[(IMAGES, image.into())]).await?;
         let mut layers = Vec::with_capacity(named.len());
         for tensor in named {

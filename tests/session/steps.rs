@@ -77,10 +77,13 @@ fn sessions_of_other_batch_sizes_share_parameters() {
     for (row, x) in rows(3).chunks(3).enumerate() {
         let single = outputs(&mut one, y1, x);
         for class in 0..2 {
-            let terms = (0..3).map(|i| f64::from(x[i]) * f64::from(weight[3 * class + i]));
-            let wanted = terms.sum::<f64>() + f64::from(bias[class]);
-            assert!((f64::from(after[[row, class]]) - wanted).abs() < 1e-5, "row {row}, class {class}");
-            assert!((f64::from(single[[0, class]]) - wanted).abs() < 1e-5, "row {row}, class {class}, alone");
+            let products = (0..3).map(|i| f64::from(x[i]) * f64::from(weight[3 * class + i]));
+            let terms: Vec<f64> = products.chain([f64::from(bias[class])]).collect();
+            let wanted: f64 = terms.iter().sum();
+            // Four terms, each through at most five roundings of half an epsilon.
+            let bound = 2.5 * f64::from(f32::EPSILON) * terms.iter().map(|term| term.abs()).sum::<f64>();
+            assert!((f64::from(after[[row, class]]) - wanted).abs() <= bound, "row {row}, class {class}");
+            assert!((f64::from(single[[0, class]]) - wanted).abs() <= bound, "row {row}, class {class}, alone");
         }
     }
     assert_eq!(variables.bytes(), bytes, "and none has a copy");

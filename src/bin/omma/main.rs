@@ -12,7 +12,7 @@ mod train;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use omma::{Gpu, GpuOptions};
+use omma::{Gpu, GpuOptions, PlanOptions};
 
 /// Convolutional networks that train and infer on any GPU.
 #[derive(Debug, Parser)]
@@ -49,6 +49,20 @@ impl Device {
 
     fn open(&self) -> omma::Result<Gpu> {
         Gpu::new_blocking(&self.options())
+    }
+}
+
+/// Which kernels to compute with.
+#[derive(Debug, Args)]
+struct Kernels {
+    /// Do without kernels that fail the self-test here: a variant's name, or one of one kernel as `conv2d.forward[tiled]`
+    #[arg(long, value_name = "VARIANT")]
+    exclude: Vec<String>,
+}
+
+impl Kernels {
+    fn options(&self) -> PlanOptions {
+        self.exclude.iter().fold(PlanOptions::default(), PlanOptions::exclude)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use omma::nn::{MODELS, Model};
 use omma::train::{Classifier, Settings};
-use omma::{Error, Gpu, Result, Variables};
+use omma::{Error, Gpu, PlanOptions, Result, Variables};
 
 /// Mean and deviation of the bundled digits' pixels, for a file that another program wrote and that does not say.
 const DIGITS: (f32, f32) = (0.131, 0.3085);
@@ -61,8 +61,8 @@ impl ModelFile {
     ///
     /// # Errors
     /// When the device fails.
-    pub(crate) fn open(&self, gpu: &Gpu) -> Result<Classifier> {
-        let classifier = Classifier::new(gpu, self.settings.clone())?;
+    pub(crate) fn open(&self, gpu: &Gpu, options: PlanOptions) -> Result<Classifier> {
+        let classifier = Classifier::with_options(gpu, self.settings.clone(), options)?;
         classifier.variables().load_safetensors(&self.bytes).map_err(|error| Error::data(&self.path, error))?;
         Ok(classifier)
     }

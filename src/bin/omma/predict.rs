@@ -8,10 +8,10 @@ use ndarray::{Axis, Ix2};
 use omma::{Error, Result};
 use serde_json::json;
 
-use crate::Device;
 use crate::digit_image::load_digit;
 use crate::model_file::ModelFile;
 use crate::output::Output;
+use crate::{Device, Kernels};
 
 #[derive(Debug, Args)]
 pub(crate) struct Predict {
@@ -28,6 +28,8 @@ pub(crate) struct Predict {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    kernels: Kernels,
+    #[command(flatten)]
     device: Device,
 }
 
@@ -42,7 +44,7 @@ impl Predict {
             return Err(Error::data(&self.model, message));
         }
         let gpu = self.device.open()?;
-        let mut classifier = model.open(&gpu)?;
+        let mut classifier = model.open(&gpu, self.kernels.options())?;
         let mut out = Output::default();
         for (path, digit) in self.images.iter().zip(digits) {
             let image = digit.view().insert_axis(Axis(0)).insert_axis(Axis(0));

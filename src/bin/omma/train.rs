@@ -17,7 +17,7 @@ use omma::train::{Classifier, Progress, Schedule, Settings};
 use omma::{DeviceClass, Error, Optimizer, Result};
 
 use crate::output::{Output, remark};
-use crate::{Device, model_file};
+use crate::{Device, Kernels, model_file};
 use record::Record;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -53,6 +53,8 @@ pub(crate) struct Train {
     /// Where to write the model, the metrics and the pictures [default: out/MODEL]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    kernels: Kernels,
     #[command(flatten)]
     device: Device,
 }
@@ -119,7 +121,7 @@ impl Train {
         let job = self.job()?;
         let Job { settings, loader, test, out, .. } = &job;
         let gpu = self.device.open()?;
-        let mut classifier = Classifier::new(&gpu, settings.clone())?;
+        let mut classifier = Classifier::with_options(&gpu, settings.clone(), self.kernels.options())?;
         let default = if gpu.capabilities().class == DeviceClass::Cpu { SOFTWARE_EPOCHS } else { EPOCHS };
         let epochs = self.epochs.unwrap_or(default);
         let total = steps(epochs, loader.batches())?;
