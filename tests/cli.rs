@@ -391,7 +391,8 @@ fn ctrl_c_ends_the_run_with_its_model() {
     let (table, model) = (out.join("metrics.csv"), out.join("model.safetensors"));
     let rows = || std::fs::read_to_string(&table).map(|table| table.lines().count() - 1);
     let saved = (rows().is_ok_and(|rows| rows >= 1), model.is_file());
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    // A shell has a `kill` of its own; the program is not on every machine.
+    let sent = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
     let printed = 1 + lines.count();
     let status = child.wait().unwrap();
     let mut errors = String::new();

@@ -68,7 +68,7 @@ impl Kernels {
 
 fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
-    without_device_select();
+    prepare_environment();
     // The drivers' own remarks are of no use to the user of this command; RUST_LOG shows them.
     let quiet = "warn,wgpu_hal=error,wgpu_core=error,naga=error";
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(quiet)).format_timestamp(None).init();
@@ -101,17 +101,29 @@ fn main() -> ExitCode {
     }
 }
 
-/// Mesa's device-select layer looks for a Wayland session, and where there is none (a server, a container) it writes an
-/// "error" of its own for every adapter. Omma ranks adapters itself and needs no such layer: without a session this
-/// process starts anew with the layer switched off. A process cannot safely change its own environment.
+/// Starts this process anew with what Mesa's drivers should find in the environment, unless the user has set it; a process
+/// cannot safely change its own.
+///
+/// - The device-select layer looks for a Wayland session, and where there is none (a server, a container) it writes an
+///   "error" of its own for every adapter. Omma ranks adapters itself and needs no such layer.
+/// - lavapipe deals a dispatch out to its threads in equal shares and waits for the last. With two threads a core, one that
+///   is held up holds up less.
 #[cfg(target_os = "linux")]
-fn without_device_select() {
+fn prepare_environment() {
     use std::os::unix::process::CommandExt;
-    const OFF: &str = "NODEVICE_SELECT";
-    if std::env::var_os("XDG_RUNTIME_DIR").is_some() || std::env::var_os(OFF).is_some() {
-        return;
+    let missing = |name: &str| std::env::var_os(name).is_none();
+    let mut wanted: Vec<(&str, String)> = Vec::new();
+    if missing("XDG_RUNTIME_DIR") && missing("NODEVICE_SELECT") {
+        wanted.push(("NODEVICE_SELECT", "1".into()));
     }
-    let Ok(program) = std::env::current_exe() else { return };
-    // It comes back only if it failed; then the remarks are all that is wrong.
-    let _ = std::process::Command::new(program).args(std::env::args_os().skip(1)).env(OFF, "1").exec();
+    if let (true, Ok(cores)) = (missing("LP_NUM_THREADS"), std::thread::available_parallelism()) {
+        wanted.push(("LP_NUM_THREADS", (2 * cores.get()).min(MOST_THREADS).to_string()));
+    }
+    let (false, Ok(program)) = (wanted.is_empty(), std::env::current_exe()) else { return };
+    // It comes back only if it failed; then the remarks, or the waiting, are all that is wrong.
+    let _ = std::process::Command::new(program).args(std::env::args_os().skip(1)).envs(wanted).exec();
 }
+
+/// More threads than this no version of lavapipe takes.
+#[cfg(target_os = "linux")]
+const MOST_THREADS: usize = 16;
