@@ -72,13 +72,9 @@ impl Op for MaxPool2d {
         let count = cx.outputs[0].elements();
         let variants =
             vec![Candidate::unless("pairs", no_pairs(&self.0, &cx.inputs[0])), Candidate::unless("general", None)];
-        match cx.choose("max_pool2d.forward", variants)? {
-            "pairs" => {
-                let kernel = Kernel::new(&SHADER, "forward_pairs").variant("pairs");
-                cx.dispatch_flat(kernel, &params, &operands, count / 2)
-            }
-            _ => cx.dispatch_flat(Kernel::new(&SHADER, "forward").variant("general"), &params, &operands, count),
-        }
+        let variant = cx.choose("max_pool2d.forward", variants)?;
+        let (entry, count) = if variant == "pairs" { ("forward_pairs", count / 2) } else { ("forward", count) };
+        cx.dispatch_flat(Kernel::new(&SHADER, entry).variant(variant), &params, &operands, count)
     }
 }
 
@@ -125,21 +121,14 @@ impl Op for MaxPool2dGradInput {
             Candidate::unless("disjoint", refusal),
             Candidate::unless("general", None),
         ];
-        match cx.choose("max_pool2d.grad_input", variants)? {
-            "pairs" => {
-                let kernel = Kernel::new(&SHADER, "grad_input_pairs").variant("pairs");
-                return cx.dispatch_flat(kernel, &params, &operands, self.x.elements() / 8);
-            }
-            "general" => {
-                let kernel = Kernel::new(&SHADER, "grad_input").variant("general");
-                return cx.dispatch_flat(kernel, &params, &operands, self.x.elements());
-            }
-            _ => {}
-        }
+        let variant = cx.choose("max_pool2d.grad_input", variants)?;
         let fields = |axis: usize| (self.x.shape[axis + 2] + padding[axis]).div_ceil(stride[axis]);
-        let count = self.x.shape[0] * self.x.shape[1] * fields(0) * fields(1);
-        let kernel = Kernel::new(&SHADER, "grad_input_disjoint").variant("disjoint");
-        cx.dispatch_flat(kernel, &params, &operands, count)
+        let (entry, count) = match variant {
+            "pairs" => ("grad_input_pairs", self.x.elements() / 8),
+            "disjoint" => ("grad_input_disjoint", self.x.shape[0] * self.x.shape[1] * fields(0) * fields(1)),
+            _ => ("grad_input", self.x.elements()),
+        };
+        cx.dispatch_flat(Kernel::new(&SHADER, entry).variant(variant), &params, &operands, count)
     }
 }
 

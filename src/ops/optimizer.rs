@@ -238,9 +238,10 @@ impl Op for Update {
         };
         let locations = (0..self.count).map(|i| fixed(self.input(0, i))).collect::<Result<Vec<Location>>>()?;
         // Gradients lie as their parameters do. What is not computed into its place is copied there.
-        for (i, parameter) in locations.iter().enumerate() {
+        let misplaced = || Error::Graph("only a parameter has an optimizer".into());
+        let gradients = locations.iter().map(|at| at.gradient().ok_or_else(misplaced)).collect::<Result<Vec<_>>>()?;
+        for (i, &place) in gradients.iter().enumerate() {
             let gradient = self.input(1, i);
-            let place = parameter.gradient().ok_or_else(|| Error::Graph("only a parameter has an optimizer".into()))?;
             if residences[gradient] != Some(place) {
                 let to = Operand::Flat(FlatOperand { location: place, write: true });
                 super::binary::copy(cx, Operand::Input(gradient), to, cx.inputs[gradient].elements())?;
@@ -251,8 +252,8 @@ impl Op for Update {
             let (first, last) = (run[0], run[run.len() - 1]);
             let bytes = locations[last].offset + locations[last].bytes - locations[first].offset;
             let operand = |part: usize| -> Result<Operand> {
-                let place = if part == 1 { locations[first].gradient() } else { Some(fixed(self.input(part, first))?) };
-                let location = Location { bytes, ..place.unwrap_or(locations[first]) };
+                let place = if part == 1 { gradients[first] } else { fixed(self.input(part, first))? };
+                let location = Location { bytes, ..place };
                 Ok(Operand::Flat(FlatOperand { location, write: part != 1 }))
             };
             let slots = (2..2 + self.optimizer.slots()).map(operand).collect::<Result<Vec<_>>>()?;
