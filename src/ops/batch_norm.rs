@@ -91,8 +91,7 @@ fn view(ty: &TensorType) -> Result<[usize; 3]> {
     }
 }
 
-fn params(ty: &TensorType, lanes: usize, epsilon: f32) -> Result<BatchNormParams> {
-    let [outer, channels, inner] = view(ty)?;
+fn params([outer, channels, inner]: [usize; 3], lanes: usize, epsilon: f32) -> Result<BatchNormParams> {
     Ok(BatchNormParams {
         outer: word(NAME, outer)?,
         channels: word(NAME, channels)?,
@@ -151,10 +150,11 @@ impl Op for Training {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let x = cx.inputs[0].clone();
-        let [outer, channels, inner] = view(&x)?;
+        let format = cx.follow("batch_norm.forward", 0)?;
+        let view = format.view(view(&cx.inputs[0])?);
+        let [outer, channels, inner] = view;
         let lanes = lanes_of(NAME, outer * inner)?;
-        let params = params(&x, lanes, self.epsilon)?;
+        let params = params(view, lanes, self.epsilon)?;
         let partial = cx.scratch(2 * channels * lanes);
         let operands = [Operand::Input(0), Operand::ScratchWrite(partial)];
         cx.dispatch_flat(kernel("statistics"), &params, &operands, channels * lanes)?;
@@ -221,7 +221,8 @@ impl Op for Evaluating {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let params = params(&cx.inputs[0], 1, self.epsilon)?;
+        let format = cx.follow("batch_norm.forward", 0)?;
+        let params = params(format.view(view(&cx.inputs[0])?), 1, self.epsilon)?;
         lower_forward(cx, &params, [Operand::Input(3), Operand::Input(4)])
     }
 }
@@ -258,10 +259,11 @@ impl Op for Gradient {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let x = cx.inputs[0].clone();
-        let [outer, channels, inner] = view(&x)?;
+        let format = cx.follow("batch_norm.gradient", 0)?;
+        let view = format.view(view(&cx.inputs[0])?);
+        let [outer, channels, inner] = view;
         let lanes = lanes_of(NAME, outer * inner)?;
-        let params = params(&x, lanes, self.epsilon)?;
+        let params = params(view, lanes, self.epsilon)?;
         let partial = cx.scratch(2 * channels * lanes);
         let [x_in, mean, variance, gamma, dy] = [0, 1, 2, 3, 4].map(Operand::Input);
         let operands = [x_in, mean, variance, dy, Operand::ScratchWrite(partial)];
@@ -326,7 +328,7 @@ impl Op for Running {
 
 pub(crate) fn cases() -> Vec<OpCase> {
     let mut cases = Vec::new();
-    for shape in [vec![4, 3, 5, 7], vec![2, 1, 1, 1], vec![3, 67, 2, 3], vec![2, 2, 131, 129], vec![64, 5]] {
+    for shape in [vec![4, 3, 5, 7], vec![2, 1, 1, 1], vec![3, 67, 2, 3], vec![2, 2, 131, 129], vec![64, 5], vec![3, 8, 5, 7]] {
         for mode in [Mode::Training, Mode::Evaluation] {
             let shape = shape.clone();
             let case = OpCase::new(format!("batch_norm {shape:?} {mode:?}"), move |cx| {

@@ -71,6 +71,7 @@ impl Op for Binary {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        cx.follow(self.name(), 0)?;
         let count = cx.outputs[0].elements();
         let params = CountParams { count: word(self.name(), count)? };
         let operands = [Operand::Input(0), Operand::Input(1), Operand::Output(0)];
@@ -86,7 +87,7 @@ pub(super) fn copy(cx: &mut Lowering<'_>, from: Operand, to: Operand, count: usi
 
 pub(crate) fn cases() -> Vec<OpCase> {
     let mut cases = Vec::new();
-    for shape in [vec![1], vec![5, 7, 3], vec![2, 67, 1, 13]] {
+    for shape in [vec![1], vec![5, 7, 3], vec![2, 67, 1, 13], vec![2, 12, 3, 5]] {
         let (s, t, u) = (shape.clone(), shape.clone(), shape.clone());
         cases.push(OpCase::new(format!("add {shape:?}"), move |cx| {
             cx.normal("a", s.clone())?.add(cx.normal("b", s.clone())?).map(|y| vec![y])

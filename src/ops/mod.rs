@@ -24,7 +24,7 @@ pub(crate) mod softmax_cross_entropy;
 
 use crate::error::{Error, Result};
 use crate::graph::{DType, TensorType};
-use crate::plan::{Shader, params};
+use crate::plan::{Shader, format, params};
 use crate::selftest::OpCase;
 
 /// A family of operations: where its text lies and what it is tried on.
@@ -42,7 +42,8 @@ pub struct Family {
 pub const FAMILIES: &[Family] = &[
     Family { stem: "avg_pool2d", shaders: &[&avg_pool2d::SHADER], cases: avg_pool2d::cases },
     Family { stem: "batch_norm", shaders: &[&batch_norm::SHADER], cases: batch_norm::cases },
-    Family { stem: "binary", shaders: &[&binary::SHADER], cases: binary::cases },
+    // With the copies between formats, which its cases run as well.
+    Family { stem: "binary", shaders: &[&binary::SHADER, &format::SHADER], cases: binary::cases },
     Family { stem: "concat", shaders: &[&concat::SHADER], cases: concat::cases },
     Family {
         stem: "conv2d",

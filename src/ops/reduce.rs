@@ -6,7 +6,7 @@ use super::{MAX_ITERATIONS, image};
 use crate::error::{Error, Result};
 use crate::graph::gradients::no_gradient;
 use crate::graph::{DType, Evaluation, GradientContext, Op, Shape, Tensor, TensorType};
-use crate::plan::{Kernel, Lowering, Operand, Shader, params, shader, word};
+use crate::plan::{Format, Kernel, Lowering, Operand, Shader, params, shader, word};
 use crate::reference::Checked;
 pub(super) use crate::reference::reduce as reference;
 use crate::selftest::OpCase;
@@ -15,6 +15,7 @@ params! {
     ReduceParams { outer: u32, channels: u32, inner: u32, lanes: u32, scale: f32 }
 }
 const NAME: &str = "reduce";
+const TO_CHANNELS: &str = "sum_to_channels";
 pub(crate) static SHADER: Shader = shader!("reduce", ReduceParams, ["grid", "divide", "channel"]);
 
 impl<'g> Tensor<'g> {
@@ -42,7 +43,7 @@ impl<'g> Tensor<'g> {
     pub(crate) fn sum_to_channels(self, layer: &str) -> Result<Self> {
         let shape = self.shape();
         let view = [shape[0], shape[1], shape[2..].iter().product()];
-        let op = ChannelSum { name: "sum_to_channels", view, mean: false, output: shape[1].into() };
+        let op = ChannelSum { name: TO_CHANNELS, view, mean: false, output: shape[1].into() };
         self.graph().apply_one(op, layer, &[self])
     }
 }
@@ -125,7 +126,9 @@ impl Op for ChannelSum {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        lower_sum(cx, self.view, self.scale(), [Operand::Input(0), Operand::Output(0)])
+        // A channel's elements are a view of either format; those of a plane are not.
+        let format = if self.name == TO_CHANNELS { cx.follow(TO_CHANNELS, 0)? } else { Format::Planar };
+        lower_sum(cx, format.view(self.view), self.scale(), [Operand::Input(0), Operand::Output(0)])
     }
 }
 
@@ -171,9 +174,10 @@ pub(crate) fn cases() -> Vec<OpCase> {
         OpCase::new(format!("mean [{count}]"), move |cx| cx.normal("x", [count])?.mean().map(|y| vec![y]))
     });
     // The bias gradients of the convolutions and dense layers are the third use.
-    let sums = [[3, 5, 31], [64, 10, 1], [2, 67, 300]].map(|shape: [usize; 3]| {
+    let shapes = [vec![3, 5, 31], vec![64, 10, 1], vec![2, 67, 300], vec![2, 12, 7, 5]];
+    let sums = shapes.map(|shape| {
         OpCase::new(format!("sum_to_channels {shape:?}"), move |cx| {
-            cx.normal("x", shape)?.sum_to_channels("").map(|y| vec![y])
+            cx.normal("x", shape.clone())?.sum_to_channels("").map(|y| vec![y])
         })
     });
     pooled.into_iter().chain(means).chain(sums).collect()

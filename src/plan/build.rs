@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::format::{Format, conversion};
 use super::kernel::{Dispatch, Operand};
 use super::lowering::Lowering;
 use super::memory::{ALIGNMENT, Block, align, place};
@@ -15,6 +16,8 @@ use crate::graph::{Graph, GraphData, Role, Source, Tensor, TensorId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
     Tensor(TensorId),
+    /// The copy of a tensor in the other format.
+    Converted(TensorId),
     /// Node and scratch number.
     Scratch(usize, usize),
 }
@@ -49,8 +52,13 @@ struct Builder<'a> {
     layout: &'a VariableLayout,
     capabilities: &'a Capabilities,
     options: &'a PlanOptions,
-    /// Tensors that are another one under a new shape.
-    aliases: HashMap<TensorId, TensorId>,
+    /// Tensors that are another one, or its copy in the other format, under a new shape.
+    aliases: HashMap<TensorId, Key>,
+    /// Tensors that are not planar, and the inputs of nodes (node, number) that are read so.
+    channels_last: HashSet<TensorId>,
+    channels_last_reads: HashSet<(usize, usize)>,
+    /// Tensors that have a copy in the other format.
+    converted: HashSet<TensorId>,
     /// Places known before memory is planned.
     fixed: HashMap<TensorId, Location>,
     /// Dispatches with the node they belong to.
@@ -82,8 +90,22 @@ impl<'a> Builder<'a> {
             guards: Vec::new(),
             choices: Vec::new(),
         };
-        let (aliases, fixed, scratch) = Default::default();
-        Self { data, layout, capabilities, options, aliases, fixed, dispatches: Vec::new(), scratch, plan }
+        let (aliases, fixed, scratch, channels_last) = Default::default();
+        let (channels_last_reads, converted, dispatches) = Default::default();
+        Self {
+            data,
+            layout,
+            capabilities,
+            options,
+            aliases,
+            channels_last,
+            channels_last_reads,
+            converted,
+            fixed,
+            dispatches,
+            scratch,
+            plan,
+        }
     }
 
     /// The needed nodes in order of execution: as declared, in-place updates last, so that a step reads what was there
@@ -186,7 +208,8 @@ impl<'a> Builder<'a> {
     fn lower(&mut self, index: usize) -> Result<()> {
         let node = &self.data.nodes[index];
         if node.op.is_view() {
-            self.aliases.insert(node.outputs[0], self.root(node.inputs[0]));
+            let key = self.in_format(index, node.inputs[0], Format::Planar)?;
+            self.aliases.insert(node.outputs[0], key);
             return Ok(());
         }
         let types = |ids: &[TensorId]| ids.iter().map(|&id| self.data.value(id).ty.clone()).collect();
@@ -194,6 +217,10 @@ impl<'a> Builder<'a> {
             title: node.title(),
             inputs: types(&node.inputs),
             outputs: types(&node.outputs),
+            formats: node.inputs.iter().map(|&id| self.format(id)).collect(),
+            reads: vec![Format::Planar; node.inputs.len()],
+            writes: vec![Format::Planar; node.outputs.len()],
+            pinned: node.outputs.iter().any(|id| self.fixed.contains_key(id)),
             residences: node.inputs.iter().map(|id| self.fixed.get(id).copied()).collect(),
             capabilities: self.capabilities,
             options: self.options,
@@ -203,7 +230,15 @@ impl<'a> Builder<'a> {
             choices: Vec::new(),
         };
         node.op.lower(&mut lowering)?;
-        let Lowering { dispatches, scratch, textures, choices, .. } = lowering;
+        let Lowering { dispatches, scratch, textures, choices, reads, writes, .. } = lowering;
+        let channels_last = node.outputs.iter().zip(writes).filter(|(_, format)| *format == Format::ChannelsLast);
+        self.channels_last.extend(channels_last.map(|(&id, _)| id));
+        for (number, &format) in reads.iter().enumerate() {
+            self.in_format(index, node.inputs[number], format)?;
+            if format == Format::ChannelsLast {
+                self.channels_last_reads.insert((index, number));
+            }
+        }
         let count = self.plan.textures.len().max(textures.len());
         self.plan.textures.resize(count, 0);
         for (most, texels) in self.plan.textures.iter_mut().zip(textures) {
@@ -215,8 +250,33 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn root(&self, id: TensorId) -> TensorId {
-        self.aliases.get(&id).copied().unwrap_or(id)
+    /// Where a tensor is, in the format that it was written in. Views are planar.
+    fn stored(&self, id: TensorId) -> Key {
+        self.aliases.get(&id).copied().unwrap_or(Key::Tensor(id))
+    }
+
+    fn format(&self, id: TensorId) -> Format {
+        if self.channels_last.contains(&id) { Format::ChannelsLast } else { Format::Planar }
+    }
+
+    /// The tensor in a format; if it is there in the other one alone, `node` first converts it.
+    fn in_format(&mut self, node: usize, id: TensorId, format: Format) -> Result<Key> {
+        let ty = &self.data.value(id).ty;
+        if self.format(id) == format || Format::coincide(ty) {
+            return Ok(self.stored(id));
+        }
+        if self.converted.insert(id) {
+            self.dispatches.push((node, conversion(ty, id, format, self.capabilities)?));
+        }
+        Ok(Key::Converted(id))
+    }
+
+    /// The key of a node's input, in the format that its lowering asked for.
+    fn input(&self, node: usize, number: usize) -> Key {
+        let id = self.data.nodes[node].inputs[number];
+        let wanted = self.channels_last_reads.contains(&(node, number));
+        let same = (self.format(id) == Format::ChannelsLast) == wanted || Format::coincide(&self.data.value(id).ty);
+        if same { self.stored(id) } else { Key::Converted(id) }
     }
 
     /// What an operand means, and how it is bound.
@@ -229,8 +289,10 @@ impl<'a> Builder<'a> {
             }
             Operand::TextureRead(n) => return (Ok(Location::texture(n)), BindingKind::TextureRead),
             Operand::TextureWrite(n) => return (Ok(Location::texture(n)), BindingKind::TextureWrite),
-            Operand::Input(n) => (Key::Tensor(self.root(tensors.inputs[n])), BindingKind::Read),
-            Operand::Modify(n) => (Key::Tensor(self.root(tensors.inputs[n])), BindingKind::ReadWrite),
+            Operand::Input(n) => (self.input(node, n), BindingKind::Read),
+            Operand::Modify(n) => (self.stored(tensors.inputs[n]), BindingKind::ReadWrite),
+            Operand::Stored(id) => (self.stored(id), BindingKind::Read),
+            Operand::Converted(id) => (Key::Converted(id), BindingKind::ReadWrite),
             Operand::Output(n) => (Key::Tensor(tensors.outputs[n]), BindingKind::ReadWrite),
             Operand::OutputRead(n) => (Key::Tensor(tensors.outputs[n]), BindingKind::Read),
             Operand::ScratchRead(n) => (Key::Scratch(node, n), BindingKind::Read),
@@ -238,19 +300,29 @@ impl<'a> Builder<'a> {
         };
         let fixed = match key {
             Key::Tensor(id) => self.fixed.get(&id).copied(),
-            Key::Scratch(..) => None,
+            Key::Converted(_) | Key::Scratch(..) => None,
         };
         (fixed.ok_or(key), kind)
     }
 
     fn bytes(&self, key: Key) -> u64 {
         match key {
-            Key::Tensor(id) => self.data.value(id).ty.bytes(),
+            Key::Tensor(id) | Key::Converted(id) => self.data.value(id).ty.bytes(),
             Key::Scratch(node, number) => self.scratch.get(&(node, number)).copied().unwrap_or(0),
         }
     }
 
     fn finish(mut self, fetch: &[Tensor<'_>]) -> Result<Plan> {
+        // The host reads planar tensors.
+        let mut fetched: Vec<(&Tensor<'_>, Key)> = Vec::new();
+        for tensor in fetch {
+            let node = match self.data.value(tensor.id()).source {
+                Source::Node { node } => node,
+                // Only what a node computes has another format.
+                _ => 0,
+            };
+            fetched.push((tensor, self.in_format(node, tensor.id(), Format::Planar)?));
+        }
         let guard = if self.options.guard { ALIGNMENT } else { 0 };
         // Lifetimes, in steps.
         let mut index: HashMap<Key, usize> = HashMap::new();
@@ -271,8 +343,8 @@ impl<'a> Builder<'a> {
             }
             conflicts.extend(read.iter().flat_map(|&r| written.iter().map(move |&w| (r, w))));
         }
-        for tensor in fetch {
-            if let Some(&block) = index.get(&Key::Tensor(self.root(tensor.id()))) {
+        for (_, key) in &fetched {
+            if let Some(&block) = index.get(key) {
                 blocks[block].last = usize::MAX;
             }
         }
@@ -318,9 +390,12 @@ impl<'a> Builder<'a> {
             check_step(&step, self.capabilities)?;
             self.plan.steps.push(step);
         }
-        for tensor in fetch {
-            let id = self.root(tensor.id());
-            let location = self.fixed.get(&id).or_else(|| locations.get(&Key::Tensor(id)));
+        for (tensor, key) in fetched {
+            let fixed = match key {
+                Key::Tensor(id) => self.fixed.get(&id),
+                _ => None,
+            };
+            let location = fixed.or_else(|| locations.get(&key));
             let location = *location.ok_or_else(|| {
                 Error::Graph(format!("the fetched tensor {} is not on the device", self.data.describe(tensor.id())))
             })?;

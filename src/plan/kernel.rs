@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::graph::TensorId;
 
 /// One WGSL file.
 #[derive(Debug)]
@@ -143,7 +144,7 @@ fn render(shader: &Shader, variables: &[(&'static str, String)]) -> Result<Strin
 /// What a dispatch binds, in the node's own terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operand {
-    /// Input number n, read.
+    /// Input number n, read, in the format that the lowering asked for.
     Input(usize),
     /// Input number n, a variable, changed in place.
     Modify(usize),
@@ -161,6 +162,10 @@ pub(crate) enum Operand {
     TextureRead(usize),
     /// A run of a flat buffer, for the optimizers.
     Flat(FlatOperand),
+    /// A tensor as it was written, read to be converted.
+    Stored(TensorId),
+    /// A tensor's copy in the other format, written.
+    Converted(TensorId),
 }
 
 /// Part of a flat buffer.

@@ -1,5 +1,6 @@
 //! What an operation is given to turn itself into dispatches.
 
+use super::format::Format;
 use super::kernel::{Dispatch, Kernel, Operand, Params, fold_grid};
 use super::{Choice, Location, PlanOptions};
 use crate::error::{Error, Result};
@@ -32,6 +33,13 @@ pub(crate) struct Lowering<'a> {
     pub(crate) title: String,
     pub(crate) inputs: Vec<TensorType>,
     pub(crate) outputs: Vec<TensorType>,
+    /// How each input lies in memory.
+    pub(super) formats: Vec<Format>,
+    /// How the dispatches read each input and write each output.
+    pub(super) reads: Vec<Format>,
+    pub(super) writes: Vec<Format>,
+    /// Whether an output has its place already, which is planar.
+    pub(super) pinned: bool,
     /// Where each input lives, when that is fixed before memory is planned.
     pub(crate) residences: Vec<Option<Location>>,
     pub(crate) capabilities: &'a Capabilities,
@@ -66,6 +74,30 @@ impl Lowering<'_> {
         };
         self.choices.push(Choice { node: self.title.clone(), kernel: kernel.to_string(), chosen, candidates });
         Ok(chosen)
+    }
+
+    /// The format of an operation that works in either: that of its input number `leading`, unless the options say
+    /// otherwise. Its image inputs are then read and its image outputs written so.
+    pub(crate) fn follow(&mut self, kernel: &str, leading: usize) -> Result<Format> {
+        let last = "channels_last";
+        let refusal = Format::refusal(&self.inputs[leading]);
+        let mut candidates = vec![Candidate::unless("planar", None), Candidate::unless(last, refusal)];
+        if self.formats[leading] == Format::ChannelsLast {
+            candidates.reverse();
+        }
+        if self.pinned || Format::coincide(&self.inputs[leading]) || self.choose(kernel, candidates)? != last {
+            return Ok(Format::Planar);
+        }
+        self.lay_out(Format::ChannelsLast);
+        Ok(Format::ChannelsLast)
+    }
+
+    /// Reads every image input and writes every image output in this format.
+    pub(crate) fn lay_out(&mut self, format: Format) {
+        let images = |types: &[TensorType]| -> Vec<Format> {
+            types.iter().map(|ty| if ty.shape.len() == 4 { format } else { Format::Planar }).collect()
+        };
+        (self.reads, self.writes) = (images(&self.inputs), images(&self.outputs));
     }
 
     /// Temporary memory for `elements` words; returns its number.

@@ -4,6 +4,7 @@
 
 mod build;
 mod diagnostics;
+pub(crate) mod format;
 mod host;
 mod kernel;
 mod layout;
@@ -18,6 +19,7 @@ mod variables;
 
 use std::collections::HashMap;
 
+pub(crate) use format::Format;
 pub use host::{Element, HostTensor, HostValues};
 pub(crate) use kernel::{FlatOperand, Operand, Params, Word, params, shader};
 pub use kernel::{Kernel, Shader};
