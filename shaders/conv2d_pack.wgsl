@@ -6,10 +6,13 @@
 //           is as many fours as the tiles of an output's row have and those that the last of them sees to its right
 //   weight  [ceil(O / ROWS), C, KH, KW, ROWS] in fours, 0 where there is no channel, into a texture row by row
 //
-// With TRANSPOSED the weight is [C, O, KH, KW] and its taps run backwards: what the input gradient, itself a convolution
+//   taps    [KH, KW, C, O] in fours of O, which conv2d_channels_last.wgsl reads; C and O multiples of 4; into a texture row
+//           by row, or (taps_buffer) into a buffer. With TRANSPOSED [KH, KW, O, C].
+//
+// With TRANSPOSED weight is taken as [C, O, KH, KW] and its taps run backwards: what the input gradient, itself a convolution
 // of dy, multiplies with. A padding that is negative, as that gradient's may be, wraps round to a huge number.
 //
-// One invocation copies a line of an image, or four elements of a weight. A line starts anywhere, but is read in fours,
+// One invocation copies a line of an image, four elements of a weight, or four channels of it in all taps. A line starts anywhere, but is read in fours,
 // each once: on a CPU adapter four numbers that lie together cost what one costs. No barriers.
 //
 // Precondition, for the loops of a software adapter (lavapipe): pitch <= 65,535.
@@ -27,6 +30,8 @@ override QUADS: u32 = 4u;
 // weight
 @group(0) @binding(1) var<storage, read> source: array<f32>;
 @group(0) @binding(2) var packed_weight: texture_storage_2d<rgba32float, write>;
+// taps_buffer
+@group(0) @binding(2) var<storage, read_write> packed_taps: array<vec4<f32>>;
 
 const LANES = vec4<u32>(0u, 1u, 2u, 3u);
 
@@ -77,4 +82,50 @@ fn weight(invocation: Invocation) {
     at = select(vec4<u32>(), at, seen);
     let four = vec4(source[at.x], source[at.y], source[at.z], source[at.w]);
     textureStore(packed_weight, texel(index), select(vec4<f32>(), four, seen));
+}
+
+/// Four channels of a weight in one tap: where they lie in `source`, from the first tap on, and in the packed order, likewise.
+struct Filters {
+    elements: vec4<u32>,
+    four: u32,
+    /// Fours of a tap; 0 for an invocation too many.
+    stride: u32,
+}
+
+fn filters(invocation: Invocation) -> Filters {
+    let index = flat_workgroup(invocation.group, invocation.groups) * WORKGROUP + invocation.local;
+    let taps = params.kernel_height * params.kernel_width;
+    let columns = select(params.out_channels, params.in_channels, TRANSPOSED) / 4u;
+    let rows = select(params.in_channels, params.out_channels, TRANSPOSED);
+    let row = index / columns;
+    if row >= rows { return Filters(vec4<u32>(), 0u, 0u); }
+    let channel = 4u * (index - row * columns) + LANES;
+    let straight = channel * params.in_channels + row;
+    let transposed = row * params.in_channels + channel;
+    return Filters(select(straight, transposed, TRANSPOSED) * taps, index, rows * columns);
+}
+
+fn tap_of(filters: Filters, tap: u32) -> vec4<f32> {
+    let at = filters.elements + tap;
+    return vec4(source[at.x], source[at.y], source[at.z], source[at.w]);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn taps(invocation: Invocation) {
+    let filters = filters(invocation);
+    if filters.stride == 0u { return; }
+    let taps = bound(params.kernel_height * params.kernel_width, arrayLength(&source));
+    for (var tap = 0u; tap < taps; tap++) {
+        textureStore(packed_weight, texel(filters.four + tap * filters.stride), tap_of(filters, tap));
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn taps_buffer(invocation: Invocation) {
+    let filters = filters(invocation);
+    if filters.stride == 0u { return; }
+    let taps = bound(params.kernel_height * params.kernel_width, arrayLength(&source));
+    for (var tap = 0u; tap < taps; tap++) {
+        packed_taps[filters.four + tap * filters.stride] = tap_of(filters, tap);
+    }
 }

@@ -328,7 +328,9 @@ impl Op for Running {
 
 pub(crate) fn cases() -> Vec<OpCase> {
     let mut cases = Vec::new();
-    for shape in [vec![4, 3, 5, 7], vec![2, 1, 1, 1], vec![3, 67, 2, 3], vec![2, 2, 131, 129], vec![64, 5], vec![3, 8, 5, 7]] {
+    for shape in
+        [vec![4, 3, 5, 7], vec![2, 1, 1, 1], vec![3, 67, 2, 3], vec![2, 2, 131, 129], vec![64, 5], vec![3, 8, 5, 7]]
+    {
         for mode in [Mode::Training, Mode::Evaluation] {
             let shape = shape.clone();
             let case = OpCase::new(format!("batch_norm {shape:?} {mode:?}"), move |cx| {

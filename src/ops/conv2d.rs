@@ -3,7 +3,7 @@
 //!
 //! The variants of each direction share bindings and parameters: `naive` is the readable rung, `tiled` goes through
 //! workgroup memory; for adapters that run on a CPU, `blocked` keeps a tile in registers without a barrier, and `packed`
-//! does so with operands that were copied into the order of their use.
+//! does so with operands that were copied into the order of their use, and `channels_last` gives a tile to a subgroup.
 
 use super::image;
 use crate::error::{Error, Result};
@@ -13,6 +13,7 @@ use crate::plan::{Lowering, Operand, Shader, params, shader};
 use crate::reference::{Checked, conv2d as reference};
 
 mod cases;
+mod channels_last;
 mod geometry;
 mod kernels;
 mod packed;
@@ -35,6 +36,10 @@ pub(crate) static TILED: Shader = shader!("conv2d_tiled", ConvParams, ["grid", "
 pub(crate) static BLOCKED: Shader = shader!("conv2d_blocked", ConvParams, ["grid", "conv2d"]);
 pub(crate) static PACK: Shader = shader!("conv2d_pack", ConvParams, ["grid", "conv2d", "texture", "packed"]);
 pub(crate) static PACKED_WEIGHT: Shader = shader!("conv2d_packed_weight", ConvParams, ["grid", "conv2d", "packed"]);
+pub(crate) static CHANNELS_LAST: Shader =
+    shader!("conv2d_channels_last", ConvParams, ["grid", "conv2d", "texture", "phases"]);
+pub(crate) static CHANNELS_LAST_WEIGHT: Shader =
+    shader!("conv2d_channels_last_weight", ConvParams, ["grid", "divide", "conv2d"]);
 pub(crate) static PACKED: Shader = shader!("conv2d_packed", ConvParams, ["grid", "conv2d", "texture", "packed"]);
 
 /// A convolution layer's settings, as PyTorch's `Conv2d` with the padding of each side by itself.

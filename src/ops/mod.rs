@@ -54,6 +54,8 @@ pub const FAMILIES: &[Family] = &[
             &conv2d::PACK,
             &conv2d::PACKED,
             &conv2d::PACKED_WEIGHT,
+            &conv2d::CHANNELS_LAST,
+            &conv2d::CHANNELS_LAST_WEIGHT,
         ],
         cases: conv2d::cases,
     },

@@ -38,7 +38,7 @@ pub(crate) struct Lowering<'a> {
     /// How the dispatches read each input and write each output.
     pub(super) reads: Vec<Format>,
     pub(super) writes: Vec<Format>,
-    /// Whether an output has its place already, which is planar.
+    /// Whether an output has its place already.
     pub(super) pinned: bool,
     /// Where each input lives, when that is fixed before memory is planned.
     pub(crate) residences: Vec<Option<Location>>,
@@ -90,6 +90,23 @@ impl Lowering<'_> {
         }
         self.lay_out(Format::ChannelsLast);
         Ok(Format::ChannelsLast)
+    }
+
+    /// Whether an output has its place already, which is planar.
+    pub(crate) fn pinned(&self) -> bool {
+        self.pinned
+    }
+
+    /// Reads an input in this format.
+    pub(crate) fn read_in(&mut self, operand: Operand, format: Format) {
+        if let Operand::Input(number) = operand {
+            self.reads[number] = format;
+        }
+    }
+
+    /// Writes the outputs in this format.
+    pub(crate) fn write_in(&mut self, format: Format) {
+        self.writes.fill(format);
     }
 
     /// Reads every image input and writes every image output in this format.

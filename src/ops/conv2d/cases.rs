@@ -27,6 +27,15 @@ fn problems() -> Vec<Problem> {
         ("more than 65,535 pixels a channel", [3, 1, 150, 149], conv(2, 3).padding(1)),
         ("wide", [1, 130, 6, 6], conv(131, 3).padding(1)),
         ("a single element", [1, 1, 1, 1], conv(1, 1)),
+        ("channels in fours, 1x1", [2, 12, 5, 7], conv(72, 1)),
+        ("channels in fours, 3x3", [2, 20, 9, 8], conv(36, 3).padding(1)),
+        ("channels in fours, stride 2", [2, 8, 11, 14], conv(16, 3).stride(2).padding(1)),
+        (
+            "channels in fours, stride 3 and dilation 2",
+            [1, 68, 17, 13],
+            conv(4, 3).stride(3).dilation(2).paddings(2, 0, 1, 3),
+        ),
+        ("channels in fours, many pixels", [1, 8, 31, 29], conv(68, 3).padding(1)),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! Which kernel computes a convolution or a gradient of it, and over which grid.
 
 use super::geometry::Geometry;
-use super::{BLOCKED, ConvParams, NAIVE, NAME, TILED, packed};
+use super::{BLOCKED, ConvParams, NAIVE, NAME, TILED, channels_last, packed};
 use crate::error::Result;
 use crate::gpu::DeviceClass;
 use crate::ops::MAX_ITERATIONS;
@@ -148,6 +148,7 @@ pub(in crate::ops) fn lower(
     operands: &[Operand],
 ) -> Result<()> {
     let refusal = |variant: &str| match variant {
+        "channels_last" => channels_last::refusal(cx, g, direction),
         "packed" => packed::refusal(cx, g, direction),
         _ => too_long(layout(g, direction, variant).0.iterations()),
     };
@@ -157,16 +158,18 @@ pub(in crate::ops) fn lower(
     // A packed copy pays where each of its elements is read for several taps.
     let unpacked = g.kernel == [1; 2];
     let order = match cx.class() {
-        _ if narrow => ["naive", "blocked", "tiled", "packed"],
-        DeviceClass::Cpu if unpacked => ["blocked", "packed", "tiled", "naive"],
-        DeviceClass::Cpu => ["packed", "blocked", "tiled", "naive"],
-        DeviceClass::Gpu => ["tiled", "blocked", "packed", "naive"],
+        _ if narrow => ["naive", "blocked", "tiled", "packed", "channels_last"],
+        DeviceClass::Cpu if unpacked => ["channels_last", "blocked", "packed", "tiled", "naive"],
+        DeviceClass::Cpu => ["channels_last", "packed", "blocked", "tiled", "naive"],
+        DeviceClass::Gpu => ["tiled", "blocked", "packed", "channels_last", "naive"],
     };
     let entry = direction.entry();
     let candidates = order.map(candidate).to_vec();
     let variant = cx.choose(&format!("{NAME}.{entry}"), candidates)?;
-    if variant == "packed" {
-        return packed::lower(cx, g, direction, operands);
+    match variant {
+        "channels_last" => return channels_last::lower(cx, g, direction, operands),
+        "packed" => return packed::lower(cx, g, direction, operands),
+        _ => {}
     }
     let kernel = match variant {
         "naive" => Kernel::new(&NAIVE, entry).constant("WORKGROUP", 64.0),

@@ -1,0 +1,208 @@
+// 2-d convolution and its input gradient over channels-last images, f32, for adapters that run a subgroup as one vector on a
+// CPU. Needs common/grid.wgsl, common/conv2d.wgsl, common/texture.wgsl, common/phases.wgsl, and weights packed by
+// conv2d_pack.wgsl.
+//
+// The maths is that of conv2d.wgsl, as an implicit matrix product: rows are pixels of the output, columns its channels, and
+// the sum runs over taps and channels of the input. x is [N, H, W, C], y is [N, H, W, O], the weight [KH, KW, C, O], all in
+// fours of channels.
+//
+// One workgroup is one subgroup of {{ lanes }} and computes {{ pixels }} pixels by {{ 4 * quads * lanes // share }} channels in registers. For each tap and
+// four channels of the input a lane loads its own {{ loads }} pixels, and {{ 4 * quads }} fours of the weight; then every pixel is broadcast by a
+// shuffle: {{ 16 * pixels * quads // share }} multiply-adds a lane for {{ loads + 4 * quads }} loads. Where the output has few channels, {{ share }} pixels share the subgroup.
+// Borders and strides only show in a lane's addresses. The weight lies in a texture where that is worth the copy: a CPU
+// adapter reads it there at a fifth of the price.
+//
+// grad_input is the same with dy for x and the weight transposed. Pixels of dx whose position is equal modulo the stride
+// meet the same taps (common/phases.wgsl), so a workgroup takes pixels of one phase, and no inserted zero is multiplied.
+//
+// No workgroup memory, no barriers. No compiler in the chain unrolls loops: the text is a template.
+//
+// Preconditions. The subgroup has exactly {{ lanes }} invocations. C and O are multiples of 4. Element counts are below 2^32. A
+// software adapter (lavapipe) silently ends the loops of an invocation after 65,535 iterations in all, so there
+// KH * (1 + KW * (1 + C / 4)) + 2 * (KH + KW) <= 65,535.
+
+const LANES = {{ lanes }}u;
+const PIXELS = {{ pixels }}u;
+const SHARE = {{ share }}u;
+const COLUMNS = {{ quads * lanes // share }}u;
+const NOWHERE = 0xffffffffu;
+{% set rows = range(pixels // share) | list %}
+{% set loads = range(loads) | list %}
+{% set quads = range(quads) | list %}
+
+@group(0) @binding(1) var<storage, read> image: array<vec4<f32>>;
+{% if texture %}
+@group(0) @binding(2) var weight: texture_storage_2d<rgba32float, read>;
+
+fn weight_at(index: u32) -> vec4<f32> {
+    return textureLoad(weight, texel(index));
+}
+{% else %}
+@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
+
+fn weight_at(index: u32) -> vec4<f32> {
+    return weight[index];
+}
+{% endif %}
+@group(0) @binding(3) var<storage, read> bias_fours: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> y_fours: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> dx_fours: array<vec4<f32>>;
+
+/// How a position of the output walks over the input along one axis: it meets `taps` on the way, first, first + step and
+/// so on, and moves by `stride` at each.
+struct Walk {
+    taps: Taps,
+    stride: u32,
+}
+
+/// A pixel of the output: where it goes in fours of channels (NOWHERE for one too many), and what it sees first.
+struct Pixel {
+    into: u32,
+    n: u32,
+    row: u32,
+    column: u32,
+}
+
+fn forward_pixel(index: u32) -> Pixel {
+    if index >= params.batch * params.out_height * params.out_width {
+        return Pixel(NOWHERE, 0u, 0u, 0u);
+    }
+    let line = index / params.out_width;
+    let n = line / params.out_height;
+    let row = (line - n * params.out_height) * params.stride_height - params.pad_top;
+    let column = (index - line * params.out_width) * params.stride_width - params.pad_left;
+    return Pixel(index * (params.out_channels / 4u), n, row, column);
+}
+
+/// The first position of dy along one axis that a position of dx meets; one before the first wraps round.
+fn first_met(position: u32, pad: u32, tap: u32, dilation: u32, stride: u32) -> u32 {
+    return u32((i32(position + pad) - i32(tap * dilation)) / i32(stride));
+}
+
+fn gradient_pixel(index: u32, phase: vec2<u32>, vertical: Taps, horizontal: Taps) -> Pixel {
+    let phase_height = tiles(params.in_height, params.stride_height);
+    let phase_width = tiles(params.in_width, params.stride_width);
+    let line = index / phase_width;
+    let n = line / phase_height;
+    let y = (line - n * phase_height) * params.stride_height + phase.x;
+    let x = (index - line * phase_width) * params.stride_width + phase.y;
+    if n >= params.batch || y >= params.in_height || x >= params.in_width {
+        return Pixel(NOWHERE, 0u, 0u, 0u);
+    }
+    let into = ((n * params.in_height + y) * params.in_width + x) * (params.in_channels / 4u);
+    let row = first_met(y, params.pad_top, vertical.first, params.dilation_height, params.stride_height);
+    let column = first_met(x, params.pad_left, horizontal.first, params.dilation_width, params.stride_width);
+    return Pixel(into, n, row, column);
+}
+
+{#- The loops over taps and channels. `height`, `width`, `depth` and `columns` are those of the image that is read and, in
+    fours, of the channels on both sides. #}
+{% macro multiply(height, width, depth, columns) %}
+    let depth = bound({{ depth }} / 4u, arrayLength(&image));
+    let columns = {{ columns }} / 4u;
+    let vertical_count = bound(vertical.taps.count, arrayLength(&image));
+    let horizontal_count = bound(horizontal.taps.count, arrayLength(&image));
+    for (var ty = 0u; ty < vertical_count; ty++) {
+        for (var tx = 0u; tx < horizontal_count; tx++) {
+            let ky = vertical.taps.first + ty * vertical.taps.step;
+            let kx = horizontal.taps.first + tx * horizontal.taps.step;
+            var w_at = (ky * params.kernel_width + kx) * {{ depth }} * columns + first_column + column;
+{% for r in loads %}
+            let row{{ r }} = pixel{{ r }}.row + ty * vertical.stride;
+            let column{{ r }} = pixel{{ r }}.column + tx * horizontal.stride;
+            let seen{{ r }} = pixel{{ r }}.into != NOWHERE && row{{ r }} < {{ height }} && column{{ r }} < {{ width }};
+            let place{{ r }} = ((pixel{{ r }}.n * {{ height }} + row{{ r }}) * {{ width }} + column{{ r }}) * ({{ depth }} / 4u);
+            let at{{ r }} = select(0u, place{{ r }}, seen{{ r }});
+{% endfor %}
+            for (var c = 0u; c < depth; c++) {
+{% for r in loads %}
+                let x{{ r }} = select(vec4<f32>(), image[at{{ r }} + c], seen{{ r }});
+{% endfor %}
+{% for k in range(4) %}
+{% for q in quads %}
+                let w{{ k }}_{{ q }} = weight_at(w_at + {{ k }}u * columns + {{ q * lanes // share }}u);
+{% endfor %}
+{% endfor %}
+{% for i in rows %}
+                let t{{ i }} = subgroupShuffle(x{{ i * share // lanes }}, {{ i * share % lanes }}u + sharer);
+{% for q in quads %}
+{% for k in range(4) %}
+                sum{{ i }}_{{ q }} = fma(vec4(t{{ i }}.{{ "xyzw"[k] }}), w{{ k }}_{{ q }}, sum{{ i }}_{{ q }});
+{% endfor %}
+{% endfor %}
+{% endfor %}
+                w_at += 4u * columns;
+            }
+        }
+    }
+{% endmacro %}
+{% macro store(target, columns) %}
+{% for i in rows %}
+    let into{{ i }} = subgroupShuffle(pixel{{ i * share // lanes }}.into, {{ i * share % lanes }}u + sharer);
+{% endfor %}
+{% for q in quads %}
+    let column{{ q }} = first_column + column + {{ q * lanes // share }}u;
+    if column{{ q }} < {{ columns }} / 4u {
+{% for i in rows %}
+        if into{{ i }} != NOWHERE { {{ target }}[into{{ i }} + column{{ q }}] = sum{{ i }}_{{ q }}; }
+{% endfor %}
+    }
+{% endfor %}
+{% endmacro %}
+
+@compute @workgroup_size(LANES)
+fn forward(invocation: Invocation) {
+    let index = flat_workgroup(invocation.group, invocation.groups);
+    let column_tiles = tiles(params.out_channels / 4u, COLUMNS);
+    let first_column = index % column_tiles * COLUMNS;
+    let first_pixel = index / column_tiles * PIXELS;
+    let column = invocation.local % (LANES / SHARE);
+    let sharer = invocation.local / (LANES / SHARE);
+    let vertical = Walk(Taps(0u, 1u, params.kernel_height), params.dilation_height);
+    let horizontal = Walk(Taps(0u, 1u, params.kernel_width), params.dilation_width);
+{% for r in loads %}
+    let pixel{{ r }} = forward_pixel(first_pixel + {{ r }}u * LANES + invocation.local);
+{% endfor %}
+{% for q in quads %}
+    var start{{ q }} = vec4<f32>();
+    if HAS_BIAS { start{{ q }} = bias_fours[first_column + column + {{ q * lanes // share }}u]; }
+{% for i in rows %}
+    var sum{{ i }}_{{ q }} = start{{ q }};
+{% endfor %}
+{% endfor %}
+{{ multiply("params.in_height", "params.in_width", "params.in_channels", "params.out_channels") }}
+{{ store("y_fours", "params.out_channels") }}
+}
+
+@compute @workgroup_size(LANES)
+fn grad_input(invocation: Invocation) {
+    let column_tiles = tiles(params.in_channels / 4u, COLUMNS);
+    let phase_height = tiles(params.in_height, params.stride_height);
+    let phase_width = tiles(params.in_width, params.stride_width);
+    let phase_tiles = tiles(params.batch * phase_height * phase_width, PIXELS);
+    let index = flat_workgroup(invocation.group, invocation.groups);
+    let first_column = index % column_tiles * COLUMNS;
+    let first_pixel = index / column_tiles % phase_tiles * PIXELS;
+    let number = index / column_tiles / phase_tiles;
+    // One too many begins below the image.
+    let phase = vec2(number / params.stride_width, number % params.stride_width);
+    let column = invocation.local % (LANES / SHARE);
+    let sharer = invocation.local / (LANES / SHARE);
+    let p = params;
+    let vertical_taps = phase_taps(phase.x + p.pad_top, p.kernel_height, p.stride_height, p.dilation_height);
+    let horizontal_taps = phase_taps(phase.y + p.pad_left, p.kernel_width, p.stride_width, p.dilation_width);
+    // Exact: a step of the taps is what brings the position to a multiple of the stride again.
+    let vertical = Walk(vertical_taps, 0u - vertical_taps.step * p.dilation_height / p.stride_height);
+    let horizontal = Walk(horizontal_taps, 0u - horizontal_taps.step * p.dilation_width / p.stride_width);
+{% for r in loads %}
+    let pixel{{ r }} = gradient_pixel(
+        first_pixel + {{ r }}u * LANES + invocation.local, phase, vertical_taps, horizontal_taps);
+{% endfor %}
+{% for q in quads %}
+{% for i in rows %}
+    var sum{{ i }}_{{ q }} = vec4<f32>();
+{% endfor %}
+{% endfor %}
+{{ multiply("params.out_height", "params.out_width", "params.out_channels", "params.in_channels") }}
+{{ store("dx_fours", "params.in_channels") }}
+}

@@ -1,0 +1,116 @@
+// Weight gradient of a 2-d convolution over channels-last images, f32, for adapters that run a subgroup as one vector on a
+// CPU. Needs common/grid.wgsl, common/divide.wgsl, common/conv2d.wgsl.
+//
+// The maths is that of conv2d.wgsl. x is [N, H, W, C], dy is [N, OH, OW, O], both in fours of channels.
+//
+// One workgroup is one subgroup of {{ lanes }} and computes, for one tap, {{ 4 * depth }} channels of x by {{ 4 * quads * lanes // share }} of dy, over a slice of the pixels:
+// for {{ lanes }} pixels a lane loads {{ depth }} fours of its own pixel of x and {{ quads * lanes // share }} fours of dy, and every pixel of x is broadcast by a shuffle:
+// {{ 16 * depth * quads * lanes // share }} multiply-adds. Where dy has few channels, {{ share }} pixels share the subgroup and their sums are added at the end. Slices
+// go to planes of their own in `partial`, which sum_partials of conv2d.wgsl adds.
+//
+// No workgroup memory, no barriers. No compiler in the chain unrolls loops: the text is a template.
+//
+// Preconditions. The subgroup has exactly {{ lanes }} invocations. C and O are multiples of 4. Element counts are below 2^30. A
+// software adapter (lavapipe) silently ends the loops of an invocation after 65,535 iterations in all, so there
+// ceil(N*OH*OW / {{ lanes }} / splits) <= 65,535.
+
+const LANES = {{ lanes }}u;
+const DEPTH = {{ depth }}u;
+const SHARE = {{ share }}u;
+const COLUMNS = {{ quads * lanes // share }}u;
+{% set turns = range(lanes // share) | list %}
+{% set depth = range(depth) | list %}
+{% set quads = range(quads) | list %}
+
+@group(0) @binding(1) var<storage, read> x_fours: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> dy_fours: array<vec4<f32>>;
+
+@compute @workgroup_size(LANES)
+fn grad_weight(invocation: Invocation) {
+    let taps = params.kernel_height * params.kernel_width;
+    let depth = params.in_channels / 4u;
+    let columns = params.out_channels / 4u;
+    let column_tiles = tiles(columns, COLUMNS);
+    let depth_tiles = tiles(depth, DEPTH);
+    let index = flat_workgroup(invocation.group, invocation.groups);
+    let column = invocation.local % (LANES / SHARE);
+    let sharer = invocation.local / (LANES / SHARE);
+    let first_column = index % column_tiles * COLUMNS + column;
+    let first_depth = index / column_tiles % depth_tiles * DEPTH;
+    let tap = index / column_tiles / depth_tiles % taps;
+    let slice = index / column_tiles / depth_tiles / taps;
+    if slice >= params.splits { return; }
+    let down = tap / params.kernel_width * params.dilation_height - params.pad_top;
+    let across = tap % params.kernel_width * params.dilation_width - params.pad_left;
+{% for j in depth %}
+    // What a tile has too much is computed again and not stored.
+    let depth{{ j }} = min(first_depth + {{ j }}u, depth - 1u);
+{% for k in range(4) %}
+{% for q in quads %}
+    var sum{{ j }}_{{ k }}_{{ q }} = vec4<f32>();
+{% endfor %}
+{% endfor %}
+{% endfor %}
+
+    let pixels = params.batch * params.out_height * params.out_width;
+    let length = tiles(tiles(pixels, LANES), params.splits);
+    let end = min((slice + 1u) * length * LANES, pixels);
+    for (var first = slice * length * LANES; first < end; first += LANES) {
+        let line = div_rem(first + invocation.local, params.out_width);
+        let image = div_rem(line.x, params.out_height);
+        let y = image.y * params.stride_height + down;
+        let x = line.y * params.stride_width + across;
+        let seen = first + invocation.local < pixels && y < params.in_height && x < params.in_width;
+        let place = ((image.x * params.in_height + y) * params.in_width + x) * depth;
+        let at = select(0u, place, seen);
+{% for j in depth %}
+        let x{{ j }} = select(vec4<f32>(), x_fours[at + depth{{ j }}], seen);
+{% endfor %}
+{% for i in turns %}
+        let from{{ i }} = min(first + {{ i * share }}u + sharer, pixels - 1u) * columns + first_column;
+{% for q in quads %}
+        let dy{{ i }}_{{ q }} = dy_fours[from{{ i }} + {{ q * lanes // share }}u];
+{% endfor %}
+{% endfor %}
+{% for j in depth %}
+{% for i in turns %}
+        let t{{ j }}_{{ i }} = subgroupShuffle(x{{ j }}, {{ i * share }}u + sharer);
+{% endfor %}
+{% for k in range(4) %}
+{% for q in quads %}
+{% for i in turns %}
+        sum{{ j }}_{{ k }}_{{ q }} = fma(vec4(t{{ j }}_{{ i }}.{{ "xyzw"[k] }}), dy{{ i }}_{{ q }}, sum{{ j }}_{{ k }}_{{ q }});
+{% endfor %}
+{% endfor %}
+{% endfor %}
+{% endfor %}
+    }
+
+    let into = slice * params.out_channels * params.in_channels * taps + tap;
+{% for q in quads %}
+    let column{{ q }} = first_column + {{ q * lanes // share }}u;
+{% for j in depth %}
+{% for k in range(4) %}
+{% if share > 1 %}
+    var all{{ q }}_{{ j }}_{{ k }} = subgroupShuffle(sum{{ j }}_{{ k }}_{{ q }}, column);
+{% for s in range(1, share) %}
+    all{{ q }}_{{ j }}_{{ k }} += subgroupShuffle(sum{{ j }}_{{ k }}_{{ q }}, column + {{ s * lanes // share }}u);
+{% endfor %}
+{% else %}
+    let all{{ q }}_{{ j }}_{{ k }} = sum{{ j }}_{{ k }}_{{ q }};
+{% endif %}
+{% endfor %}
+{% endfor %}
+    if column{{ q }} < columns && sharer == 0u {
+{% for j in depth %}
+        if first_depth + {{ j }}u < depth {
+{% for l in range(4) %}
+{% for k in range(4) %}
+            partial[into + ((4u * column{{ q }} + {{ l }}u) * params.in_channels + 4u * depth{{ j }} + {{ k }}u) * taps] = all{{ q }}_{{ j }}_{{ k }}.{{ "xyzw"[l] }};
+{% endfor %}
+{% endfor %}
+        }
+{% endfor %}
+    }
+{% endfor %}
+}

@@ -1,0 +1,155 @@
+//! The `channels_last` variant: an implicit matrix product over channels-last images, one subgroup a tile, for adapters that
+//! run a subgroup as one vector on a CPU.
+
+use super::geometry::Geometry;
+use super::kernels::{Direction, Slices, bind_bias, too_long};
+use super::{CHANNELS_LAST, CHANNELS_LAST_WEIGHT, PACK};
+use crate::error::Result;
+use crate::gpu::DeviceClass;
+use crate::plan::{Format, Kernel, Lowering, Operand};
+
+/// Shuffled pixels of a tile, at most, and fours of channels a lane: together the accumulators that were fastest.
+const TURNS: usize = 28;
+const QUADS: usize = 2;
+/// Fours of channels of x in a tile of the weight gradient.
+const DEPTH: usize = 4;
+/// From so many pixels on, reading the weight from a texture saves more than storing it there costs.
+const TEXTURE_PIXELS: usize = 512;
+
+/// One of the products, as its kernel sees it.
+struct Problem {
+    /// Invocations of a subgroup.
+    lanes: usize,
+    /// Fours of channels that are summed over, and of the output.
+    depth: usize,
+    columns: usize,
+    /// Pixels that share a subgroup, where there are few columns.
+    share: usize,
+    /// Fours of channels a lane.
+    quads: usize,
+    /// Shuffled pixels of a tile.
+    turns: usize,
+    /// Pixels of one phase of the output, and phases.
+    pixels: usize,
+    phases: usize,
+}
+
+impl Problem {
+    fn new(g: &Geometry, direction: Direction, lanes: usize) -> Self {
+        let [inputs, outputs] = g.channels.map(|channels| channels / 4);
+        let (depth, columns) = if direction == Direction::GradInput { (outputs, inputs) } else { (inputs, outputs) };
+        let (pixels, phases) = match direction {
+            Direction::GradInput => {
+                let [sh, sw] = g.window.stride;
+                // A stride may be any number; a grid that large is refused.
+                (g.pixels([g.input[0].div_ceil(sh), g.input[1].div_ceil(sw)]), sh.saturating_mul(sw))
+            }
+            _ => (g.pixels(g.output), 1),
+        };
+        let share = (lanes / columns.next_power_of_two()).max(1);
+        let quads = if columns > lanes { QUADS } else { 1 };
+        // As few tiles as with the most turns, all equally full; in steps, so that few shapes need a kernel of their own.
+        let tiles = pixels.div_ceil(TURNS * share);
+        let turns = pixels.div_ceil(tiles * share).next_multiple_of(4).min(TURNS);
+        Self { lanes, depth, columns, share, quads, turns, pixels, phases }
+    }
+
+    /// Fours of channels of a tile.
+    fn tile(&self) -> usize {
+        self.quads * self.lanes / self.share
+    }
+
+    fn workgroups(&self) -> usize {
+        let tiles = self.pixels.div_ceil(self.turns * self.share) * self.columns.div_ceil(self.tile());
+        tiles.saturating_mul(self.phases)
+    }
+
+    /// How the weight gradient cuts its sum.
+    fn slices(&self, taps: usize) -> Slices {
+        let items = self.columns.div_ceil(self.tile()) * self.depth.div_ceil(DEPTH) * taps;
+        Slices::new(self.pixels.div_ceil(self.lanes), 1, items, 32, 16)
+    }
+}
+
+/// Invocations of a subgroup, where every one has that many.
+fn lanes(cx: &Lowering<'_>) -> Option<usize> {
+    let info = &cx.capabilities.info;
+    let (least, most) = (info.subgroup_min_size, info.subgroup_max_size);
+    let fixed = least == most && least.is_power_of_two() && (4..=64).contains(&least);
+    (cx.capabilities.features.contains(wgpu::Features::SUBGROUP) && fixed).then_some(least as usize)
+}
+
+/// Why the variant cannot be used.
+pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> Option<String> {
+    let Some(lanes) = lanes(cx) else {
+        return Some("only for subgroups of one known size".into());
+    };
+    if cx.class() != DeviceClass::Cpu {
+        return Some("only for software adapters".into());
+    }
+    if g.window.groups != 1 || g.channels.iter().any(|channels| channels % 4 != 0) {
+        return Some("only for multiples of four channels, without groups".into());
+    }
+    // A matrix is an image of single pixels.
+    let images = cx.inputs.iter().any(|ty| ty.shape.len() == 4);
+    if !images && g.input != [1; 2] {
+        return Some("only for images".into());
+    }
+    if cx.pinned() && direction == Direction::GradInput {
+        return Some("the result has its place already, which is planar".into());
+    }
+    let problem = Problem::new(g, direction, lanes);
+    let [kh, kw] = g.kernel;
+    match direction {
+        Direction::GradWeight => too_long(problem.slices(kh * kw).iterations()),
+        _ => too_long(kh * (1 + kw * (1 + problem.depth)) + 2 * (kh + kw)),
+    }
+}
+
+/// Adds the dispatches of one direction; see [`super::lower`].
+pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, operands: &[Operand]) -> Result<()> {
+    // `refusal` has seen the subgroups.
+    let problem = Problem::new(g, direction, lanes(cx).unwrap_or(1));
+    let kernel = |shader, entry| {
+        Kernel::new(shader, entry)
+            .variant("channels_last")
+            .template("lanes", problem.lanes)
+            .template("share", problem.share)
+            .template("quads", problem.quads)
+    };
+    if direction == Direction::GradWeight {
+        cx.read_in(operands[0], Format::ChannelsLast);
+        cx.read_in(operands[1], Format::ChannelsLast);
+        let slices = problem.slices(g.kernel[0] * g.kernel[1]);
+        let kernel = kernel(&CHANNELS_LAST_WEIGHT, "grad_weight").template("depth", DEPTH);
+        let params = g.params(slices.count)?;
+        return slices.dispatch(cx, kernel, &params, [operands[0], operands[1]], operands[2], 1);
+    }
+    let params = g.params(1)?;
+    let transposed = direction == Direction::GradInput;
+    // The weight comes first where the input gradient is computed.
+    let (image, weight) = if transposed { (operands[1], operands[0]) } else { (operands[0], operands[1]) };
+    cx.read_in(image, Format::ChannelsLast);
+    cx.write_in(Format::ChannelsLast);
+    let fours = problem.depth * 4 * problem.columns * g.kernel[0] * g.kernel[1];
+    let texture = problem.pixels * problem.phases >= TEXTURE_PIXELS && cx.texture_refusal(1, fours).is_none();
+    let (entry, write, read) = if texture {
+        let number = cx.texture(fours);
+        ("taps", Operand::TextureWrite(number), Operand::TextureRead(number))
+    } else {
+        let number = cx.scratch(4 * fours);
+        ("taps_buffer", Operand::ScratchWrite(number), Operand::ScratchRead(number))
+    };
+    let pack = Kernel::new(&PACK, entry).flag("TRANSPOSED", transposed);
+    cx.dispatch_flat(pack, &params, &[weight, write], problem.depth * 4 * problem.columns)?;
+    let kernel = kernel(&CHANNELS_LAST, if transposed { "grad_input" } else { "forward" })
+        .template("texture", u8::from(texture))
+        .template("pixels", problem.turns * problem.share)
+        .template("loads", (problem.turns * problem.share).div_ceil(problem.lanes));
+    if transposed {
+        return cx.dispatch(kernel, &params, &[image, read, operands[2]], problem.workgroups());
+    }
+    let kernel = kernel.flag("HAS_BIAS", operands.len() == 4);
+    let [.., bias, y] = bind_bias(operands);
+    cx.dispatch(kernel, &params, &[image, read, bias, y], problem.workgroups())
+}
