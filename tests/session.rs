@@ -3,6 +3,7 @@
 mod encode;
 mod failures;
 mod inputs;
+mod profile;
 mod steps;
 
 use std::sync::mpsc;

@@ -44,6 +44,12 @@ pub(crate) trait Op: Debug + Send + Sync + 'static {
     /// The f64 reference: one result an output, then one a mutated input.
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked>;
 
+    /// Floating-point operations that the formula needs, two for a multiply-add, whatever kernel computes it; 0 where memory
+    /// and not arithmetic decides how long it takes.
+    fn flops(&self, _inputs: &[TensorType], _outputs: &[TensorType]) -> u64 {
+        0
+    }
+
     /// Adds the dispatches that compute it. A view is not asked.
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()>;
 }

@@ -199,6 +199,10 @@ impl Op for Forward {
         vec![reference::forward(&g.reference(), cx.inputs[0], cx.inputs[1], cx.inputs.get(2).copied())]
     }
 
+    fn flops(&self, inputs: &[TensorType], _: &[TensorType]) -> u64 {
+        Geometry::new(&inputs[0], &inputs[1], self.0).map_or(0, |g| g.flops())
+    }
+
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let g = Geometry::new(&cx.inputs[0], &cx.inputs[1], self.0)?;
         let mut operands: Vec<Operand> = (0..cx.inputs.len()).map(Operand::Input).collect();
@@ -260,6 +264,10 @@ impl Op for Gradient {
             Direction::GradWeight => reference::grad_weight(&g, cx.inputs[0], cx.inputs[1]),
             _ => reference::grad_input(&g, cx.inputs[0], cx.inputs[1]),
         }]
+    }
+
+    fn flops(&self, _: &[TensorType], _: &[TensorType]) -> u64 {
+        self.geometry.flops()
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

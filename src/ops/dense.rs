@@ -95,6 +95,10 @@ fn sizes(x: &TensorType, weight: &TensorType) -> Result<[usize; 3]> {
     Ok([batch, inputs, outputs])
 }
 
+fn flops([batch, inputs, outputs]: [usize; 3]) -> u64 {
+    2 * batch as u64 * inputs as u64 * outputs as u64
+}
+
 /// (x, weight, bias?) -> y
 #[derive(Debug)]
 struct Forward;
@@ -121,6 +125,10 @@ impl Op for Forward {
         let [batch, inputs, outputs] = sizes(&cx.input_types[0], &cx.input_types[1]).unwrap_or_default();
         let bias = cx.inputs.get(2).copied();
         vec![reference::forward(batch, inputs, outputs, cx.inputs[0], cx.inputs[1], bias)]
+    }
+
+    fn flops(&self, inputs: &[TensorType], _: &[TensorType]) -> u64 {
+        sizes(&inputs[0], &inputs[1]).map_or(0, flops)
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
@@ -161,6 +169,10 @@ impl Op for Gradient {
             Direction::GradWeight => reference::grad_weight(batch, inputs, outputs, cx.inputs[0], cx.inputs[1]),
             _ => reference::grad_input(batch, inputs, outputs, cx.inputs[0], cx.inputs[1]),
         }]
+    }
+
+    fn flops(&self, _: &[TensorType], _: &[TensorType]) -> u64 {
+        flops(self.sizes)
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

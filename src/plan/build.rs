@@ -10,7 +10,7 @@ use super::{BufferRef, Feed, Fetch, Location, Plan, PlanOptions, Step, VariableL
 use crate::error::{Error, Result};
 use crate::gpu::{BindingKind, Capabilities};
 use crate::graph::init::Init;
-use crate::graph::{Graph, GraphData, Role, Source, Tensor, TensorId};
+use crate::graph::{Graph, GraphData, Role, Source, Tensor, TensorId, TensorType};
 
 /// A tensor or scratch before it has a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,6 +64,8 @@ struct Builder<'a> {
     /// Dispatches with the node they belong to.
     dispatches: Vec<(usize, Dispatch)>,
     scratch: HashMap<(usize, usize), u64>,
+    /// Texels of each node's textures.
+    texels: HashMap<(usize, usize), usize>,
     plan: Plan,
 }
 
@@ -90,7 +92,7 @@ impl<'a> Builder<'a> {
             guards: Vec::new(),
             choices: Vec::new(),
         };
-        let (aliases, fixed, scratch, channels_last) = Default::default();
+        let (aliases, fixed, scratch, channels_last, texels) = Default::default();
         let (channels_last_reads, converted, dispatches) = Default::default();
         Self {
             data,
@@ -104,6 +106,7 @@ impl<'a> Builder<'a> {
             fixed,
             dispatches,
             scratch,
+            texels,
             plan,
         }
     }
@@ -212,11 +215,10 @@ impl<'a> Builder<'a> {
             self.aliases.insert(node.outputs[0], key);
             return Ok(());
         }
-        let types = |ids: &[TensorId]| ids.iter().map(|&id| self.data.value(id).ty.clone()).collect();
         let mut lowering = Lowering {
             title: node.title(),
-            inputs: types(&node.inputs),
-            outputs: types(&node.outputs),
+            inputs: self.types(&node.inputs),
+            outputs: self.types(&node.outputs),
             formats: node.inputs.iter().map(|&id| self.format(id)).collect(),
             reads: vec![Format::Planar; node.inputs.len()],
             writes: vec![Format::Planar; node.outputs.len()],
@@ -241,13 +243,18 @@ impl<'a> Builder<'a> {
         }
         let count = self.plan.textures.len().max(textures.len());
         self.plan.textures.resize(count, 0);
-        for (most, texels) in self.plan.textures.iter_mut().zip(textures) {
-            *most = texels.max(*most);
+        for (number, texels) in textures.into_iter().enumerate() {
+            self.plan.textures[number] = texels.max(self.plan.textures[number]);
+            self.texels.insert((index, number), texels);
         }
         self.plan.choices.extend(choices);
         self.scratch.extend((0..).zip(scratch).map(|(number, bytes)| ((index, number), bytes)));
         self.dispatches.extend(dispatches.into_iter().map(|dispatch| (index, dispatch)));
         Ok(())
+    }
+
+    fn types(&self, ids: &[TensorId]) -> Vec<TensorType> {
+        ids.iter().map(|&id| self.data.value(id).ty.clone()).collect()
     }
 
     /// Where a tensor is, in the format that it was written in. Views are planar.
@@ -279,6 +286,12 @@ impl<'a> Builder<'a> {
         if same { self.stored(id) } else { Key::Converted(id) }
     }
 
+    /// The texture, with the bytes that the node uses of it.
+    fn texture(&self, node: usize, number: usize) -> Location {
+        let texels = self.texels.get(&(node, number)).copied().unwrap_or(0);
+        Location { buffer: BufferRef::Texture(number), offset: 0, bytes: texels as u64 * 16 }
+    }
+
     /// What an operand means, and how it is bound.
     fn resolve(&self, node: usize, operand: Operand) -> (Result<Location, Key>, BindingKind) {
         let tensors = &self.data.nodes[node];
@@ -287,8 +300,8 @@ impl<'a> Builder<'a> {
                 let kind = if flat.write { BindingKind::ReadWrite } else { BindingKind::Read };
                 return (Ok(flat.location), kind);
             }
-            Operand::TextureRead(n) => return (Ok(Location::texture(n)), BindingKind::TextureRead),
-            Operand::TextureWrite(n) => return (Ok(Location::texture(n)), BindingKind::TextureWrite),
+            Operand::TextureRead(n) => return (Ok(self.texture(node, n)), BindingKind::TextureRead),
+            Operand::TextureWrite(n) => return (Ok(self.texture(node, n)), BindingKind::TextureWrite),
             Operand::Input(n) => (self.input(node, n), BindingKind::Read),
             Operand::Modify(n) => (self.stored(tensors.inputs[n]), BindingKind::ReadWrite),
             Operand::Stored(id) => (self.stored(id), BindingKind::Read),
@@ -378,8 +391,12 @@ impl<'a> Builder<'a> {
                 };
                 bindings.push((location, kind));
             }
+            let of = &self.data.nodes[*node];
             let step = Step {
-                node: self.data.nodes[*node].title(),
+                node: of.title(),
+                layer: of.layer.clone(),
+                number: *node,
+                flops: of.op.flops(&self.types(&of.inputs), &self.types(&of.outputs)),
                 kernel: dispatch.kernel.clone(),
                 params: *uniforms
                     .entry(dispatch.params.clone())

@@ -11,6 +11,7 @@ mod layout;
 mod lowering;
 mod memory;
 mod options;
+mod profile;
 mod readback;
 mod report;
 mod session;
@@ -28,6 +29,7 @@ pub(crate) use layout::runs;
 pub use lowering::Candidate;
 pub(crate) use lowering::{Lowering, TEXTURE_WIDTH, word};
 pub use options::PlanOptions;
+pub use profile::{Clock, DispatchProfile, Profile};
 pub use readback::Readback;
 pub use report::MemoryReport;
 pub use session::{Metric, Session};
@@ -81,11 +83,6 @@ impl Location {
     pub(crate) fn gradient(self) -> Option<Self> {
         self.mirrored(BufferRef::Gradients)
     }
-
-    /// The whole of a texture.
-    fn texture(number: usize) -> Self {
-        Self { buffer: BufferRef::Texture(number), offset: 0, bytes: 0 }
-    }
 }
 
 /// Which variant of a kernel a node got, and what else there was.
@@ -107,6 +104,12 @@ pub(crate) struct Step {
     pub(crate) kernel: Kernel,
     /// The node it computes, as in the graph's dump.
     pub(crate) node: String,
+    /// That node's layer, or empty.
+    pub(crate) layer: String,
+    /// That node's number in the graph.
+    pub(crate) number: usize,
+    /// Operations of the whole node, which may have several steps.
+    pub(crate) flops: u64,
     /// Bindings 1, 2, ...; binding 0 is the uniform.
     pub(crate) bindings: Vec<(Location, BindingKind)>,
     /// Offset and bytes of its parameters in the uniform buffer.

@@ -25,7 +25,7 @@ pub struct Session {
     pub(super) plan: Plan,
     pub(super) buffers: HashMap<BufferRef, wgpu::Buffer>,
     pub(super) textures: Vec<wgpu::Texture>,
-    dispatches: Vec<Ready>,
+    pub(super) dispatches: Vec<Ready>,
     ring: Ring,
     pub(super) readbacks: ReadbackPool,
     /// Current values of the settings, as the words the device gets.
@@ -51,11 +51,21 @@ impl Metric {
     }
 }
 
+/// A dispatch with all that it is recorded from.
 #[derive(Debug)]
-struct Ready {
-    pipeline: Arc<Pipeline>,
+pub(super) struct Ready {
+    pub(super) pipeline: Arc<Pipeline>,
     bind_group: wgpu::BindGroup,
     workgroups: [u32; 3],
+}
+
+impl Ready {
+    /// Into a pass whose pipeline is set.
+    pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        pass.set_bind_group(0, &self.bind_group, &[]);
+        let [x, y, z] = self.workgroups;
+        pass.dispatch_workgroups(x, y, z);
+    }
 }
 
 impl Session {
@@ -191,6 +201,26 @@ impl Session {
     /// # Errors
     /// [`Error::Busy`] when every staging buffer is in flight (await [`Session::ready`]), and those of [`Session::run`].
     pub fn encode(&mut self, encoder: &mut wgpu::CommandEncoder, inputs: &[(&str, HostTensor<'_>)]) -> Result<()> {
+        self.encode_inputs(encoder, inputs)?;
+        let mut pass =
+            encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("omma"), timestamp_writes: None });
+        let mut current: Option<&Arc<Pipeline>> = None;
+        for dispatch in &self.dispatches {
+            if !current.is_some_and(|pipeline| Arc::ptr_eq(pipeline, &dispatch.pipeline)) {
+                pass.set_pipeline(&dispatch.pipeline.pipeline);
+                current = Some(&dispatch.pipeline);
+            }
+            dispatch.record(&mut pass);
+        }
+        Ok(())
+    }
+
+    /// What a step begins with: it counts, and its inputs are copied to the device.
+    pub(super) fn encode_inputs(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        inputs: &[(&str, HostTensor<'_>)],
+    ) -> Result<()> {
         self.gpu.check()?;
         self.check_inputs(inputs)?;
         let staging = self.ring.take()?;
@@ -200,18 +230,6 @@ impl Session {
             staging.unmap();
             encoder.copy_buffer_to_buffer(&staging, 0, &self.buffers[&BufferRef::Inputs], 0, None);
             self.ring.recorded(encoder);
-        }
-        let mut pass =
-            encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("omma"), timestamp_writes: None });
-        let mut current: Option<&Arc<Pipeline>> = None;
-        for dispatch in &self.dispatches {
-            if !current.is_some_and(|pipeline| Arc::ptr_eq(pipeline, &dispatch.pipeline)) {
-                pass.set_pipeline(&dispatch.pipeline.pipeline);
-                current = Some(&dispatch.pipeline);
-            }
-            pass.set_bind_group(0, &dispatch.bind_group, &[]);
-            let [x, y, z] = dispatch.workgroups;
-            pass.dispatch_workgroups(x, y, z);
         }
         Ok(())
     }

@@ -65,6 +65,12 @@ impl Geometry {
         self.group()[0] * self.kernel[0] * self.kernel[1]
     }
 
+    /// Operations of each of the three products: a multiply and an add for every output element and tap. Taps that lie in
+    /// the padding count, as they do in everybody's figures.
+    pub(super) fn flops(&self) -> u64 {
+        2 * self.taps() as u64 * (self.pixels(self.output) * self.channels[1]) as u64
+    }
+
     pub(super) fn pixels(&self, size: [usize; 2]) -> usize {
         self.batch * size[0] * size[1]
     }

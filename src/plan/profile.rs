@@ -1,0 +1,243 @@
+//! Where the time of a step goes: every dispatch timed by itself.
+
+use std::collections::HashMap;
+
+use futures_channel::oneshot;
+
+use super::host::HostTensor;
+use super::readback::Region;
+use super::session::Session;
+use super::{Plan, Step};
+use crate::error::Result;
+use crate::gpu::Gpu;
+
+/// What a [`Profile`] was timed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// The device's own timestamps, written around each dispatch of one submission.
+    Timestamps,
+    /// The host's clock: each dispatch was submitted alone and waited for, so that every time has a submission in it.
+    Wall,
+}
+
+/// The times of one step.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// What was timed with.
+    pub clock: Clock,
+    /// In order of execution.
+    pub dispatches: Vec<DispatchProfile>,
+}
+
+/// One dispatch: what it is, how much work it does and how long it took.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DispatchProfile {
+    /// The node that it computes or helps to compute, as in the graph's dump: ``conv2d `conv1` ``.
+    pub node: String,
+    /// That node's number in the graph: the dispatches of one node have it in common.
+    pub number: usize,
+    /// That node's layer, or empty.
+    pub layer: String,
+    /// The kernel: `conv2d.forward[naive]`.
+    pub kernel: String,
+    /// The grid.
+    pub workgroups: [u32; 3],
+    /// Nanoseconds from the start of the step's first dispatch to the start of this one.
+    pub start: f64,
+    /// Nanoseconds that it took.
+    pub nanoseconds: f64,
+    /// Floating-point operations of the node, two for a multiply-add: those that the formula needs, given to the node's
+    /// longest dispatch. 0 for operations that memory bounds.
+    pub flops: u64,
+    /// Bytes of everything that it binds, each once.
+    pub bytes: u64,
+}
+
+impl Profile {
+    /// Nanoseconds of all dispatches together.
+    pub fn nanoseconds(&self) -> f64 {
+        self.dispatches.iter().map(|dispatch| dispatch.nanoseconds).sum()
+    }
+
+    /// Puts times, as (start, end) in nanoseconds, to the steps of a plan.
+    fn new(clock: Clock, plan: &Plan, times: &[(f64, f64)]) -> Self {
+        let origin = times.first().map_or(0.0, |&(start, _)| start);
+        let mut dispatches: Vec<DispatchProfile> = plan
+            .steps
+            .iter()
+            .zip(times)
+            .map(|(step, &(start, end))| DispatchProfile {
+                node: step.node.clone(),
+                number: step.number,
+                layer: step.layer.clone(),
+                kernel: step.kernel.label(),
+                workgroups: step.workgroups,
+                start: start - origin,
+                // A device may write a coarse end before a fine start.
+                nanoseconds: (end - start).max(0.0),
+                flops: 0,
+                bytes: step.bytes(),
+            })
+            .collect();
+        let mut longest: HashMap<usize, usize> = HashMap::new();
+        for (index, step) in plan.steps.iter().enumerate().take(dispatches.len()) {
+            let best = longest.entry(step.number).or_insert(index);
+            if dispatches[index].nanoseconds > dispatches[*best].nanoseconds {
+                *best = index;
+            }
+        }
+        longest.into_values().for_each(|index| dispatches[index].flops = plan.steps[index].flops);
+        Self { clock, dispatches }
+    }
+}
+
+impl Step {
+    /// Bytes of everything that it binds, each once.
+    fn bytes(&self) -> u64 {
+        let distinct = |index: usize| !self.bindings[..index].iter().any(|(at, _)| *at == self.bindings[index].0);
+        (0..self.bindings.len()).filter(|&index| distinct(index)).map(|index| self.bindings[index].0.bytes).sum()
+    }
+}
+
+/// How the end of a dispatch is awaited where the host's clock times it.
+#[derive(Debug, Clone, Copy)]
+enum Wait {
+    Future,
+    #[cfg(not(target_arch = "wasm32"))]
+    Block,
+}
+
+impl Wait {
+    async fn idle(self, gpu: &Gpu) -> Result<()> {
+        match self {
+            Self::Future => {
+                let (sender, receiver) = oneshot::channel();
+                gpu.queue().on_submitted_work_done(move || {
+                    let _ = sender.send(());
+                });
+                gpu.receive(receiver).await
+            }
+            #[cfg(not(target_arch = "wasm32"))]
+            Self::Block => gpu.wait_blocking(),
+        }
+    }
+}
+
+impl Session {
+    /// Runs one step as [`Session::run`] does, timing every dispatch: by the device's timestamps where it has them, else by
+    /// the host's clock, and the result says which. It makes buffers and waits; it is no part of a training loop.
+    ///
+    /// # Errors
+    /// When the inputs are not exactly those of the graph, or the device fails.
+    pub async fn profile(&mut self, inputs: &[(&str, HostTensor<'_>)]) -> Result<Profile> {
+        self.profile_with(inputs, Wait::Future).await
+    }
+
+    /// [`Session::profile`], blocking. Where there are no timestamps this is the more accurate one.
+    ///
+    /// # Errors
+    /// See [`Session::profile`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn profile_blocking(&mut self, inputs: &[(&str, HostTensor<'_>)]) -> Result<Profile> {
+        pollster::block_on(self.profile_with(inputs, Wait::Block))
+    }
+
+    async fn profile_with(&mut self, inputs: &[(&str, HostTensor<'_>)], wait: Wait) -> Result<Profile> {
+        self.ready().await?;
+        // What was submitted before must not run into the first time.
+        wait.idle(&self.gpu).await?;
+        if self.gpu.device().features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            let times = self.timestamps(inputs).await?;
+            return Ok(Profile::new(Clock::Timestamps, self.plan(), &times));
+        }
+        let times = self.wall_times(inputs, wait).await?;
+        Ok(Profile::new(Clock::Wall, self.plan(), &times))
+    }
+
+    /// Start and end of every dispatch in nanoseconds, one compute pass each.
+    async fn timestamps(&mut self, inputs: &[(&str, HostTensor<'_>)]) -> Result<Vec<(f64, f64)>> {
+        const TICKS_OF_A_PASS: u32 = 2;
+        const PASSES: usize = (wgpu::QUERY_SET_MAX_QUERIES / TICKS_OF_A_PASS) as usize;
+        let gpu = self.gpu.clone();
+        let bytes = self.dispatches.len() as u64 * u64::from(TICKS_OF_A_PASS * wgpu::QUERY_SIZE);
+        if bytes == 0 {
+            self.run(inputs).await?;
+            return Ok(Vec::new());
+        }
+        let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+        let ticks = gpu.create_buffer("timestamps", bytes, usage)?;
+        let commands = gpu.guard("profile", || -> Result<wgpu::CommandBuffer> {
+            let mut encoder = gpu.device().create_command_encoder(&Default::default());
+            self.encode_inputs(&mut encoder, inputs)?;
+            let mut offset = 0;
+            for dispatches in self.dispatches.chunks(PASSES) {
+                let count = dispatches.len() as u32 * TICKS_OF_A_PASS;
+                let set = gpu.device().create_query_set(&wgpu::QuerySetDescriptor {
+                    label: Some("timestamps"),
+                    ty: wgpu::QueryType::Timestamp,
+                    count,
+                });
+                for (first, dispatch) in (0..).step_by(TICKS_OF_A_PASS as usize).zip(dispatches) {
+                    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                        label: None,
+                        timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                            query_set: &set,
+                            beginning_of_pass_write_index: Some(first),
+                            end_of_pass_write_index: Some(first + 1),
+                        }),
+                    });
+                    pass.set_pipeline(&dispatch.pipeline.pipeline);
+                    dispatch.record(&mut pass);
+                }
+                // A full set's ticks are a multiple of the alignment that the next one's offset needs.
+                encoder.resolve_query_set(&set, 0..count, &ticks, offset);
+                offset += u64::from(count * wgpu::QUERY_SIZE);
+            }
+            Ok(encoder.finish())
+        })??;
+        gpu.submit("profile", commands)?;
+        let read = self.readbacks.read(&gpu, &[Region { buffer: ticks, offset: 0, bytes }], None)?.await?;
+        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&read);
+        let period = f64::from(gpu.queue().get_timestamp_period());
+        // Counted from the first, so that no digit is lost in a double.
+        let origin = ticks.first().copied().unwrap_or(0);
+        let since = |tick: u64| tick.wrapping_sub(origin) as i64 as f64 * period;
+        Ok(ticks.chunks_exact(2).map(|pair| (since(pair[0]), since(pair[1]))).collect())
+    }
+
+    #[cfg(target_arch = "wasm32")]
+    async fn wall_times(&mut self, _: &[(&str, HostTensor<'_>)], _: Wait) -> Result<Vec<(f64, f64)>> {
+        Err(crate::error::Error::Session("profile: this device has no timestamps, and a browser no clock".into()))
+    }
+
+    /// Start and end of every dispatch in nanoseconds, each submitted alone.
+    #[cfg(not(target_arch = "wasm32"))]
+    async fn wall_times(&mut self, inputs: &[(&str, HostTensor<'_>)], wait: Wait) -> Result<Vec<(f64, f64)>> {
+        let gpu = self.gpu.clone();
+        let commands = gpu.guard("profile", || {
+            let mut encoder = gpu.device().create_command_encoder(&Default::default());
+            self.encode_inputs(&mut encoder, inputs).map(|()| encoder.finish())
+        })??;
+        gpu.submit("profile", commands)?;
+        wait.idle(&gpu).await?;
+        let origin = std::time::Instant::now();
+        let now = || origin.elapsed().as_nanos() as f64;
+        let mut times = Vec::with_capacity(self.dispatches.len());
+        for dispatch in &self.dispatches {
+            let commands = gpu.guard("profile", || {
+                let mut encoder = gpu.device().create_command_encoder(&Default::default());
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                pass.set_pipeline(&dispatch.pipeline.pipeline);
+                dispatch.record(&mut pass);
+                drop(pass);
+                encoder.finish()
+            })?;
+            let start = now();
+            gpu.submit("profile", commands)?;
+            wait.idle(&gpu).await?;
+            times.push((start, now()));
+        }
+        Ok(times)
+    }
+}
