@@ -8,6 +8,7 @@ pub(crate) mod format;
 mod host;
 mod kernel;
 mod layout;
+mod limits;
 mod lowering;
 mod memory;
 mod options;
