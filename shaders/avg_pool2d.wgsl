@@ -8,35 +8,14 @@
 // output; grad_input reads 4 bytes for each window that covers the cell and writes 4. No barriers.
 // Preconditions: pads smaller than the kernel, so that each window has an input cell;
 // kernel_height * (kernel_width + 2) <= 65,535 (lavapipe's limit of loop iterations, loop exits counted).
-// Needs common/grid.wgsl, common/divide.wgsl, common/window.wgsl.
+// Needs common/grid.wgsl, common/divide.wgsl, common/window.wgsl, common/average.wgsl.
 
 override WORKGROUP: u32 = 64u;
-override COUNT_INCLUDE_PAD: bool = false;
 
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
 @group(0) @binding(2) var<storage, read_write> dx: array<f32>;
-
-/// The divisor's factor along one axis.
-fn extent(window: u32, kernel: u32, stride: u32, pad_begin: u32, size: u32, pad_end: u32) -> u32 {
-    if COUNT_INCLUDE_PAD {
-        let start = window * stride;
-        return min(start + kernel, pad_begin + size + pad_end) - start;
-    }
-    let cells = window_cells(window, kernel, stride, pad_begin, size);
-    return cells.y - cells.x;
-}
-
-fn extent_h(window: u32) -> u32 {
-    let p = params;
-    return extent(window, p.kernel_height, p.stride_height, p.pad_top, p.in_height, p.pad_bottom);
-}
-
-fn extent_w(window: u32) -> u32 {
-    let p = params;
-    return extent(window, p.kernel_width, p.stride_width, p.pad_left, p.in_width, p.pad_right);
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn forward(at: Invocation) {

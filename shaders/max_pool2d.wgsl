@@ -13,7 +13,7 @@
 // Preconditions: pads smaller than the kernel, so that each window has an input cell;
 // kernel_height * (kernel_width + 2) <= 65,535 (lavapipe's limit of loop iterations, loop exits counted), for
 // grad_input_disjoint stride_height * (stride_width + 2) <= 65,535 and kernel <= stride on both axes.
-// Needs common/grid.wgsl, common/divide.wgsl, common/window.wgsl.
+// Needs common/grid.wgsl, common/divide.wgsl, common/window.wgsl, common/nan.wgsl.
 
 override WORKGROUP: u32 = 64u;
 
@@ -31,16 +31,6 @@ override WORKGROUP: u32 = 64u;
 @group(0) @binding(1) var<storage, read> winner_pairs: array<vec2<u32>>;
 @group(0) @binding(2) var<storage, read> dy_pairs: array<vec2<f32>>;
 @group(0) @binding(3) var<storage, read_write> dx_fours: array<vec4<f32>>;
-
-/// By its bits: compilers may assume that a comparison never sees one.
-fn is_nan(value: f32) -> bool {
-    return (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
-}
-
-/// Whether a later cell of a window replaces the best so far.
-fn is_better(value: f32, best: f32) -> bool {
-    return !is_nan(best) && (value > best || is_nan(value));
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn forward(at: Invocation) {

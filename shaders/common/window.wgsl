@@ -2,8 +2,10 @@
 // that all poolings are given. Needs common/divide.wgsl.
 
 struct Params {
-    /// Batch times channels.
+    /// Batch times channels; of channels-last images, the batch.
     planes: u32,
+    /// Fours of channels of channels-last images, else 1.
+    quads: u32,
     in_height: u32,
     in_width: u32,
     out_height: u32,

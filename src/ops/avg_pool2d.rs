@@ -7,12 +7,14 @@ use super::pool::{Pool2d, PoolParams, case_windows};
 use crate::error::Result;
 use crate::graph::gradients::no_gradient;
 use crate::graph::{Evaluation, GradientContext, Op, Tensor, TensorType};
-use crate::plan::{Kernel, Lowering, Operand, Shader, shader};
+use crate::plan::{Format, Kernel, Lowering, Operand, Shader, shader};
 use crate::reference::{Checked, avg_pool2d as reference};
 use crate::selftest::OpCase;
 
 const NAME: &str = "avg_pool2d";
-pub(crate) static SHADER: Shader = shader!("avg_pool2d", PoolParams, ["grid", "divide", "window"]);
+pub(crate) static SHADER: Shader = shader!("avg_pool2d", PoolParams, ["grid", "divide", "window", "average"]);
+pub(crate) static CHANNELS_LAST: Shader =
+    shader!("avg_pool2d_channels_last", PoolParams, ["grid", "divide", "window", "average"]);
 
 impl<'g> Tensor<'g> {
     /// The mean over windows of `[N, C, H, W]`.
@@ -40,8 +42,22 @@ fn geometry(pool: &Pool2d, x: &TensorType) -> reference::Geometry {
     }
 }
 
-fn kernel(pool: &Pool2d, entry: &'static str) -> Kernel {
-    Kernel::new(&SHADER, entry).flag("COUNT_INCLUDE_PAD", pool.count_include_pad)
+/// Adds the dispatch of either direction over images `x` in this format.
+pub(super) fn lower(
+    cx: &mut Lowering<'_>,
+    pool: &Pool2d,
+    entry: &'static str,
+    x: &TensorType,
+    format: Format,
+) -> Result<()> {
+    let params = pool.params(NAME, x, format)?;
+    let count = cx.outputs[0].elements();
+    let (kernel, count) = match format {
+        Format::Planar => (Kernel::new(&SHADER, entry), count),
+        Format::ChannelsLast => (Kernel::new(&CHANNELS_LAST, entry).variant("channels_last"), count / 4),
+    };
+    let kernel = kernel.flag("COUNT_INCLUDE_PAD", pool.count_include_pad);
+    cx.dispatch_flat(kernel, &params, &[Operand::Input(0), Operand::Output(0)], count)
 }
 
 impl Op for AvgPool2d {
@@ -68,9 +84,9 @@ impl Op for AvgPool2d {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let params = self.0.params(NAME, &cx.inputs[0])?;
-        let count = cx.outputs[0].elements();
-        cx.dispatch_flat(kernel(&self.0, "forward"), &params, &[Operand::Input(0), Operand::Output(0)], count)
+        let format = cx.follow("avg_pool2d.forward", 0)?;
+        let x = cx.inputs[0].clone();
+        lower(cx, &self.0, "forward", &x, format)
     }
 }
 
@@ -99,9 +115,8 @@ impl Op for AvgPool2dGradInput {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let params = self.pool.params(NAME, &self.x)?;
-        let operands = [Operand::Input(0), Operand::Output(0)];
-        cx.dispatch_flat(kernel(&self.pool, "grad_input"), &params, &operands, self.x.elements())
+        let format = cx.follow("avg_pool2d.grad_input", 0)?;
+        lower(cx, &self.pool, "grad_input", &self.x, format)
     }
 }
 

@@ -7,12 +7,14 @@ use super::pool::{Pool2d, PoolParams, case_windows};
 use crate::error::Result;
 use crate::graph::gradients::no_gradient;
 use crate::graph::{Evaluation, GradientContext, Op, Tensor, TensorType};
-use crate::plan::{Candidate, Kernel, Lowering, Operand, Shader, shader};
+use crate::plan::{Candidate, Format, Kernel, Lowering, Operand, Shader, shader};
 use crate::reference::{Checked, max_pool2d as reference};
 use crate::selftest::OpCase;
 
 const NAME: &str = "max_pool2d";
-pub(crate) static SHADER: Shader = shader!("max_pool2d", PoolParams, ["grid", "divide", "window"]);
+pub(crate) static SHADER: Shader = shader!("max_pool2d", PoolParams, ["grid", "divide", "window", "nan"]);
+pub(crate) static CHANNELS_LAST: Shader =
+    shader!("max_pool2d_channels_last", PoolParams, ["grid", "divide", "window", "nan"]);
 
 impl<'g> Tensor<'g> {
     /// The maximum over windows of `[N, C, H, W]`; padding never wins, NaN always does. `max_pool2d(2)` halves the size.
@@ -67,9 +69,14 @@ impl Op for MaxPool2d {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let params = self.0.params(NAME, &cx.inputs[0])?;
+        let format = cx.follow("max_pool2d.format", 0)?;
+        let params = self.0.params(NAME, &cx.inputs[0], format)?;
         let operands = [Operand::Input(0), Operand::Output(0), Operand::Output(1)];
         let count = cx.outputs[0].elements();
+        if format == Format::ChannelsLast {
+            let kernel = Kernel::new(&CHANNELS_LAST, "forward").variant("channels_last");
+            return cx.dispatch_flat(kernel, &params, &operands, count / 4);
+        }
         let variants =
             vec![Candidate::unless("pairs", no_pairs(&self.0, &cx.inputs[0])), Candidate::unless("general", None)];
         let variant = cx.choose("max_pool2d.forward", variants)?;
@@ -110,8 +117,13 @@ impl Op for MaxPool2dGradInput {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let params = self.pool.params(NAME, &self.x)?;
+        let format = cx.follow("max_pool2d.grad_input.format", 0)?;
+        let params = self.pool.params(NAME, &self.x, format)?;
         let operands = [Operand::Input(0), Operand::Input(1), Operand::Output(0)];
+        if format == Format::ChannelsLast {
+            let kernel = Kernel::new(&CHANNELS_LAST, "grad_input").variant("channels_last");
+            return cx.dispatch_flat(kernel, &params, &operands, self.x.elements() / 4);
+        }
         let Pool2d { kernel, stride, padding, .. } = self.pool;
         let overlap = kernel.iter().zip(stride).any(|(&kernel, stride)| kernel > stride);
         let long = stride[0].saturating_mul(stride[1] + 2) > MAX_ITERATIONS;

@@ -40,7 +40,11 @@ pub struct Family {
 
 /// Every family, in the order of their names.
 pub const FAMILIES: &[Family] = &[
-    Family { stem: "avg_pool2d", shaders: &[&avg_pool2d::SHADER], cases: avg_pool2d::cases },
+    Family {
+        stem: "avg_pool2d",
+        shaders: &[&avg_pool2d::SHADER, &avg_pool2d::CHANNELS_LAST],
+        cases: avg_pool2d::cases,
+    },
     Family { stem: "batch_norm", shaders: &[&batch_norm::SHADER], cases: batch_norm::cases },
     // With the copies between formats, which its cases run as well.
     Family { stem: "binary", shaders: &[&binary::SHADER, &format::SHADER], cases: binary::cases },
@@ -62,7 +66,11 @@ pub const FAMILIES: &[Family] = &[
     // A dense layer is a convolution of 1x1 images and runs its kernels.
     Family { stem: "dense", shaders: &[], cases: dense::cases },
     Family { stem: "dropout", shaders: &[&dropout::SHADER], cases: dropout::cases },
-    Family { stem: "max_pool2d", shaders: &[&max_pool2d::SHADER], cases: max_pool2d::cases },
+    Family {
+        stem: "max_pool2d",
+        shaders: &[&max_pool2d::SHADER, &max_pool2d::CHANNELS_LAST],
+        cases: max_pool2d::cases,
+    },
     Family { stem: "metrics", shaders: &[&metrics::SHADER], cases: metrics::cases },
     Family { stem: "normalize", shaders: &[&normalize::SHADER], cases: normalize::cases },
     Family { stem: "optimizer", shaders: &[&optimizer::SHADER], cases: optimizer::cases },

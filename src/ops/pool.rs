@@ -3,12 +3,12 @@
 use super::{MAX_ITERATIONS, image};
 use crate::error::{Error, Result};
 use crate::graph::TensorType;
-use crate::plan::{params, word};
+use crate::plan::{Format, params, word};
 
 params! {
     /// The `Params` of both pooling shaders.
     PoolParams {
-        planes: u32, in_height: u32, in_width: u32, out_height: u32, out_width: u32, kernel_height: u32,
+        planes: u32, quads: u32, in_height: u32, in_width: u32, out_height: u32, out_width: u32, kernel_height: u32,
         kernel_width: u32, stride_height: u32, stride_width: u32, pad_top: u32, pad_left: u32, pad_bottom: u32,
         pad_right: u32,
     }
@@ -102,11 +102,17 @@ impl Pool2d {
         Ok([n * c, h, w, out(0, h)?, out(1, w)?])
     }
 
-    pub(super) fn params(&self, op: &str, x: &TensorType) -> Result<PoolParams> {
-        let [planes, in_height, in_width, out_height, out_width] = self.sizes(op, x)?;
+    /// Parameters for images in this format.
+    pub(super) fn params(&self, op: &str, x: &TensorType, format: Format) -> Result<PoolParams> {
+        let (planes, quads) = match format {
+            Format::Planar => (x.shape[0] * x.shape[1], 1),
+            Format::ChannelsLast => (x.shape[0], x.shape[1] / 4),
+        };
+        let [_, in_height, in_width, out_height, out_width] = self.sizes(op, x)?;
         let word = |size| word(op, size);
         Ok(PoolParams {
             planes: word(planes)?,
+            quads: word(quads)?,
             in_height: word(in_height)?,
             in_width: word(in_width)?,
             out_height: word(out_height)?,
@@ -153,5 +159,7 @@ pub(super) fn case_windows() -> Vec<([usize; 4], Pool2d)> {
         ([1, 2, 9, 1], Pool2d::rectangle(5, 1).stride(1).paddings(2, 0, 2, 0).count_include_pad(false)),
         ([2, 2, 7, 9], Pool2d::rectangle(2, 3).strides(3, 4).paddings(1, 2, 0, 0)),
         ([1, 1, 1, 1], Pool2d::new(1)),
+        ([2, 12, 9, 7], Pool2d::new(3).stride(2).padding(1)),
+        ([1, 8, 5, 6], Pool2d::new(2).strides(3, 2).paddings(1, 0, 0, 1).ceil_mode(true).count_include_pad(false)),
     ]
 }

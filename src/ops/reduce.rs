@@ -2,7 +2,7 @@
 //!
 //! Global average pooling, means and bias gradients are all this one reduction.
 
-use super::{MAX_ITERATIONS, image};
+use super::{MAX_ITERATIONS, Pool2d, avg_pool2d, image};
 use crate::error::{Error, Result};
 use crate::graph::gradients::no_gradient;
 use crate::graph::{DType, Evaluation, GradientContext, Op, Shape, Tensor, TensorType};
@@ -15,6 +15,7 @@ params! {
     ReduceParams { outer: u32, channels: u32, inner: u32, lanes: u32, scale: f32 }
 }
 const NAME: &str = "reduce";
+const GLOBAL: &str = "global_avg_pool2d";
 const TO_CHANNELS: &str = "sum_to_channels";
 pub(crate) static SHADER: Shader = shader!("reduce", ReduceParams, ["grid", "divide", "channel"]);
 
@@ -24,9 +25,9 @@ impl<'g> Tensor<'g> {
     /// # Errors
     /// When the tensor is not f32 of rank 4.
     pub fn global_avg_pool2d(self) -> Result<Self> {
-        let [n, c, h, w] = image("global_avg_pool2d", &self.ty())?;
+        let [n, c, h, w] = image(GLOBAL, &self.ty())?;
         let view = [1, n * c, h * w];
-        let op = ChannelSum { name: "global_avg_pool2d", view, mean: true, output: [n, c, 1, 1].into() };
+        let op = ChannelSum { name: GLOBAL, view, mean: true, output: [n, c, 1, 1].into() };
         self.graph().apply_one(op, "", &[self])
     }
 
@@ -71,6 +72,11 @@ fn params([outer, channels, inner]: [usize; 3], lanes: usize, scale: f64) -> Res
         lanes: word(NAME, lanes)?,
         scale: scale as f32,
     })
+}
+
+/// The pooling window that is the whole image.
+fn whole(x: &TensorType) -> Pool2d {
+    Pool2d::rectangle(x.shape[2], x.shape[3])
 }
 
 /// Sums operand `x` over outer and inner into operand `y`, in one dispatch or two.
@@ -126,6 +132,10 @@ impl Op for ChannelSum {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        if self.name == GLOBAL && cx.follow(GLOBAL, 0)? == Format::ChannelsLast {
+            let x = cx.inputs[0].clone();
+            return avg_pool2d::lower(cx, &whole(&x), "forward", &x, Format::ChannelsLast);
+        }
         // A channel's elements are a view of either format; those of a plane are not.
         let format = if self.name == TO_CHANNELS { cx.follow(TO_CHANNELS, 0)? } else { Format::Planar };
         lower_sum(cx, format.view(self.view), self.scale(), [Operand::Input(0), Operand::Output(0)])
@@ -158,6 +168,9 @@ impl Op for ChannelBroadcast {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        if self.sum.name == GLOBAL && cx.originate("global_avg_pool2d.grad_input")? == Format::ChannelsLast {
+            return avg_pool2d::lower(cx, &whole(&self.x), "grad_input", &self.x, Format::ChannelsLast);
+        }
         let params = params(self.sum.view, 1, self.sum.scale())?;
         let operands = [Operand::Input(0), Operand::Output(0)];
         cx.dispatch_flat(Kernel::new(&SHADER, "broadcast"), &params, &operands, self.x.elements())
@@ -165,11 +178,12 @@ impl Op for ChannelBroadcast {
 }
 
 pub(crate) fn cases() -> Vec<OpCase> {
-    let pooled = [[2, 3, 7, 5], [1, 1, 1, 1], [1, 67, 16, 17], [1, 2, 263, 257]].map(|shape: [usize; 4]| {
-        OpCase::new(format!("global_avg_pool2d {shape:?}"), move |cx| {
-            cx.normal("x", shape)?.global_avg_pool2d().map(|y| vec![y])
-        })
-    });
+    let pooled =
+        [[2, 3, 7, 5], [1, 1, 1, 1], [1, 67, 16, 17], [1, 2, 263, 257], [3, 12, 5, 7]].map(|shape: [usize; 4]| {
+            OpCase::new(format!("global_avg_pool2d {shape:?}"), move |cx| {
+                cx.normal("x", shape)?.global_avg_pool2d().map(|y| vec![y])
+            })
+        });
     let means = [1, 255, 257, 70_001].map(|count: usize| {
         OpCase::new(format!("mean [{count}]"), move |cx| cx.normal("x", [count])?.mean().map(|y| vec![y]))
     });

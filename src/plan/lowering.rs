@@ -79,17 +79,43 @@ impl Lowering<'_> {
     /// The format of an operation that works in either: that of its input number `leading`, unless the options say
     /// otherwise. Its image inputs are then read and its image outputs written so.
     pub(crate) fn follow(&mut self, kernel: &str, leading: usize) -> Result<Format> {
+        let ty = self.inputs[leading].clone();
+        self.lay_out(kernel, &ty, self.formats[leading])
+    }
+
+    /// The format of an operation that makes an image out of what is none: that which convolutions of this device prefer.
+    pub(crate) fn originate(&mut self, kernel: &str) -> Result<Format> {
+        let format = match self.class() {
+            DeviceClass::Cpu if self.subgroup().is_some() => Format::ChannelsLast,
+            _ => Format::Planar,
+        };
+        let ty = self.outputs[0].clone();
+        self.lay_out(kernel, &ty, format)
+    }
+
+    fn lay_out(&mut self, kernel: &str, ty: &TensorType, preferred: Format) -> Result<Format> {
         let last = "channels_last";
-        let refusal = Format::refusal(&self.inputs[leading]);
-        let mut candidates = vec![Candidate::unless("planar", None), Candidate::unless(last, refusal)];
-        if self.formats[leading] == Format::ChannelsLast {
+        let mut candidates = vec![Candidate::unless("planar", None), Candidate::unless(last, Format::refusal(ty))];
+        if preferred == Format::ChannelsLast {
             candidates.reverse();
         }
-        if self.pinned || Format::coincide(&self.inputs[leading]) || self.choose(kernel, candidates)? != last {
+        if self.pinned || Format::coincide(ty) || self.choose(kernel, candidates)? != last {
             return Ok(Format::Planar);
         }
-        self.lay_out(Format::ChannelsLast);
+        let images = |types: &[TensorType]| -> Vec<Format> {
+            let format = |ty: &TensorType| if ty.shape.len() == 4 { Format::ChannelsLast } else { Format::Planar };
+            types.iter().map(format).collect()
+        };
+        (self.reads, self.writes) = (images(&self.inputs), images(&self.outputs));
         Ok(Format::ChannelsLast)
+    }
+
+    /// Invocations of a subgroup, where every one has that many.
+    pub(crate) fn subgroup(&self) -> Option<usize> {
+        let info = &self.capabilities.info;
+        let (least, most) = (info.subgroup_min_size, info.subgroup_max_size);
+        let fixed = least == most && least.is_power_of_two() && (4..=64).contains(&least);
+        (self.capabilities.features.contains(wgpu::Features::SUBGROUP) && fixed).then_some(least as usize)
     }
 
     /// Whether an output has its place already, which is planar.
@@ -107,14 +133,6 @@ impl Lowering<'_> {
     /// Writes the outputs in this format.
     pub(crate) fn write_in(&mut self, format: Format) {
         self.writes.fill(format);
-    }
-
-    /// Reads every image input and writes every image output in this format.
-    pub(crate) fn lay_out(&mut self, format: Format) {
-        let images = |types: &[TensorType]| -> Vec<Format> {
-            types.iter().map(|ty| if ty.shape.len() == 4 { format } else { Format::Planar }).collect()
-        };
-        (self.reads, self.writes) = (images(&self.inputs), images(&self.outputs));
     }
 
     /// Temporary memory for `elements` words; returns its number.

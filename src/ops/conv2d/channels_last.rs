@@ -71,17 +71,9 @@ impl Problem {
     }
 }
 
-/// Invocations of a subgroup, where every one has that many.
-fn lanes(cx: &Lowering<'_>) -> Option<usize> {
-    let info = &cx.capabilities.info;
-    let (least, most) = (info.subgroup_min_size, info.subgroup_max_size);
-    let fixed = least == most && least.is_power_of_two() && (4..=64).contains(&least);
-    (cx.capabilities.features.contains(wgpu::Features::SUBGROUP) && fixed).then_some(least as usize)
-}
-
 /// Why the variant cannot be used.
 pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> Option<String> {
-    let Some(lanes) = lanes(cx) else {
+    let Some(lanes) = cx.subgroup() else {
         return Some("only for subgroups of one known size".into());
     };
     if cx.class() != DeviceClass::Cpu {
@@ -109,7 +101,7 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> 
 /// Adds the dispatches of one direction; see [`super::lower`].
 pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, operands: &[Operand]) -> Result<()> {
     // `refusal` has seen the subgroups.
-    let problem = Problem::new(g, direction, lanes(cx).unwrap_or(1));
+    let problem = Problem::new(g, direction, cx.subgroup().unwrap_or(1));
     let kernel = |shader, entry| {
         Kernel::new(shader, entry)
             .variant("channels_last")
