@@ -12,12 +12,15 @@
 // Borders and strides only show in a lane's addresses. The weight lies in a texture where that is worth the copy: a CPU
 // adapter reads it there at a fifth of the price.
 //
+// An input whose channels are no multiple of 4 comes by rows (see conv2d_pack.wgsl): a row of the kernel is then one tap of
+// KW * C channels.
+//
 // grad_input is the same with dy for x and the weight transposed. Pixels of dx whose position is equal modulo the stride
 // meet the same taps (common/phases.wgsl), so a workgroup takes pixels of one phase, and no inserted zero is multiplied.
 //
 // No workgroup memory, no barriers. No compiler in the chain unrolls loops: the text is a template.
 //
-// Preconditions. The subgroup has exactly {{ lanes }} invocations. C and O are multiples of 4. Element counts are below 2^32. A
+// Preconditions. The subgroup has exactly {{ lanes }} invocations. C (but by rows) and O are multiples of 4. Element counts are below 2^32. A
 // software adapter (lavapipe) silently ends the loops of an invocation after 65,535 iterations in all, so there
 // KH * (1 + KW * (1 + C / 4)) + 2 * (KH + KW) <= 65,535.
 
@@ -70,7 +73,11 @@ fn forward_pixel(index: u32) -> Pixel {
     let line = index / params.out_width;
     let n = line / params.out_height;
     let row = (line - n * params.out_height) * params.stride_height - params.pad_top;
+{% if by_rows %}
+    let column = index - line * params.out_width;
+{% else %}
     let column = (index - line * params.out_width) * params.stride_width - params.pad_left;
+{% endif %}
     return Pixel(index * (params.out_channels / 4u), n, row, column);
 }
 
@@ -98,7 +105,7 @@ fn gradient_pixel(index: u32, phase: vec2<u32>, vertical: Taps, horizontal: Taps
 {#- The loops over taps and channels. `height`, `width`, `depth` and `columns` are those of the image that is read and, in
     fours, of the channels on both sides. #}
 {% macro multiply(height, width, depth, columns) %}
-    let depth = bound({{ depth }} / 4u, arrayLength(&image));
+    let depth = bound(({{ depth }}) / 4u, arrayLength(&image));
     let columns = {{ columns }} / 4u;
     let vertical_count = bound(vertical.taps.count, arrayLength(&image));
     let horizontal_count = bound(horizontal.taps.count, arrayLength(&image));
@@ -106,12 +113,12 @@ fn gradient_pixel(index: u32, phase: vec2<u32>, vertical: Taps, horizontal: Taps
         for (var tx = 0u; tx < horizontal_count; tx++) {
             let ky = vertical.taps.first + ty * vertical.taps.step;
             let kx = horizontal.taps.first + tx * horizontal.taps.step;
-            var w_at = (ky * params.kernel_width + kx) * {{ depth }} * columns + first_column + column;
+            var w_at = (ky * {{ "1u" if by_rows else "params.kernel_width" }} + kx) * ({{ depth }}) * columns + first_column + column;
 {% for r in loads %}
             let row{{ r }} = pixel{{ r }}.row + ty * vertical.stride;
             let column{{ r }} = pixel{{ r }}.column + tx * horizontal.stride;
             let seen{{ r }} = pixel{{ r }}.into != NOWHERE && row{{ r }} < {{ height }} && column{{ r }} < {{ width }};
-            let place{{ r }} = ((pixel{{ r }}.n * {{ height }} + row{{ r }}) * {{ width }} + column{{ r }}) * ({{ depth }} / 4u);
+            let place{{ r }} = ((pixel{{ r }}.n * {{ height }} + row{{ r }}) * {{ width }} + column{{ r }}) * depth;
             let at{{ r }} = select(0u, place{{ r }}, seen{{ r }});
 {% endfor %}
             for (var c = 0u; c < depth; c++) {
@@ -159,7 +166,7 @@ fn forward(invocation: Invocation) {
     let column = invocation.local % (LANES / SHARE);
     let sharer = invocation.local / (LANES / SHARE);
     let vertical = Walk(Taps(0u, 1u, params.kernel_height), params.dilation_height);
-    let horizontal = Walk(Taps(0u, 1u, params.kernel_width), params.dilation_width);
+    let horizontal = Walk(Taps(0u, 1u, {{ "1u" if by_rows else "params.kernel_width" }}), params.dilation_width);
 {% for r in loads %}
     let pixel{{ r }} = forward_pixel(first_pixel + {{ r }}u * LANES + invocation.local);
 {% endfor %}
@@ -170,7 +177,11 @@ fn forward(invocation: Invocation) {
     var sum{{ i }}_{{ q }} = start{{ q }};
 {% endfor %}
 {% endfor %}
+{% if by_rows %}
+{{ multiply("params.in_height", "params.out_width", "4u * tiles(params.in_channels * params.kernel_width, 4u)", "params.out_channels") }}
+{% else %}
 {{ multiply("params.in_height", "params.in_width", "params.in_channels", "params.out_channels") }}
+{% endif %}
 {{ store("y_fours", "params.out_channels") }}
 }
 

@@ -8,9 +8,12 @@
 // {{ 16 * depth * quads * lanes // share }} multiply-adds. Where dy has few channels, {{ share }} pixels share the subgroup and their sums are added at the end. Slices
 // go to planes of their own in `partial`, which sum_partials of conv2d.wgsl adds.
 //
+// An x whose channels are no multiple of 4 comes by rows (see conv2d_pack.wgsl): a row of the kernel is then one tap of
+// KW * C channels.
+//
 // No workgroup memory, no barriers. No compiler in the chain unrolls loops: the text is a template.
 //
-// Preconditions. The subgroup has exactly {{ lanes }} invocations. C and O are multiples of 4. Element counts are below 2^30. A
+// Preconditions. The subgroup has exactly {{ lanes }} invocations. C (but by rows) and O are multiples of 4. Element counts are below 2^30. A
 // software adapter (lavapipe) silently ends the loops of an invocation after 65,535 iterations in all, so there
 // ceil(N*OH*OW / {{ lanes }} / splits) <= 65,535.
 
@@ -25,10 +28,25 @@ const COLUMNS = {{ quads * lanes // share }}u;
 @group(0) @binding(1) var<storage, read> x_fours: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> dy_fours: array<vec4<f32>>;
 
+/// Where a tap's channel lies in a filter.
+fn element(channel: u32, tap: u32) -> u32 {
+{% if by_rows %}
+    let kx = channel / params.in_channels;
+    return ((channel - kx * params.in_channels) * params.kernel_height + tap) * params.kernel_width + kx;
+{% else %}
+    return channel * params.kernel_height * params.kernel_width + tap;
+{% endif %}
+}
+
 @compute @workgroup_size(LANES)
 fn grad_weight(invocation: Invocation) {
+{% if by_rows %}
+    let taps = params.kernel_height;
+    let depth = tiles(params.in_channels * params.kernel_width, 4u);
+{% else %}
     let taps = params.kernel_height * params.kernel_width;
     let depth = params.in_channels / 4u;
+{% endif %}
     let columns = params.out_channels / 4u;
     let column_tiles = tiles(columns, COLUMNS);
     let depth_tiles = tiles(depth, DEPTH);
@@ -40,8 +58,12 @@ fn grad_weight(invocation: Invocation) {
     let tap = index / column_tiles / depth_tiles % taps;
     let slice = index / column_tiles / depth_tiles / taps;
     if slice >= params.splits { return; }
+{% if by_rows %}
+    let down = tap * params.dilation_height - params.pad_top;
+{% else %}
     let down = tap / params.kernel_width * params.dilation_height - params.pad_top;
     let across = tap % params.kernel_width * params.dilation_width - params.pad_left;
+{% endif %}
 {% for j in depth %}
     // What a tile has too much is computed again and not stored.
     let depth{{ j }} = min(first_depth + {{ j }}u, depth - 1u);
@@ -59,9 +81,14 @@ fn grad_weight(invocation: Invocation) {
         let line = div_rem(first + invocation.local, params.out_width);
         let image = div_rem(line.x, params.out_height);
         let y = image.y * params.stride_height + down;
+{% if by_rows %}
+        let seen = first + invocation.local < pixels && y < params.in_height;
+        let place = ((image.x * params.in_height + y) * params.out_width + line.y) * depth;
+{% else %}
         let x = line.y * params.stride_width + across;
         let seen = first + invocation.local < pixels && y < params.in_height && x < params.in_width;
         let place = ((image.x * params.in_height + y) * params.in_width + x) * depth;
+{% endif %}
         let at = select(0u, place, seen);
 {% for j in depth %}
         let x{{ j }} = select(vec4<f32>(), x_fours[at + depth{{ j }}], seen);
@@ -86,7 +113,8 @@ fn grad_weight(invocation: Invocation) {
 {% endfor %}
     }
 
-    let into = slice * params.out_channels * params.in_channels * taps + tap;
+    let filter_length = params.in_channels * params.kernel_height * params.kernel_width;
+    let into = slice * params.out_channels * filter_length;
 {% for q in quads %}
     let column{{ q }} = first_column + {{ q * lanes // share }}u;
 {% for j in depth %}
@@ -104,10 +132,17 @@ fn grad_weight(invocation: Invocation) {
     if column{{ q }} < columns && sharer == 0u {
 {% for j in depth %}
         if first_depth + {{ j }}u < depth {
-{% for l in range(4) %}
 {% for k in range(4) %}
-            partial[into + ((4u * column{{ q }} + {{ l }}u) * params.in_channels + 4u * depth{{ j }} + {{ k }}u) * taps] = all{{ q }}_{{ j }}_{{ k }}.{{ "xyzw"[l] }};
+            let into{{ q }}_{{ j }}_{{ k }} = into + 4u * column{{ q }} * filter_length + element(4u * depth{{ j }} + {{ k }}u, tap);
+{% if by_rows %}
+            if 4u * depth{{ j }} + {{ k }}u < params.in_channels * params.kernel_width {
+{% else %}
+            {
+{% endif %}
+{% for l in range(4) %}
+                partial[into{{ q }}_{{ j }}_{{ k }} + {{ l }}u * filter_length] = all{{ q }}_{{ j }}_{{ k }}.{{ "xyzw"[l] }};
 {% endfor %}
+            }
 {% endfor %}
         }
 {% endfor %}

@@ -6,8 +6,10 @@
 //           is as many fours as the tiles of an output's row have and those that the last of them sees to its right
 //   weight  [ceil(O / ROWS), C, KH, KW, ROWS] in fours, 0 where there is no channel, into a texture row by row
 //
+//   rows    [N, C, H, W] for any number of channels: [N, H, OW, K] in fours of K = KW * C, where position kx * C + c is
+//           x[n, c, y, ox * stride - pad_left + kx * dilation], and 0 beyond the image and behind KW * C
 //   taps    [KH, KW, C, O] in fours of O, which conv2d_channels_last.wgsl reads; C and O multiples of 4; into a texture row
-//           by row, or (taps_buffer) into a buffer. With TRANSPOSED [KH, KW, O, C].
+//           by row, or (taps_buffer) into a buffer. With TRANSPOSED [KH, KW, O, C]; with BY_ROWS [KH, K, O], for images that `rows` has packed.
 //
 // With TRANSPOSED weight is taken as [C, O, KH, KW] and its taps run backwards: what the input gradient, itself a convolution
 // of dy, multiplies with. A padding that is negative, as that gradient's may be, wraps round to a huge number.
@@ -21,6 +23,7 @@ override WORKGROUP: u32 = 64u;
 // Channels of a tile of conv2d_packed.wgsl, a multiple of 4.
 override ROWS: u32 = 8u;
 override TRANSPOSED: bool = false;
+override BY_ROWS: bool = false;
 // Fours of a tile of conv2d_packed.wgsl.
 override QUADS: u32 = 4u;
 
@@ -30,8 +33,8 @@ override QUADS: u32 = 4u;
 // weight
 @group(0) @binding(1) var<storage, read> source: array<f32>;
 @group(0) @binding(2) var packed_weight: texture_storage_2d<rgba32float, write>;
-// taps_buffer
-@group(0) @binding(2) var<storage, read_write> packed_taps: array<vec4<f32>>;
+// taps_buffer, rows
+@group(0) @binding(2) var<storage, read_write> packed_fours: array<vec4<f32>>;
 
 const LANES = vec4<u32>(0u, 1u, 2u, 3u);
 
@@ -84,37 +87,66 @@ fn weight(invocation: Invocation) {
     textureStore(packed_weight, texel(index), select(vec4<f32>(), four, seen));
 }
 
+@compute @workgroup_size(WORKGROUP)
+fn rows(invocation: Invocation) {
+    let index = flat_workgroup(invocation.group, invocation.groups) * WORKGROUP + invocation.local;
+    let length = params.in_channels * params.kernel_width;
+    let fours_of_row = tiles(length, 4u);
+    let pixel = index / fours_of_row;
+    let line = pixel / params.out_width;
+    let n = line / params.in_height;
+    if n >= params.batch { return; }
+    let position = 4u * (index - pixel * fours_of_row) + LANES;
+    let kx = position / params.in_channels;
+    let c = position - kx * params.in_channels;
+    let x = (pixel - line * params.out_width) * params.stride_width - params.pad_left + kx * params.dilation_width;
+    let seen = (position < vec4(length)) & (x < vec4(params.in_width));
+    let y = line - n * params.in_height;
+    let at = select(vec4<u32>(), ((n * params.in_channels + c) * params.in_height + y) * params.in_width + x, seen);
+    let four = vec4(source[at.x], source[at.y], source[at.z], source[at.w]);
+    packed_fours[index] = select(vec4<f32>(), four, seen);
+}
+
 /// Four channels of a weight in one tap: where they lie in `source`, from the first tap on, and in the packed order, likewise.
 struct Filters {
     elements: vec4<u32>,
     four: u32,
-    /// Fours of a tap; 0 for an invocation too many.
+    /// Taps, 0 for an invocation too many, and the way to the next in both orders.
+    count: u32,
+    step: u32,
     stride: u32,
+    seen: bool,
 }
 
 fn filters(invocation: Invocation) -> Filters {
     let index = flat_workgroup(invocation.group, invocation.groups) * WORKGROUP + invocation.local;
     let taps = params.kernel_height * params.kernel_width;
     let columns = select(params.out_channels, params.in_channels, TRANSPOSED) / 4u;
-    let rows = select(params.in_channels, params.out_channels, TRANSPOSED);
     let row = index / columns;
-    if row >= rows { return Filters(vec4<u32>(), 0u, 0u); }
     let channel = 4u * (index - row * columns) + LANES;
+    if BY_ROWS {
+        let rows = 4u * tiles(params.in_channels * params.kernel_width, 4u);
+        let kx = row / params.in_channels;
+        let elements = (channel * params.in_channels + row - kx * params.in_channels) * taps + kx;
+        let count = select(0u, params.kernel_height, row < rows);
+        return Filters(elements, index, count, params.kernel_width, rows * columns, kx < params.kernel_width);
+    }
+    let rows = select(params.in_channels, params.out_channels, TRANSPOSED);
     let straight = channel * params.in_channels + row;
     let transposed = row * params.in_channels + channel;
-    return Filters(select(straight, transposed, TRANSPOSED) * taps, index, rows * columns);
+    let elements = select(straight, transposed, TRANSPOSED) * taps;
+    return Filters(elements, index, select(0u, taps, row < rows), 1u, rows * columns, true);
 }
 
 fn tap_of(filters: Filters, tap: u32) -> vec4<f32> {
-    let at = filters.elements + tap;
-    return vec4(source[at.x], source[at.y], source[at.z], source[at.w]);
+    let at = filters.elements + tap * filters.step;
+    return select(vec4<f32>(), vec4(source[at.x], source[at.y], source[at.z], source[at.w]), filters.seen);
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn taps(invocation: Invocation) {
     let filters = filters(invocation);
-    if filters.stride == 0u { return; }
-    let taps = bound(params.kernel_height * params.kernel_width, arrayLength(&source));
+    let taps = bound(filters.count, arrayLength(&source));
     for (var tap = 0u; tap < taps; tap++) {
         textureStore(packed_weight, texel(filters.four + tap * filters.stride), tap_of(filters, tap));
     }
@@ -123,9 +155,8 @@ fn taps(invocation: Invocation) {
 @compute @workgroup_size(WORKGROUP)
 fn taps_buffer(invocation: Invocation) {
     let filters = filters(invocation);
-    if filters.stride == 0u { return; }
-    let taps = bound(params.kernel_height * params.kernel_width, arrayLength(&source));
+    let taps = bound(filters.count, arrayLength(&source));
     for (var tap = 0u; tap < taps; tap++) {
-        packed_taps[filters.four + tap * filters.stride] = tap_of(filters, tap);
+        packed_fours[filters.four + tap * filters.stride] = tap_of(filters, tap);
     }
 }

@@ -19,6 +19,7 @@ mod kernels;
 mod packed;
 
 pub(crate) use cases::cases;
+pub(super) use channels_last::preferred as prefers_channels_last;
 pub(super) use geometry::Geometry;
 pub(super) use kernels::{Direction, lower};
 

@@ -2,7 +2,7 @@
 //!
 //! The product is a convolution of 1x1 images and runs the convolution's kernels.
 
-use super::conv2d::{Direction, Geometry, gradients, lower};
+use super::conv2d::{Direction, Geometry, gradients, lower, prefers_channels_last};
 use super::matrix;
 use crate::error::{Error, Result};
 use crate::graph::gradients::no_gradient;
@@ -178,14 +178,16 @@ impl Op for Gradient {
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let [batch, inputs, outputs] = self.sizes;
         let operands = [Operand::Input(0), Operand::Input(1), Operand::Output(0)];
-        if self.direction == Direction::GradWeight && batch <= LONGEST_BATCH {
+        let pixels = Geometry::pointwise(batch, inputs, outputs, 1);
+        let direct = prefers_channels_last(cx, &pixels, self.direction);
+        if self.direction == Direction::GradWeight && batch <= LONGEST_BATCH && !direct {
             // dW = dyᵀ·x is also the input gradient of a 1x1 convolution from `outputs` to `batch` channels over `inputs`
             // pixels whose weight is dy: the same kernel as everywhere else, and no partial sums.
             let geometry = Geometry::pointwise(1, outputs, batch, inputs);
             let operands = [Operand::Input(1), Operand::Input(0), Operand::Output(0)];
             return lower(cx, &geometry, Direction::GradInput, &operands);
         }
-        lower(cx, &Geometry::pointwise(batch, inputs, outputs, 1), self.direction, &operands)
+        lower(cx, &pixels, self.direction, &operands)
     }
 }
 

@@ -1,5 +1,5 @@
 //! The `channels_last` variant: an implicit matrix product over channels-last images, one subgroup a tile, for adapters that
-//! run a subgroup as one vector on a CPU.
+//! run a subgroup as one vector on a CPU. An input whose channels are no fours is packed by rows of the kernel first.
 
 use super::geometry::Geometry;
 use super::kernels::{Direction, Slices, bind_bias, too_long};
@@ -20,6 +20,10 @@ const TEXTURE_PIXELS: usize = 512;
 struct Problem {
     /// Invocations of a subgroup.
     lanes: usize,
+    /// Whether a row of the kernel is one tap, of an image that is packed so.
+    by_rows: bool,
+    /// Down and across.
+    taps: [usize; 2],
     /// Fours of channels that are summed over, and of the output.
     depth: usize,
     columns: usize,
@@ -36,7 +40,9 @@ struct Problem {
 
 impl Problem {
     fn new(g: &Geometry, direction: Direction, lanes: usize) -> Self {
-        let [inputs, outputs] = g.channels.map(|channels| channels / 4);
+        let by_rows = by_rows(g);
+        let row = if by_rows { g.channels[0] * g.kernel[1] } else { g.channels[0] };
+        let [inputs, outputs] = [row, g.channels[1]].map(|channels| channels.div_ceil(4));
         let (depth, columns) = if direction == Direction::GradInput { (outputs, inputs) } else { (inputs, outputs) };
         let (pixels, phases) = match direction {
             Direction::GradInput => {
@@ -51,7 +57,8 @@ impl Problem {
         // As few tiles as with the most turns, all equally full; in steps, so that few shapes need a kernel of their own.
         let tiles = pixels.div_ceil(TURNS * share);
         let turns = pixels.div_ceil(tiles * share).next_multiple_of(4).min(TURNS);
-        Self { lanes, depth, columns, share, quads, turns, pixels, phases }
+        let taps = [g.kernel[0], if by_rows { 1 } else { g.kernel[1] }];
+        Self { lanes, by_rows, taps, depth, columns, share, quads, turns, pixels, phases }
     }
 
     /// Fours of channels of a tile.
@@ -65,10 +72,15 @@ impl Problem {
     }
 
     /// How the weight gradient cuts its sum.
-    fn slices(&self, taps: usize) -> Slices {
-        let items = self.columns.div_ceil(self.tile()) * self.depth.div_ceil(DEPTH) * taps;
+    fn slices(&self) -> Slices {
+        let items = self.columns.div_ceil(self.tile()) * self.depth.div_ceil(DEPTH) * self.taps[0] * self.taps[1];
         Slices::new(self.pixels.div_ceil(self.lanes), 1, items, 32, 16)
     }
+}
+
+/// Whether the input's channels are no fours.
+fn by_rows(g: &Geometry) -> bool {
+    g.channels[0] % 4 != 0
 }
 
 /// Why the variant cannot be used.
@@ -79,7 +91,7 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> 
     if cx.class() != DeviceClass::Cpu {
         return Some("only for software adapters".into());
     }
-    if g.window.groups != 1 || g.channels.iter().any(|channels| channels % 4 != 0) {
+    if g.window.groups != 1 || g.channels[1] % 4 != 0 || (by_rows(g) && direction == Direction::GradInput) {
         return Some("only for multiples of four channels, without groups".into());
     }
     // A matrix is an image of single pixels.
@@ -91,11 +103,16 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> 
         return Some("the result has its place already, which is planar".into());
     }
     let problem = Problem::new(g, direction, lanes);
-    let [kh, kw] = g.kernel;
+    let [kh, kw] = problem.taps;
     match direction {
-        Direction::GradWeight => too_long(problem.slices(kh * kw).iterations()),
+        Direction::GradWeight => too_long(problem.slices().iterations()),
         _ => too_long(kh * (1 + kw * (1 + problem.depth)) + 2 * (kh + kw)),
     }
+}
+
+/// Whether the variant is the one that is taken, left to itself.
+pub(in crate::ops) fn preferred(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> bool {
+    refusal(cx, g, direction).is_none()
 }
 
 /// Adds the dispatches of one direction; see [`super::lower`].
@@ -108,22 +125,23 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
             .template("lanes", problem.lanes)
             .template("share", problem.share)
             .template("quads", problem.quads)
+            .template("by_rows", u8::from(problem.by_rows))
     };
     if direction == Direction::GradWeight {
-        cx.read_in(operands[0], Format::ChannelsLast);
+        let x = read_image(cx, g, &problem, operands[0])?;
         cx.read_in(operands[1], Format::ChannelsLast);
-        let slices = problem.slices(g.kernel[0] * g.kernel[1]);
+        let slices = problem.slices();
         let kernel = kernel(&CHANNELS_LAST_WEIGHT, "grad_weight").template("depth", DEPTH);
         let params = g.params(slices.count)?;
-        return slices.dispatch(cx, kernel, &params, [operands[0], operands[1]], operands[2], 1);
+        return slices.dispatch(cx, kernel, &params, [x, operands[1]], operands[2], 1);
     }
     let params = g.params(1)?;
     let transposed = direction == Direction::GradInput;
     // The weight comes first where the input gradient is computed.
     let (image, weight) = if transposed { (operands[1], operands[0]) } else { (operands[0], operands[1]) };
-    cx.read_in(image, Format::ChannelsLast);
+    let image = read_image(cx, g, &problem, image)?;
     cx.write_in(Format::ChannelsLast);
-    let fours = problem.depth * 4 * problem.columns * g.kernel[0] * g.kernel[1];
+    let fours = problem.depth * 4 * problem.columns * problem.taps[0] * problem.taps[1];
     let texture = problem.pixels * problem.phases >= TEXTURE_PIXELS && cx.texture_refusal(1, fours).is_none();
     let (entry, write, read) = if texture {
         let number = cx.texture(fours);
@@ -132,7 +150,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
         let number = cx.scratch(4 * fours);
         ("taps_buffer", Operand::ScratchWrite(number), Operand::ScratchRead(number))
     };
-    let pack = Kernel::new(&PACK, entry).flag("TRANSPOSED", transposed);
+    let pack = Kernel::new(&PACK, entry).flag("TRANSPOSED", transposed).flag("BY_ROWS", problem.by_rows);
     cx.dispatch_flat(pack, &params, &[weight, write], problem.depth * 4 * problem.columns)?;
     let kernel = kernel(&CHANNELS_LAST, if transposed { "grad_input" } else { "forward" })
         .template("texture", u8::from(texture))
@@ -144,4 +162,17 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     let kernel = kernel.flag("HAS_BIAS", operands.len() == 4);
     let [.., bias, y] = bind_bias(operands);
     cx.dispatch(kernel, &params, &[image, read, bias, y], problem.workgroups())
+}
+
+/// The input in fours of channels: as it is, or packed by rows.
+fn read_image(cx: &mut Lowering<'_>, g: &Geometry, problem: &Problem, image: Operand) -> Result<Operand> {
+    if !problem.by_rows {
+        cx.read_in(image, Format::ChannelsLast);
+        return Ok(image);
+    }
+    let fours = g.batch * g.input[0] * g.output[1] * problem.depth;
+    let packed = cx.scratch(4 * fours);
+    let operands = [image, Operand::ScratchWrite(packed)];
+    cx.dispatch_flat(Kernel::new(&PACK, "rows"), &g.params(1)?, &operands, fours)?;
+    Ok(Operand::ScratchRead(packed))
 }
