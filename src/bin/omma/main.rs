@@ -1,5 +1,6 @@
 //! The `omma` command: what the library does, from a shell.
 
+mod bench;
 mod devices;
 mod digit_image;
 mod model_file;
@@ -32,6 +33,8 @@ enum Command {
     Predict(predict::Predict),
     /// Run every kernel variant of this adapter against the f64 reference
     Selftest(selftest::Selftest),
+    /// Measure how fast kernels, operations and networks are on this adapter, against its own ceilings
+    Bench(bench::Bench),
 }
 
 /// Which adapter to compute on.
@@ -91,6 +94,7 @@ fn main() -> ExitCode {
         Command::Train(command) => command.run(),
         Command::Predict(command) => command.run(),
         Command::Selftest(command) => command.run(),
+        Command::Bench(command) => command.run(),
     };
     match result {
         Ok(code) => code,

@@ -1,0 +1,147 @@
+//! Operations that are bound by memory. Each says how often its tensor must be moved at least, reads and writes together; a
+//! kernel that moves more is the slower for it.
+
+use omma::{BatchNorm, DeviceClass, Graph, Init, Optimizer, Pool2d, Result, Tensor};
+
+use super::conv::gradient;
+use super::{Case, Fed, What};
+
+const CHANNELS: usize = 64;
+const SIDE: usize = 56;
+const CLASSES: usize = 1000;
+
+/// `times` moves of a tensor of this shape, by the nodes whose name begins with `prefix`.
+fn moves(prefix: &'static str, shape: &[usize], times: f64) -> What {
+    What::Nodes { prefix, bytes: (shape.iter().product::<usize>() as f64 * 4.0 * times) as u64 }
+}
+
+/// A tensor on the device.
+fn given<'g>(graph: &'g Graph, name: &str, shape: &[usize]) -> Result<Tensor<'g>> {
+    graph.parameter(name, shape, Init::HeNormal)
+}
+
+pub(super) fn cases(class: DeviceClass) -> Vec<Case> {
+    // Larger than the caches of the device, and no larger than the reference has patience for.
+    let batch = if class == DeviceClass::Cpu { 16 } else { 64 };
+    let image = [batch, CHANNELS, SIDE, SIDE];
+    [normalization(image), pointwise(image), pooling(image), loss(256 * batch), optimizers(256 * batch)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn normalization(image: [usize; 4]) -> Vec<Case> {
+    let shape = format!("{image:?}");
+    vec![
+        // Read for the statistics, read again, written.
+        Case::new("batch norm training", &shape, "forward", moves("", &image, 3.0), move |graph| {
+            Ok(vec![given(graph, "x", &image)?.batch_norm("bn", BatchNorm::default())?])
+        })
+        .training(),
+        // x and dy are read for the sums, both again, dx is written.
+        Case::new("batch norm training", &shape, "gradient", moves("batch_norm.gradient", &image, 5.0), move |graph| {
+            let x = given(graph, "x", &image)?;
+            let y = x.batch_norm("bn", BatchNorm::default())?;
+            Ok(gradient(y, given(graph, "dy", &image)?, x)?.into_iter().collect())
+        })
+        .training(),
+        Case::new("batch norm evaluation", &shape, "forward", moves("", &image, 2.0), move |graph| {
+            Ok(vec![given(graph, "x", &image)?.batch_norm("bn", BatchNorm::default())?])
+        }),
+    ]
+}
+
+fn pointwise(image: [usize; 4]) -> Vec<Case> {
+    let shape = format!("{image:?}");
+    let half = [image[0], image[1] / 2, image[2], image[3]];
+    vec![
+        Case::new("relu", &shape, "forward", moves("", &image, 2.0), move |graph| {
+            Ok(vec![given(graph, "x", &image)?.relu()?])
+        }),
+        // What decided the sign and dy are read, dx is written.
+        Case::new("relu", &shape, "gradient", moves("relu.grad_input", &image, 3.0), move |graph| {
+            let x = given(graph, "x", &image)?;
+            Ok(gradient(x.relu()?, given(graph, "dy", &image)?, x)?.into_iter().collect())
+        }),
+        Case::new("add", &shape, "forward", moves("", &image, 3.0), move |graph| {
+            Ok(vec![given(graph, "x", &image)?.add(given(graph, "other", &image)?)?])
+        }),
+        // Two are read, the result is written: the sum between them need not be.
+        Case::new("add + relu", &shape, "forward", moves("", &image, 3.0), move |graph| {
+            Ok(vec![given(graph, "x", &image)?.add(given(graph, "other", &image)?)?.relu()?])
+        }),
+        Case::new("dropout", &shape, "forward", moves("", &image, 2.0), move |graph| {
+            Ok(vec![given(graph, "x", &image)?.dropout(0.5)?])
+        })
+        .training(),
+        Case::new("concat", format!("2 of {half:?}"), "forward", moves("", &image, 2.0), move |graph| {
+            Ok(vec![graph.concat(&[given(graph, "x", &half)?, given(graph, "other", &half)?], 1)?])
+        }),
+    ]
+}
+
+fn pooling(image: [usize; 4]) -> Vec<Case> {
+    let shape = format!("{image:?}");
+    let output = [image[0], image[1], image[2] / 2, image[3] / 2];
+    let window = Pool2d::new(3).stride(2).padding(1);
+    vec![
+        Case::new("max pool 2", &shape, "forward", moves("", &image, 1.25), move |graph| {
+            Ok(vec![given(graph, "x", &image)?.max_pool2d(2)?])
+        }),
+        Case::new("max pool 3/2", &shape, "forward", moves("", &image, 1.25), move |graph| {
+            Ok(vec![given(graph, "x", &image)?.max_pool2d(window)?])
+        }),
+        // dy and where the maximum was are read, dx is written.
+        Case::new("max pool 2", &shape, "gradient", moves("max_pool2d.grad_input", &image, 1.5), move |graph| {
+            let x = given(graph, "x", &image)?;
+            Ok(gradient(x.max_pool2d(2)?, given(graph, "dy", &output)?, x)?.into_iter().collect())
+        }),
+        Case::new("avg pool 2", &shape, "forward", moves("", &image, 1.25), move |graph| {
+            Ok(vec![given(graph, "x", &image)?.avg_pool2d(2)?])
+        }),
+        Case::new("avg pool 2", &shape, "gradient", moves("avg_pool2d.grad_input", &image, 1.25), move |graph| {
+            let x = given(graph, "x", &image)?;
+            Ok(gradient(x.avg_pool2d(2)?, given(graph, "dy", &output)?, x)?.into_iter().collect())
+        }),
+        Case::new("global avg pool", &shape, "forward", moves("", &image, 1.0), move |graph| {
+            Ok(vec![given(graph, "x", &image)?.global_avg_pool2d()?])
+        }),
+    ]
+}
+
+fn loss(rows: usize) -> Vec<Case> {
+    let logits = [rows, CLASSES];
+    let shape = format!("{logits:?}");
+    let name = "softmax cross-entropy";
+    vec![
+        Case::new(name, &shape, "forward", moves("", &logits, 1.0), move |graph| {
+            let labels = graph.label_input("labels", rows)?;
+            Ok(vec![given(graph, "x", &logits)?.softmax_cross_entropy(labels)?])
+        })
+        .feed("labels", Fed::labels(rows, CLASSES)),
+        Case::new(name, &shape, "gradient", moves("softmax_cross_entropy.grad", &logits, 2.0), move |graph| {
+            let (x, labels) = (given(graph, "x", &logits)?, graph.label_input("labels", rows)?);
+            let loss = x.softmax_cross_entropy(labels)?;
+            Ok(gradient(loss, graph.constant(1.0, 1)?, x)?.into_iter().collect())
+        })
+        .feed("labels", Fed::labels(rows, CLASSES)),
+    ]
+}
+
+/// Only the update counts, not what computes the gradient.
+fn optimizers(rows: usize) -> Vec<Case> {
+    let weights = [rows, CLASSES];
+    let case = |name: &str, optimizer: Optimizer, what: What| {
+        Case::new(name, format!("{weights:?}"), "update", what, move |graph| {
+            let gradient = graph.state("gradient", weights, Init::HeNormal)?.relu()?;
+            graph.update(&[(given(graph, "x", &weights)?, gradient)], &optimizer)?;
+            Ok(Vec::new())
+        })
+        .training()
+    };
+    // Parameter, gradient and velocity or both moments are read; all but the gradient are written.
+    vec![
+        case("sgd with momentum", Optimizer::sgd(0.01).momentum(0.9), moves("sgd", &weights, 5.0)),
+        case("adam", Optimizer::adam(0.001), moves("adam", &weights, 7.0)),
+    ]
+}

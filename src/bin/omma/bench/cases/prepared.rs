@@ -1,0 +1,143 @@
+//! A case on a device: checked once, then timed as often as wanted.
+
+use std::time::Instant;
+
+use omma::selftest::Report;
+use omma::{Error, Evaluator, Gpu, Graph, NamedArrays, PlanOptions, Profile, Result, Session, TensorId, Variables};
+
+use super::{Case, Check, What};
+
+const SEED: u64 = 0x0be7_c4ed;
+
+/// A case with its session.
+pub(crate) struct Prepared<'a> {
+    case: &'a Case,
+    gpu: Gpu,
+    graph: Graph,
+    session: Session,
+    variables: Variables,
+    fetched: Vec<TensorId>,
+}
+
+/// One timed step.
+pub(crate) struct Sample {
+    pub(crate) milliseconds: f64,
+    /// The kernel that took most of it; empty where the whole step was timed.
+    pub(crate) kernel: String,
+    pub(crate) flops: u64,
+    /// Bytes that the operation has to move; 0 for a whole step.
+    pub(crate) bytes: u64,
+}
+
+impl<'a> Prepared<'a> {
+    pub(crate) fn new(case: &'a Case, gpu: &Gpu, options: &PlanOptions) -> Result<Self> {
+        let graph = Graph::new(case.mode);
+        let variables = Variables::new(gpu, SEED);
+        let outputs = (case.build)(&graph)?;
+        let session = Session::with_options(gpu, &graph, &outputs, &variables, options)?;
+        let fetched = outputs.iter().map(|output| output.id()).collect();
+        drop(outputs);
+        Ok(Self { case, gpu: gpu.clone(), graph, session, variables, fetched })
+    }
+
+    /// The session.
+    pub(crate) fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    /// One step and the device's rest.
+    pub(crate) fn step(&mut self) -> Result<()> {
+        self.session.run_blocking(&self.case.feeds())?;
+        self.gpu.wait_blocking()
+    }
+
+    /// The milliseconds that the host needs to record and submit a step. The device rests before and after.
+    pub(crate) fn submission(&mut self) -> Result<f64> {
+        let start = Instant::now();
+        self.session.run_blocking(&self.case.feeds())?;
+        let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+        self.gpu.wait_blocking()?;
+        Ok(milliseconds)
+    }
+
+    /// What the plan and the variables say that they allocate.
+    pub(crate) fn planned_bytes(&self) -> u64 {
+        self.session.plan().memory().total() + self.variables.bytes()
+    }
+
+    /// One step with the time of every dispatch.
+    pub(crate) fn profile(&mut self) -> Result<Profile> {
+        self.session.profile_blocking(&self.case.feeds())
+    }
+
+    /// Compares the first step with the f64 reference: to be called before anything else runs.
+    pub(crate) fn check(&mut self) -> Result<Report> {
+        let before = self.variables.read_all_blocking()?;
+        self.step()?;
+        let results: Vec<Vec<f32>> = self
+            .fetched
+            .iter()
+            .map(|&id| Ok(self.session.read_blocking::<f32>(id)?.iter().copied().collect()))
+            .collect::<Result<_>>()?;
+        let mut report = Report::new(self.case.name.clone(), "");
+        match &self.case.check {
+            Check::Slices(slices) => {
+                let operand = |name: &str| values(&before, name);
+                slices.compare(&mut report, operand, results.first().map_or(&[], Vec::as_slice));
+            }
+            Check::Graph => self.check_graph(&mut report, &results)?,
+        }
+        Ok(report)
+    }
+
+    fn check_graph(&self, report: &mut Report, results: &[Vec<f32>]) -> Result<()> {
+        let mut evaluator = Evaluator::new(&self.graph, SEED);
+        let inputs: Vec<(&str, Vec<f64>)> =
+            self.case.inputs.iter().map(|(name, values)| (*name, values.widened())).collect();
+        evaluator.run(&inputs.iter().map(|(name, values)| (*name, values.as_slice())).collect::<Vec<_>>())?;
+        // The bound is that of one operation. In a network every layer's rounding reaches the end, and those before it come
+        // on top; a layer has at least one parameter.
+        let layers = match self.case.what {
+            What::Step => self.graph.parameters().len().max(1),
+            What::Nodes { .. } => 1,
+        };
+        let after = self.variables.read_all_blocking()?;
+        let variables = after.iter().filter_map(|(name, _)| Some((name.clone(), self.graph.tensor(name)?.id())));
+        let variables = variables.map(|(name, id)| (id, values(&after, &name), name));
+        let fetched = self.fetched.iter().zip(results).map(|(&id, values)| (id, values.clone(), "output".to_string()));
+        for (id, found, name) in fetched.chain(variables) {
+            // A variable that no node changed has no result.
+            let Some(expected) = evaluator.checked(id) else { continue };
+            let mut expected = expected.clone();
+            expected.magnitude.iter_mut().for_each(|magnitude| *magnitude *= layers as f64);
+            let found: Vec<f64> = found.into_iter().map(f64::from).collect();
+            report.compare(&name, &found, &expected);
+        }
+        Ok(())
+    }
+
+    /// One timed step.
+    pub(crate) fn sample(&mut self) -> Result<Sample> {
+        let What::Nodes { prefix, bytes } = self.case.what else {
+            let start = Instant::now();
+            self.step()?;
+            let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+            return Ok(Sample { milliseconds, kernel: String::new(), flops: 0, bytes: 0 });
+        };
+        let profile = self.profile()?;
+        let counted = || profile.dispatches.iter().filter(|dispatch| dispatch.node.starts_with(prefix));
+        let longest = counted().max_by(|a, b| a.nanoseconds.total_cmp(&b.nanoseconds));
+        let longest = longest.ok_or_else(|| Error::Session(format!("no dispatch belongs to `{prefix}`")))?;
+        Ok(Sample {
+            milliseconds: counted().map(|dispatch| dispatch.nanoseconds).sum::<f64>() / 1e6,
+            kernel: longest.kernel.clone(),
+            flops: counted().map(|dispatch| dispatch.flops).sum(),
+            bytes,
+        })
+    }
+}
+
+fn values(arrays: &NamedArrays, name: &str) -> Vec<f32> {
+    let array = arrays.iter().find(|(other, _)| other == name);
+    array.map(|(_, array)| array.iter().copied().collect()).unwrap_or_default()
+}
