@@ -102,9 +102,10 @@ fn gradient_pixel(index: u32, phase: vec2<u32>, vertical: Taps, horizontal: Taps
     return Pixel(into, n, row, column);
 }
 
-{#- The loops over taps and channels. `height`, `width`, `depth` and `columns` are those of the image that is read and, in
-    fours, of the channels on both sides. #}
-{% macro multiply(height, width, depth, columns) %}
+{#- The loops over taps and channels. `height` and `width` are those of the image that is read, `depth` and `columns` the
+    channels on both sides, `tap` the rows of the weight that belong to a tap: by rows fewer than the image's channels, so
+    that the last four reaches into the next tap, where it meets zeros of the image. #}
+{% macro multiply(height, width, depth, tap, columns) %}
     let depth = bound(({{ depth }}) / 4u, arrayLength(&image));
     let columns = {{ columns }} / 4u;
     let vertical_count = bound(vertical.taps.count, arrayLength(&image));
@@ -113,7 +114,7 @@ fn gradient_pixel(index: u32, phase: vec2<u32>, vertical: Taps, horizontal: Taps
         for (var tx = 0u; tx < horizontal_count; tx++) {
             let ky = vertical.taps.first + ty * vertical.taps.step;
             let kx = horizontal.taps.first + tx * horizontal.taps.step;
-            var w_at = (ky * {{ "1u" if by_rows else "params.kernel_width" }} + kx) * ({{ depth }}) * columns + first_column + column;
+            var w_at = (ky * {{ "1u" if by_rows else "params.kernel_width" }} + kx) * {{ tap }} * columns + first_column + column;
 {% for r in loads %}
             let row{{ r }} = pixel{{ r }}.row + ty * vertical.stride;
             let column{{ r }} = pixel{{ r }}.column + tx * horizontal.stride;
@@ -178,9 +179,9 @@ fn forward(invocation: Invocation) {
 {% endfor %}
 {% endfor %}
 {% if by_rows %}
-{{ multiply("params.in_height", "params.out_width", "4u * tiles(params.in_channels * params.kernel_width, 4u)", "params.out_channels") }}
+{{ multiply("params.in_height", "params.out_width", "4u * tiles(params.in_channels * params.kernel_width, 4u)", "params.in_channels * params.kernel_width", "params.out_channels") }}
 {% else %}
-{{ multiply("params.in_height", "params.in_width", "params.in_channels", "params.out_channels") }}
+{{ multiply("params.in_height", "params.in_width", "params.in_channels", "params.in_channels", "params.out_channels") }}
 {% endif %}
 {{ store("y_fours", "params.out_channels") }}
 }
@@ -214,6 +215,6 @@ fn grad_input(invocation: Invocation) {
     var sum{{ i }}_{{ q }} = vec4<f32>();
 {% endfor %}
 {% endfor %}
-{{ multiply("params.out_height", "params.out_width", "params.out_channels", "params.in_channels") }}
+{{ multiply("params.out_height", "params.out_width", "params.out_channels", "params.out_channels", "params.in_channels") }}
 {{ store("dx_fours", "params.in_channels") }}
 }

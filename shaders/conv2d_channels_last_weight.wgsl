@@ -6,7 +6,7 @@
 // One workgroup is one subgroup of {{ lanes }} and computes, for one tap, {{ 4 * depth }} channels of x by {{ 4 * quads * lanes // share }} of dy, over a slice of the pixels:
 // for {{ lanes }} pixels a lane loads {{ depth }} fours of its own pixel of x and {{ quads * lanes // share }} fours of dy, and every pixel of x is broadcast by a shuffle:
 // {{ 16 * depth * quads * lanes // share }} multiply-adds. Where dy has few channels, {{ share }} pixels share the subgroup and their sums are added at the end. Slices
-// go to planes of their own in `partial`, which sum_partials of conv2d.wgsl adds.
+// [KH, KW, C, O] go to places of their own, which sum_partials of conv2d.wgsl adds.
 //
 // An x whose channels are no multiple of 4 comes by rows (see conv2d_pack.wgsl): a row of the kernel is then one tap of
 // KW * C channels.
@@ -27,16 +27,7 @@ const COLUMNS = {{ quads * lanes // share }}u;
 
 @group(0) @binding(1) var<storage, read> x_fours: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> dy_fours: array<vec4<f32>>;
-
-/// Where a tap's channel lies in a filter.
-fn element(channel: u32, tap: u32) -> u32 {
-{% if by_rows %}
-    let kx = channel / params.in_channels;
-    return ((channel - kx * params.in_channels) * params.kernel_height + tap) * params.kernel_width + kx;
-{% else %}
-    return channel * params.kernel_height * params.kernel_width + tap;
-{% endif %}
-}
+@group(0) @binding(3) var<storage, read_write> partial_fours: array<vec4<f32>>;
 
 @compute @workgroup_size(LANES)
 fn grad_weight(invocation: Invocation) {
@@ -113,8 +104,12 @@ fn grad_weight(invocation: Invocation) {
 {% endfor %}
     }
 
-    let filter_length = params.in_channels * params.kernel_height * params.kernel_width;
-    let into = slice * params.out_channels * filter_length;
+{% if by_rows %}
+    let rows = params.in_channels * params.kernel_width;
+{% else %}
+    let rows = params.in_channels;
+{% endif %}
+    let into = (slice * taps + tap) * rows;
 {% for q in quads %}
     let column{{ q }} = first_column + {{ q * lanes // share }}u;
 {% for j in depth %}
@@ -133,16 +128,13 @@ fn grad_weight(invocation: Invocation) {
 {% for j in depth %}
         if first_depth + {{ j }}u < depth {
 {% for k in range(4) %}
-            let into{{ q }}_{{ j }}_{{ k }} = into + 4u * column{{ q }} * filter_length + element(4u * depth{{ j }} + {{ k }}u, tap);
 {% if by_rows %}
-            if 4u * depth{{ j }} + {{ k }}u < params.in_channels * params.kernel_width {
-{% else %}
-            {
-{% endif %}
-{% for l in range(4) %}
-                partial[into{{ q }}_{{ j }}_{{ k }} + {{ l }}u * filter_length] = all{{ q }}_{{ j }}_{{ k }}.{{ "xyzw"[l] }};
-{% endfor %}
+            if 4u * depth{{ j }} + {{ k }}u < rows {
+                partial_fours[(into + 4u * depth{{ j }} + {{ k }}u) * columns + column{{ q }}] = all{{ q }}_{{ j }}_{{ k }};
             }
+{% else %}
+            partial_fours[(into + 4u * depth{{ j }} + {{ k }}u) * columns + column{{ q }}] = all{{ q }}_{{ j }}_{{ k }};
+{% endif %}
 {% endfor %}
         }
 {% endfor %}

@@ -8,13 +8,13 @@
 //
 //   rows    [N, C, H, W] for any number of channels: [N, H, OW, K] in fours of K = KW * C, where position kx * C + c is
 //           x[n, c, y, ox * stride - pad_left + kx * dilation], and 0 beyond the image and behind KW * C
-//   taps    [KH, KW, C, O] in fours of O, which conv2d_channels_last.wgsl reads; C and O multiples of 4; into a texture row
-//           by row, or (taps_buffer) into a buffer. With TRANSPOSED [KH, KW, O, C]; with BY_ROWS [KH, K, O], for images that `rows` has packed.
+//   straight            a filter [KH, KW, C, O], O a multiple of 4, as it is into a texture row by row
+//   transposed(_buffer) the same as [KH, KW, O, C], C a multiple of 4, into a texture, or into a buffer
 //
-// With TRANSPOSED weight is taken as [C, O, KH, KW] and its taps run backwards: what the input gradient, itself a convolution
+// With TRANSPOSED the weight is [C, O, KH, KW] and its taps run backwards: what the input gradient, itself a convolution
 // of dy, multiplies with. A padding that is negative, as that gradient's may be, wraps round to a huge number.
 //
-// One invocation copies a line of an image, four elements of a weight, or four channels of it in all taps. A line starts anywhere, but is read in fours,
+// One invocation copies a line of an image, four elements of a weight, or a block of 4 by 4 of a filter. A line starts anywhere, but is read in fours,
 // each once: on a CPU adapter four numbers that lie together cost what one costs. No barriers.
 //
 // Precondition, for the loops of a software adapter (lavapipe): pitch <= 65,535.
@@ -23,7 +23,6 @@ override WORKGROUP: u32 = 64u;
 // Channels of a tile of conv2d_packed.wgsl, a multiple of 4.
 override ROWS: u32 = 8u;
 override TRANSPOSED: bool = false;
-override BY_ROWS: bool = false;
 // Fours of a tile of conv2d_packed.wgsl.
 override QUADS: u32 = 4u;
 
@@ -33,7 +32,9 @@ override QUADS: u32 = 4u;
 // weight
 @group(0) @binding(1) var<storage, read> source: array<f32>;
 @group(0) @binding(2) var packed_weight: texture_storage_2d<rgba32float, write>;
-// taps_buffer, rows
+// straight, transposed
+@group(0) @binding(1) var<storage, read> filter_fours: array<vec4<f32>>;
+// rows, transposed_buffer
 @group(0) @binding(2) var<storage, read_write> packed_fours: array<vec4<f32>>;
 
 const LANES = vec4<u32>(0u, 1u, 2u, 3u);
@@ -107,56 +108,57 @@ fn rows(invocation: Invocation) {
     packed_fours[index] = select(vec4<f32>(), four, seen);
 }
 
-/// Four channels of a weight in one tap: where they lie in `source`, from the first tap on, and in the packed order, likewise.
-struct Filters {
-    elements: vec4<u32>,
-    four: u32,
-    /// Taps, 0 for an invocation too many, and the way to the next in both orders.
-    count: u32,
-    step: u32,
-    stride: u32,
-    seen: bool,
-}
-
-fn filters(invocation: Invocation) -> Filters {
+@compute @workgroup_size(WORKGROUP)
+fn straight(invocation: Invocation) {
     let index = flat_workgroup(invocation.group, invocation.groups) * WORKGROUP + invocation.local;
+    let fours = params.kernel_height * params.kernel_width * params.in_channels * (params.out_channels / 4u);
+    if index >= fours { return; }
+    textureStore(packed_weight, texel(index), filter_fours[index]);
+}
+
+/// Four channels by four outputs of a tap: where they go, the first four and the way to the next.
+struct Transposed {
+    block: mat4x4<f32>,
+    first: u32,
+    step: u32,
+}
+
+fn transposed_block(index: u32) -> Transposed {
+    let columns = params.out_channels / 4u;
+    let rows = params.in_channels / 4u;
+    // Channels change fastest, so that neighbours write side by side.
+    let tap = index / (rows * columns);
+    let rest = index - tap * rows * columns;
+    let column = rest / rows;
+    let row = rest - column * rows;
+    let at = (tap * params.in_channels + 4u * row) * columns + column;
+    let block = mat4x4(filter_fours[at], filter_fours[at + columns], filter_fours[at + 2u * columns], filter_fours[at + 3u * columns]);
+    return Transposed(transpose(block), (tap * params.out_channels + 4u * column) * rows + row, rows);
+}
+
+fn is_block(index: u32) -> bool {
     let taps = params.kernel_height * params.kernel_width;
-    let columns = select(params.out_channels, params.in_channels, TRANSPOSED) / 4u;
-    let row = index / columns;
-    let channel = 4u * (index - row * columns) + LANES;
-    if BY_ROWS {
-        let rows = 4u * tiles(params.in_channels * params.kernel_width, 4u);
-        let kx = row / params.in_channels;
-        let elements = (channel * params.in_channels + row - kx * params.in_channels) * taps + kx;
-        let count = select(0u, params.kernel_height, row < rows);
-        return Filters(elements, index, count, params.kernel_width, rows * columns, kx < params.kernel_width);
-    }
-    let rows = select(params.in_channels, params.out_channels, TRANSPOSED);
-    let straight = channel * params.in_channels + row;
-    let transposed = row * params.in_channels + channel;
-    let elements = select(straight, transposed, TRANSPOSED) * taps;
-    return Filters(elements, index, select(0u, taps, row < rows), 1u, rows * columns, true);
-}
-
-fn tap_of(filters: Filters, tap: u32) -> vec4<f32> {
-    let at = filters.elements + tap * filters.step;
-    return select(vec4<f32>(), vec4(source[at.x], source[at.y], source[at.z], source[at.w]), filters.seen);
+    return index < taps * (params.in_channels / 4u) * (params.out_channels / 4u);
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn taps(invocation: Invocation) {
-    let filters = filters(invocation);
-    let taps = bound(filters.count, arrayLength(&source));
-    for (var tap = 0u; tap < taps; tap++) {
-        textureStore(packed_weight, texel(filters.four + tap * filters.stride), tap_of(filters, tap));
-    }
+fn transposed(invocation: Invocation) {
+    let index = flat_workgroup(invocation.group, invocation.groups) * WORKGROUP + invocation.local;
+    if !is_block(index) { return; }
+    let four = transposed_block(index);
+    textureStore(packed_weight, texel(four.first), four.block[0]);
+    textureStore(packed_weight, texel(four.first + four.step), four.block[1]);
+    textureStore(packed_weight, texel(four.first + 2u * four.step), four.block[2]);
+    textureStore(packed_weight, texel(four.first + 3u * four.step), four.block[3]);
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn taps_buffer(invocation: Invocation) {
-    let filters = filters(invocation);
-    let taps = bound(filters.count, arrayLength(&source));
-    for (var tap = 0u; tap < taps; tap++) {
-        packed_fours[filters.four + tap * filters.stride] = tap_of(filters, tap);
-    }
+fn transposed_buffer(invocation: Invocation) {
+    let index = flat_workgroup(invocation.group, invocation.groups) * WORKGROUP + invocation.local;
+    if !is_block(index) { return; }
+    let four = transposed_block(index);
+    packed_fours[four.first] = four.block[0];
+    packed_fours[four.first + four.step] = four.block[1];
+    packed_fours[four.first + 2u * four.step] = four.block[2];
+    packed_fours[four.first + 3u * four.step] = four.block[3];
 }

@@ -118,7 +118,7 @@ impl OpCase {
         let graph = Graph::new(self.mode).seed(SEED);
         let problem = self.build(&graph)?;
         let capabilities = gpu.capabilities();
-        let layout = VariableLayout::of(&graph, capabilities.limits.max_buffer_size)?;
+        let layout = VariableLayout::on(&graph, capabilities)?;
         Plan::new(&graph, &problem.checked(&graph), &layout, capabilities, options)
     }
 

@@ -18,7 +18,7 @@ fn lenet(graph: &Graph, batch: usize) -> Result<Tensor<'_>> {
 }
 
 fn plan(graph: &Graph, fetch: &[Tensor<'_>], capabilities: &Capabilities, options: &PlanOptions) -> Result<Plan> {
-    let layout = VariableLayout::of(graph, capabilities.limits.max_buffer_size)?;
+    let layout = VariableLayout::on(graph, capabilities)?;
     Plan::new(graph, fetch, &layout, capabilities, options)
 }
 
@@ -35,10 +35,7 @@ fn memory_is_known_before_it_is_allocated() {
     let variables = Variables::new(&gpu, 1);
     variables.declare(&graph).unwrap();
     assert_eq!(allocated(), variables.bytes());
-    assert_eq!(
-        VariableLayout::of(&graph, gpu.capabilities().limits.max_buffer_size).unwrap().bytes(),
-        variables.bytes()
-    );
+    assert_eq!(VariableLayout::on(&graph, gpu.capabilities()).unwrap().bytes(), variables.bytes());
     // Momentum doubles what the parameters take.
     assert!(variables.bytes() >= 2 * 4 * graph.parameter_count() as u64);
 

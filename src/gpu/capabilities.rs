@@ -33,4 +33,11 @@ impl Capabilities {
         };
         Self { info, limits, features, class }
     }
+
+    /// Invocations of a subgroup, where the device has subgroups and all have that many.
+    pub(crate) fn subgroup(&self) -> Option<usize> {
+        let (least, most) = (self.info.subgroup_min_size, self.info.subgroup_max_size);
+        let fixed = least == most && least.is_power_of_two() && (4..=64).contains(&least);
+        (self.features.contains(wgpu::Features::SUBGROUP) && fixed).then_some(least as usize)
+    }
 }

@@ -33,6 +33,12 @@ pub(crate) trait Op: Debug + Send + Sync + 'static {
         Vec::new()
     }
 
+    /// The input that is a filter, `[O, C, ...]`, of which every tap joins every channel with every output: the device may
+    /// keep it in an order of its own.
+    fn filter(&self) -> Option<usize> {
+        None
+    }
+
     /// Whether its one output is its first input under another shape: the memory is shared and nothing is computed.
     fn is_view(&self) -> bool {
         false

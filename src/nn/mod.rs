@@ -1,8 +1,10 @@
 //! Networks made of the graph's operations.
 
 mod lenet5;
+mod resnet;
 
 pub use lenet5::lenet5;
+pub use resnet::ResNet;
 
 use crate::error::Result;
 use crate::graph::Tensor;

@@ -53,8 +53,8 @@ pub(super) fn lower(
     let params = pool.params(NAME, x, format)?;
     let count = cx.outputs[0].elements();
     let (kernel, count) = match format {
-        Format::Planar => (Kernel::new(&SHADER, entry), count),
         Format::ChannelsLast => (Kernel::new(&CHANNELS_LAST, entry).variant("channels_last"), count / 4),
+        _ => (Kernel::new(&SHADER, entry), count),
     };
     let kernel = kernel.flag("COUNT_INCLUDE_PAD", pool.count_include_pad);
     cx.dispatch_flat(kernel, &params, &[Operand::Input(0), Operand::Output(0)], count)

@@ -176,6 +176,10 @@ impl Op for Forward {
         NAME
     }
 
+    fn filter(&self) -> Option<usize> {
+        (self.0.groups == 1).then_some(1)
+    }
+
     fn attributes(&self) -> String {
         let Window { stride, padding, dilation, groups } = self.0;
         format!("stride {stride:?}, padding {padding:?}, dilation {dilation:?}, groups {groups}")

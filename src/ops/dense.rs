@@ -108,6 +108,10 @@ impl Op for Forward {
         NAME
     }
 
+    fn filter(&self) -> Option<usize> {
+        Some(1)
+    }
+
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
         let [batch, _, outputs] = sizes(&inputs[0], &inputs[1])?;
         if let Some(bias) = inputs.get(2) {

@@ -243,6 +243,8 @@ impl Op for Update {
         for (i, &place) in gradients.iter().enumerate() {
             let gradient = self.input(1, i);
             if residences[gradient] != Some(place) {
+                let format = cx.format(self.input(0, i));
+                cx.read_in(Operand::Input(gradient), format);
                 let to = Operand::Flat(FlatOperand { location: place, write: true });
                 super::binary::copy(cx, Operand::Input(gradient), to, cx.inputs[gradient].elements())?;
             }

@@ -105,8 +105,8 @@ impl Pool2d {
     /// Parameters for images in this format.
     pub(super) fn params(&self, op: &str, x: &TensorType, format: Format) -> Result<PoolParams> {
         let (planes, quads) = match format {
-            Format::Planar => (x.shape[0] * x.shape[1], 1),
             Format::ChannelsLast => (x.shape[0], x.shape[1] / 4),
+            _ => (x.shape[0] * x.shape[1], 1),
         };
         let [_, in_height, in_width, out_height, out_width] = self.sizes(op, x)?;
         let word = |size| word(op, size);

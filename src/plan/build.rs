@@ -17,8 +17,8 @@ use crate::graph::{Graph, GraphData, Role, Source, Tensor, TensorId, TensorType}
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
     Tensor(TensorId),
-    /// The copy of a tensor in the other format.
-    Converted(TensorId),
+    /// The copy of a tensor in another format than it was written in.
+    Converted(TensorId, Format),
     /// Node and scratch number.
     Scratch(usize, usize),
 }
@@ -56,12 +56,14 @@ struct Builder<'a> {
     /// Tensors that are another one, or its copy in the other format, under a new shape.
     aliases: HashMap<TensorId, Key>,
     /// Tensors that are not planar, and the inputs of nodes (node, number) that are read so.
-    channels_last: HashSet<TensorId>,
-    channels_last_reads: HashSet<(usize, usize)>,
-    /// Tensors that have a copy in the other format.
-    converted: HashSet<TensorId>,
+    formats: HashMap<TensorId, Format>,
+    reads: HashMap<(usize, usize), Format>,
+    /// Copies of tensors in another format.
+    converted: HashSet<(TensorId, Format)>,
     /// Places known before memory is planned.
-    fixed: HashMap<TensorId, Location>,
+    fixed: HashMap<Key, Location>,
+    /// Where optimizers want the gradients that they alone use, and how.
+    wanted: HashMap<TensorId, (Location, Format)>,
     /// Dispatches with the node they belong to.
     dispatches: Vec<(usize, Dispatch)>,
     scratch: HashMap<(usize, usize), u64>,
@@ -93,18 +95,19 @@ impl<'a> Builder<'a> {
             guards: Vec::new(),
             choices: Vec::new(),
         };
-        let (aliases, fixed, scratch, channels_last, texels) = Default::default();
-        let (channels_last_reads, converted, dispatches) = Default::default();
+        let (aliases, formats, reads, converted, fixed, wanted) = Default::default();
+        let (dispatches, scratch, texels) = Default::default();
         Self {
             data,
             layout,
             capabilities,
             options,
             aliases,
-            channels_last,
-            channels_last_reads,
+            formats,
+            reads,
             converted,
             fixed,
+            wanted,
             dispatches,
             scratch,
             texels,
@@ -171,7 +174,9 @@ impl<'a> Builder<'a> {
                     Location { buffer: BufferRef::Metrics, offset, bytes }
                 }
                 Source::Variable { role: Role::Parameter | Role::State, .. } => {
-                    self.layout.location(&name).ok_or_else(|| undeclared(&name))?
+                    let entry = self.layout.entries.get(&name).ok_or_else(|| undeclared(&name))?;
+                    self.formats.insert(id, entry.format);
+                    entry.location
                 }
                 Source::Variable { role: Role::Slot { parameter, index }, .. } => {
                     let parameter = self.data.describe(*parameter);
@@ -180,7 +185,7 @@ impl<'a> Builder<'a> {
                     place.ok_or_else(|| undeclared(&parameter))?
                 }
             };
-            self.fixed.insert(id, location);
+            self.fixed.insert(Key::Tensor(id), location);
         }
         let mut uses: HashMap<TensorId, usize> = HashMap::new();
         for id in order.iter().flat_map(|&n| &self.data.nodes[n].inputs) {
@@ -200,7 +205,7 @@ impl<'a> Builder<'a> {
                 let source = &self.data.value(id).source;
                 let computed = matches!(source, Source::Node { node } if !self.data.nodes[*node].op.is_view());
                 if computed && uses[&id] == 1 {
-                    self.fixed.insert(id, location);
+                    self.wanted.insert(id, (location, self.format(node.inputs[parameter])));
                 }
             }
         }
@@ -223,8 +228,7 @@ impl<'a> Builder<'a> {
             formats: node.inputs.iter().map(|&id| self.format(id)).collect(),
             reads: vec![Format::Planar; node.inputs.len()],
             writes: vec![Format::Planar; node.outputs.len()],
-            pinned: node.outputs.iter().any(|id| self.fixed.contains_key(id)),
-            residences: node.inputs.iter().map(|id| self.fixed.get(id).copied()).collect(),
+            residences: node.inputs.iter().map(|&id| self.residence(id)).collect(),
             capabilities: self.capabilities,
             options: self.options,
             dispatches: Vec::new(),
@@ -234,13 +238,9 @@ impl<'a> Builder<'a> {
         };
         node.op.lower(&mut lowering)?;
         let Lowering { dispatches, scratch, textures, choices, reads, writes, .. } = lowering;
-        let channels_last = node.outputs.iter().zip(writes).filter(|(_, format)| *format == Format::ChannelsLast);
-        self.channels_last.extend(channels_last.map(|(&id, _)| id));
-        for (number, &format) in reads.iter().enumerate() {
+        for (number, format) in reads.into_iter().enumerate() {
             self.in_format(index, node.inputs[number], format)?;
-            if format == Format::ChannelsLast {
-                self.channels_last_reads.insert((index, number));
-            }
+            self.reads.insert((index, number), format);
         }
         let count = self.plan.textures.len().max(textures.len());
         self.plan.textures.resize(count, 0);
@@ -251,7 +251,20 @@ impl<'a> Builder<'a> {
         self.plan.choices.extend(choices);
         self.scratch.extend((0..).zip(scratch).map(|(number, bytes)| ((index, number), bytes)));
         self.dispatches.extend(dispatches.into_iter().map(|dispatch| (index, dispatch)));
+        for (&id, format) in node.outputs.iter().zip(writes) {
+            self.formats.insert(id, format);
+            if let Some(&(location, wanted)) = self.wanted.get(&id) {
+                let key = self.in_format(index, id, wanted)?;
+                self.fixed.insert(key, location);
+            }
+        }
         Ok(())
+    }
+
+    /// The place of an input that is known before memory is planned.
+    fn residence(&self, id: TensorId) -> Option<Location> {
+        let wanted = self.wanted.get(&id).map(|&(location, _)| location);
+        wanted.or_else(|| self.fixed.get(&Key::Tensor(id)).copied())
     }
 
     fn types(&self, ids: &[TensorId]) -> Vec<TensorType> {
@@ -264,27 +277,25 @@ impl<'a> Builder<'a> {
     }
 
     fn format(&self, id: TensorId) -> Format {
-        if self.channels_last.contains(&id) { Format::ChannelsLast } else { Format::Planar }
+        self.formats.get(&id).copied().unwrap_or_default()
     }
 
-    /// The tensor in a format; if it is there in the other one alone, `node` first converts it.
+    /// The tensor in a format that it has.
+    fn key(&self, id: TensorId, format: Format) -> Key {
+        let same = self.format(id).coincides(format, &self.data.value(id).ty);
+        if same { self.stored(id) } else { Key::Converted(id, format) }
+    }
+
+    /// The tensor in a format; where it is not there, `node` first makes it.
     fn in_format(&mut self, node: usize, id: TensorId, format: Format) -> Result<Key> {
-        let ty = &self.data.value(id).ty;
-        if self.format(id) == format || Format::coincide(ty) {
-            return Ok(self.stored(id));
+        let key = self.key(id, format);
+        if matches!(key, Key::Converted(..)) && self.converted.insert((id, format)) {
+            // Every way between two formats leads over the planar one.
+            let from = if format == Format::Planar { self.format(id) } else { Format::Planar };
+            self.in_format(node, id, from)?;
+            self.dispatches.push((node, conversion(&self.data.value(id).ty, id, [from, format], self.capabilities)?));
         }
-        if self.converted.insert(id) {
-            self.dispatches.push((node, conversion(ty, id, format, self.capabilities)?));
-        }
-        Ok(Key::Converted(id))
-    }
-
-    /// The key of a node's input, in the format that its lowering asked for.
-    fn input(&self, node: usize, number: usize) -> Key {
-        let id = self.data.nodes[node].inputs[number];
-        let wanted = self.channels_last_reads.contains(&(node, number));
-        let same = (self.format(id) == Format::ChannelsLast) == wanted || Format::coincide(&self.data.value(id).ty);
-        if same { self.stored(id) } else { Key::Converted(id) }
+        Ok(key)
     }
 
     /// The texture, with the bytes that the node uses of it.
@@ -303,25 +314,25 @@ impl<'a> Builder<'a> {
             }
             Operand::TextureRead(n) => return (Ok(self.texture(node, n)), BindingKind::TextureRead),
             Operand::TextureWrite(n) => return (Ok(self.texture(node, n)), BindingKind::TextureWrite),
-            Operand::Input(n) => (self.input(node, n), BindingKind::Read),
+            Operand::Input(n) => {
+                let format = self.reads.get(&(node, n)).copied().unwrap_or_default();
+                (self.key(tensors.inputs[n], format), BindingKind::Read)
+            }
             Operand::Modify(n) => (self.stored(tensors.inputs[n]), BindingKind::ReadWrite),
-            Operand::Stored(id) => (self.stored(id), BindingKind::Read),
-            Operand::Converted(id) => (Key::Converted(id), BindingKind::ReadWrite),
+            Operand::InFormat(id, format) => (self.key(id, format), BindingKind::Read),
+            Operand::Converted(id, format) => (Key::Converted(id, format), BindingKind::ReadWrite),
             Operand::Output(n) => (Key::Tensor(tensors.outputs[n]), BindingKind::ReadWrite),
             Operand::OutputRead(n) => (Key::Tensor(tensors.outputs[n]), BindingKind::Read),
             Operand::ScratchRead(n) => (Key::Scratch(node, n), BindingKind::Read),
             Operand::ScratchWrite(n) => (Key::Scratch(node, n), BindingKind::ReadWrite),
         };
-        let fixed = match key {
-            Key::Tensor(id) => self.fixed.get(&id).copied(),
-            Key::Converted(_) | Key::Scratch(..) => None,
-        };
+        let fixed = self.fixed.get(&key).copied();
         (fixed.ok_or(key), kind)
     }
 
     fn bytes(&self, key: Key) -> u64 {
         match key {
-            Key::Tensor(id) | Key::Converted(id) => self.data.value(id).ty.bytes(),
+            Key::Tensor(id) | Key::Converted(id, _) => self.data.value(id).ty.bytes(),
             Key::Scratch(node, number) => self.scratch.get(&(node, number)).copied().unwrap_or(0),
         }
     }
@@ -409,11 +420,7 @@ impl<'a> Builder<'a> {
             self.plan.steps.push(step);
         }
         for (tensor, key) in fetched {
-            let fixed = match key {
-                Key::Tensor(id) => self.fixed.get(&id),
-                _ => None,
-            };
-            let location = fixed.or_else(|| locations.get(&key));
+            let location = self.fixed.get(&key).or_else(|| locations.get(&key));
             let location = *location.ok_or_else(|| {
                 Error::Graph(format!("the fetched tensor {} is not on the device", self.data.describe(tensor.id())))
             })?;

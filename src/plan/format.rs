@@ -1,22 +1,26 @@
-//! How an image tensor lies in memory, and the copy from one way to the other.
+//! How a tensor lies in memory, and the copy from one way to another.
 //!
-//! At the surface every tensor is planar: `[N, C, H, W]`, row-major. Within a plan a kernel may ask for images whose
-//! channels lie together, `[N, H, W, C]`: then four channels of a pixel are one load, a 1x1 convolution is a plain matrix
-//! product, and what is added up for a channel needs no view of planes. The plan converts where formats meet.
+//! At the surface every tensor is planar: row-major, images `[N, C, H, W]`, filters `[O, C, KH, KW]`. Within a plan a kernel
+//! may ask for images whose channels lie together, `[N, H, W, C]`: then four channels of a pixel are one load, a 1x1
+//! convolution is a plain matrix product, and what is added up for a channel needs no view of planes. Filters then come as
+//! `[KH, KW, C, O]`, and stay so in the variables, their gradients and the optimizer. The plan converts where formats meet.
 
 use super::kernel::{Dispatch, Kernel, Operand, Params, Shader, fold_grid, params, shader};
 use super::word;
 use crate::error::Result;
-use crate::gpu::Capabilities;
+use crate::gpu::{Capabilities, DeviceClass};
 use crate::graph::{DType, TensorId, TensorType};
 
-/// How an image tensor lies in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// How a tensor lies in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) enum Format {
-    /// `[N, C, H, W]`
+    /// Row-major: `[N, C, H, W]`, `[O, C, KH, KW]`.
+    #[default]
     Planar,
-    /// `[N, H, W, C]`, for multiples of four channels.
+    /// An image as `[N, H, W, C]`, for multiples of four channels.
     ChannelsLast,
+    /// A filter as `[KH, KW, C, O]`, or `[inputs, outputs]`, for multiples of four outputs.
+    TapsFirst,
 }
 
 impl Format {
@@ -28,49 +32,114 @@ impl Format {
         }
     }
 
+    /// How a device keeps the filters of convolutions and dense layers.
+    pub(super) fn of_filters(ty: &TensorType, capabilities: &Capabilities) -> Self {
+        let fits = matches!(ty.shape.len(), 2 | 4) && ty.shape[0].is_multiple_of(4);
+        match capabilities.class {
+            DeviceClass::Cpu if fits && capabilities.subgroup().is_some() => Self::TapsFirst,
+            _ => Self::Planar,
+        }
+    }
+
     /// Whether both formats are the same bytes.
-    pub(crate) fn coincide(ty: &TensorType) -> bool {
-        match &ty.shape[..] {
-            [_, channels, height, width] => *channels == 1 || height * width == 1,
-            _ => true,
+    pub(crate) fn coincides(self, other: Self, ty: &TensorType) -> bool {
+        let outer: usize = ty.shape.first().copied().unwrap_or(1);
+        let inner: usize = ty.shape.iter().skip(2).product();
+        match (self, other) {
+            _ if self == other => true,
+            (Self::ChannelsLast, Self::Planar) | (Self::Planar, Self::ChannelsLast) => {
+                ty.shape.len() != 4 || ty.shape[1] == 1 || inner == 1
+            }
+            (Self::TapsFirst, Self::Planar) | (Self::Planar, Self::TapsFirst) => ty.elements() == outer,
+            _ => false,
         }
     }
 
     /// The view `[outer, channels, inner]` of an image in this format.
     pub(crate) fn view(self, [outer, channels, inner]: [usize; 3]) -> [usize; 3] {
         match self {
-            Self::Planar => [outer, channels, inner],
             Self::ChannelsLast => [outer * inner, channels, 1],
+            _ => [outer, channels, inner],
+        }
+    }
+
+    /// Row-major values in this format; only filters are kept in one of their own.
+    pub(super) fn arrange<T: Copy>(self, ty: &TensorType, values: Vec<T>) -> Vec<T> {
+        match self {
+            Self::TapsFirst => reversed(filter(ty), values),
+            _ => values,
+        }
+    }
+
+    /// The inverse of [`Format::arrange`].
+    pub(super) fn restore<T: Copy>(self, ty: &TensorType, values: Vec<T>) -> Vec<T> {
+        let [outputs, channels, taps] = filter(ty);
+        match self {
+            Self::TapsFirst => reversed([taps, channels, outputs], values),
+            _ => values,
         }
     }
 }
 
+/// `[outputs, channels, taps]` of a filter.
+fn filter(ty: &TensorType) -> [usize; 3] {
+    [ty.shape[0], ty.shape[1..].first().copied().unwrap_or(1), ty.shape.iter().skip(2).product()]
+}
+
+/// `[a, b, c]` as `[c, b, a]`.
+fn reversed<T: Copy>([a, b, c]: [usize; 3], values: Vec<T>) -> Vec<T> {
+    let at = |k: usize, j: usize, i: usize| values[(i * b + j) * c + k];
+    (0..c).flat_map(|k| (0..b).flat_map(move |j| (0..a).map(move |i| (k, j, i)))).map(|(k, j, i)| at(k, j, i)).collect()
+}
+
 params! {
-    /// The image, in fours of channels.
-    FormatParams { batch: u32, quads: u32, pixels: u32 }
+    /// An image: images, fours of channels, pixels. A filter: channels, fours of outputs, taps.
+    FormatParams { rows: u32, quads: u32, pixels: u32 }
 }
 pub(crate) static SHADER: Shader = shader!("format", FormatParams, ["grid", "divide"]);
 
-/// The dispatch that copies `tensor` into `format`.
+/// The dispatch that copies `tensor` between planar and another format.
 pub(super) fn conversion(
     ty: &TensorType,
     tensor: TensorId,
-    format: Format,
+    [from, to]: [Format; 2],
     capabilities: &Capabilities,
 ) -> Result<Dispatch> {
     const NAME: &str = "format";
     const WORKGROUP: usize = 64;
-    let [batch, channels, height, width] = [0, 1, 2, 3].map(|axis| ty.shape[axis]);
-    let (quads, pixels) = (channels / 4, height * width);
-    let params = FormatParams { batch: word(NAME, batch)?, quads: word(NAME, quads)?, pixels: word(NAME, pixels)? };
-    let entry = match format {
-        Format::ChannelsLast => "to_channels_last",
-        Format::Planar => "to_planar",
+    let (rows, quads, pixels, entry) = match (from, to) {
+        (Format::TapsFirst, _) | (_, Format::TapsFirst) => {
+            let [outputs, channels, taps] = filter(ty);
+            let entry = if to == Format::TapsFirst { "to_taps_first" } else { "from_taps_first" };
+            (channels, outputs / 4, taps, entry)
+        }
+        _ => {
+            let [batch, channels, height, width] = [0, 1, 2, 3].map(|axis| ty.shape[axis]);
+            let entry = if to == Format::ChannelsLast { "to_channels_last" } else { "from_channels_last" };
+            (batch, channels / 4, height * width, entry)
+        }
     };
+    let params = FormatParams { rows: word(NAME, rows)?, quads: word(NAME, quads)?, pixels: word(NAME, pixels)? };
     let kernel = Kernel::new(&SHADER, entry).constant("WORKGROUP", WORKGROUP as f64);
-    let invocations = batch * quads * pixels.div_ceil(4);
+    let invocations = rows * quads * pixels.div_ceil(4);
     let limit = capabilities.limits.max_compute_workgroups_per_dimension;
     let workgroups = fold_grid(NAME, invocations.div_ceil(WORKGROUP) as u64, limit)?;
-    let operands = vec![Operand::Stored(tensor), Operand::Converted(tensor)];
+    let operands = vec![Operand::InFormat(tensor, from), Operand::Converted(tensor, to)];
     Ok(Dispatch { kernel, operands, params: params.words(), workgroups })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Format;
+    use crate::graph::TensorType;
+
+    #[test]
+    fn filters_come_back_as_they_were() {
+        let ty = TensorType::f32([4, 3, 2, 5]);
+        let values: Vec<usize> = (0..ty.elements()).collect();
+        let arranged = Format::TapsFirst.arrange(&ty, values.clone());
+        // Tap (1, 2), channel 2, output 3.
+        assert_eq!(arranged[((5 + 2) * 3 + 2) * 4 + 3], ((3 * 3 + 2) * 2 + 1) * 5 + 2);
+        assert_eq!(Format::TapsFirst.restore(&ty, arranged), values);
+    }
 }

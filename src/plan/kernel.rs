@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::format::Format;
 use crate::error::{Error, Result};
 use crate::graph::TensorId;
 
@@ -162,10 +163,10 @@ pub(crate) enum Operand {
     TextureRead(usize),
     /// A run of a flat buffer, for the optimizers.
     Flat(FlatOperand),
-    /// A tensor as it was written, read to be converted.
-    Stored(TensorId),
-    /// A tensor's copy in the other format, written.
-    Converted(TensorId),
+    /// A tensor in a format that it has, read to be converted.
+    InFormat(TensorId, Format),
+    /// A tensor's copy in another format, written.
+    Converted(TensorId, Format),
 }
 
 /// Part of a flat buffer.

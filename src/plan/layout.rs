@@ -1,12 +1,13 @@
 //! Where variables live: flat buffers, so that an optimizer can go over all parameters in one dispatch.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::memory::{ALIGNMENT, align};
-use super::{BufferRef, Location};
+use super::{BufferRef, Format, Location};
 use crate::error::{Error, Result};
+use crate::gpu::Capabilities;
 use crate::graph::init::Init;
-use crate::graph::{Graph, Role, Source, TensorType};
+use crate::graph::{Graph, Role, Source, TensorId, TensorType};
 
 /// One flat buffer of parameters, one of state, and the optimizer slots that mirror the parameters.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +24,8 @@ pub(crate) struct Entry {
     pub(crate) ty: TensorType,
     pub(crate) role: Role,
     pub(crate) init: Init,
+    /// How it lies there.
+    pub(crate) format: Format,
     pub(crate) location: Location,
 }
 
@@ -33,10 +36,12 @@ pub struct VariableLayout {
     /// Names in order of declaration.
     pub(crate) order: Vec<String>,
     pub(crate) arenas: Vec<Arena>,
+    /// The device that they are for, which decides how filters lie in memory.
+    device: Option<Capabilities>,
 }
 
 impl VariableLayout {
-    /// The layout of one graph's variables, for planning without a device.
+    /// The layout of one graph's variables for no device in particular, all of them row-major.
     ///
     /// # Errors
     /// See [`VariableLayout::extend`].
@@ -44,6 +49,21 @@ impl VariableLayout {
         let mut layout = Self::default();
         layout.extend(graph, max_buffer_size)?;
         Ok(layout)
+    }
+
+    /// The layout of one graph's variables as a device keeps them.
+    ///
+    /// # Errors
+    /// See [`VariableLayout::extend`].
+    pub fn on(graph: &Graph, capabilities: &Capabilities) -> Result<Self> {
+        let mut layout = Self::for_device(capabilities);
+        layout.extend(graph, capabilities.limits.max_buffer_size)?;
+        Ok(layout)
+    }
+
+    /// An empty layout for a device.
+    pub(super) fn for_device(capabilities: &Capabilities) -> Self {
+        Self { device: Some(capabilities.clone()), ..Self::default() }
     }
 
     /// Adds the variables of `graph` that are not there yet; they start a new arena, and a further one wherever a buffer
@@ -54,7 +74,9 @@ impl VariableLayout {
     pub fn extend(&mut self, graph: &Graph, max_buffer_size: u64) -> Result<()> {
         let data = graph.data();
         let mut arena: Option<usize> = None;
-        for value in &data.values {
+        let filters: HashSet<TensorId> = data.nodes.iter().filter_map(|n| Some(n.inputs[n.op.filter()?])).collect();
+        for (index, value) in data.values.iter().enumerate() {
+            let id = data.id(index);
             let Source::Variable { role: role @ (Role::Parameter | Role::State), init } = value.source else {
                 continue;
             };
@@ -88,7 +110,11 @@ impl VariableLayout {
             };
             let location = Location { buffer, offset: *size, bytes: value.ty.bytes() };
             *size += bytes;
-            self.entries.insert(name.clone(), Entry { ty: value.ty.clone(), role, init, location });
+            let format = match &self.device {
+                Some(device) if filters.contains(&id) => Format::of_filters(&value.ty, device),
+                _ => Format::Planar,
+            };
+            self.entries.insert(name.clone(), Entry { ty: value.ty.clone(), role, init, format, location });
             self.order.push(name);
         }
         for value in &data.values {

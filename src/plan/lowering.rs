@@ -38,8 +38,6 @@ pub(crate) struct Lowering<'a> {
     /// How the dispatches read each input and write each output.
     pub(super) reads: Vec<Format>,
     pub(super) writes: Vec<Format>,
-    /// Whether an output has its place already.
-    pub(super) pinned: bool,
     /// Where each input lives, when that is fixed before memory is planned.
     pub(crate) residences: Vec<Option<Location>>,
     pub(crate) capabilities: &'a Capabilities,
@@ -86,7 +84,7 @@ impl Lowering<'_> {
     /// The format of an operation that makes an image out of what is none: that which convolutions of this device prefer.
     pub(crate) fn originate(&mut self, kernel: &str) -> Result<Format> {
         let format = match self.class() {
-            DeviceClass::Cpu if self.subgroup().is_some() => Format::ChannelsLast,
+            DeviceClass::Cpu if self.capabilities.subgroup().is_some() => Format::ChannelsLast,
             _ => Format::Planar,
         };
         let ty = self.outputs[0].clone();
@@ -99,7 +97,7 @@ impl Lowering<'_> {
         if preferred == Format::ChannelsLast {
             candidates.reverse();
         }
-        if self.pinned || Format::coincide(ty) || self.choose(kernel, candidates)? != last {
+        if Format::ChannelsLast.coincides(Format::Planar, ty) || self.choose(kernel, candidates)? != last {
             return Ok(Format::Planar);
         }
         let images = |types: &[TensorType]| -> Vec<Format> {
@@ -110,17 +108,9 @@ impl Lowering<'_> {
         Ok(Format::ChannelsLast)
     }
 
-    /// Invocations of a subgroup, where every one has that many.
-    pub(crate) fn subgroup(&self) -> Option<usize> {
-        let info = &self.capabilities.info;
-        let (least, most) = (info.subgroup_min_size, info.subgroup_max_size);
-        let fixed = least == most && least.is_power_of_two() && (4..=64).contains(&least);
-        (self.capabilities.features.contains(wgpu::Features::SUBGROUP) && fixed).then_some(least as usize)
-    }
-
-    /// Whether an output has its place already, which is planar.
-    pub(crate) fn pinned(&self) -> bool {
-        self.pinned
+    /// How an input lies in memory.
+    pub(crate) fn format(&self, input: usize) -> Format {
+        self.formats[input]
     }
 
     /// Reads an input in this format.

@@ -10,6 +10,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
 use super::host::HostTensor;
+use super::layout::Entry;
 use super::readback::{Readback, ReadbackPool, Region};
 use super::{BufferRef, Location, VariableLayout};
 use crate::error::{Error, Result};
@@ -47,7 +48,9 @@ const RUNNING_MEAN: &str = "running_mean";
 impl Variables {
     /// An empty store; `seed` fixes what every variable starts from.
     pub fn new(gpu: &Gpu, seed: u64) -> Self {
-        let (store, steps, readbacks) = Default::default();
+        let (steps, readbacks) = Default::default();
+        let layout = VariableLayout::for_device(gpu.capabilities());
+        let store = Arc::new(Mutex::new(Store { layout, ..Store::default() }));
         Self { gpu: gpu.clone(), seed, store, steps, readbacks }
     }
 
@@ -85,8 +88,7 @@ impl Variables {
         for name in &layout.order[known..] {
             let entry = &layout.entries[name];
             let values = entry.init.values(name, &entry.ty.shape, self.seed);
-            let buffer = &buffers[&entry.location.buffer];
-            self.gpu.write_buffer(name, buffer, entry.location.offset, bytemuck::cast_slice(&values))?;
+            entry.write(&self.gpu, &buffers, name, values)?;
         }
         (store.layout, store.buffers) = (layout.clone(), buffers);
         Ok(layout)
@@ -142,7 +144,7 @@ impl Variables {
             let shape = values.shape.clone().unwrap_or_else(|| values.values.len().into());
             Error::shape(format!("variable `{name}`"), &entry.ty, format!("{}{shape}", values.values.dtype()))
         })?;
-        self.gpu.write_buffer(name, &store.buffers[&entry.location.buffer], entry.location.offset, &bytes)
+        entry.write(&self.gpu, &store.buffers, name, bytemuck::pod_collect_to_vec(&bytes))
     }
 
     /// Copies all variables back, as they are behind the steps submitted so far.
@@ -168,7 +170,8 @@ impl Variables {
             for (name, entry) in entries {
                 let (mine, others) = rest.split_at(entry.ty.elements());
                 rest = others;
-                let array = ArrayD::from_shape_vec(IxDyn(&entry.ty.shape), mine.to_vec());
+                let array =
+                    ArrayD::from_shape_vec(IxDyn(&entry.ty.shape), entry.format.restore(&entry.ty, mine.to_vec()));
                 arrays.push((name, array.map_err(|error| Error::shape("read_all", &entry.ty, error))?));
             }
             Ok(arrays)
@@ -245,10 +248,19 @@ impl Variables {
     /// See [`Variables::load`].
     pub fn load_safetensors(&self, bytes: &[u8]) -> Result<()> {
         let store = self.store();
-        for (location, data) in store.layout.tensors(bytes)? {
-            self.gpu.write_buffer("checkpoint", &store.buffers[&location.buffer], location.offset, data)?;
+        for (entry, data) in store.layout.tensors(bytes)? {
+            entry.write(&self.gpu, &store.buffers, "checkpoint", bytemuck::pod_collect_to_vec(data))?;
         }
         Ok(())
+    }
+}
+
+impl Entry {
+    /// Writes row-major values to the device.
+    fn write(&self, gpu: &Gpu, buffers: &HashMap<BufferRef, wgpu::Buffer>, what: &str, values: Vec<f32>) -> Result<()> {
+        let values = self.format.arrange(&self.ty, values);
+        let Location { buffer, offset, .. } = self.location;
+        gpu.write_buffer(what, &buffers[&buffer], offset, bytemuck::cast_slice(&values))
     }
 }
 
@@ -261,8 +273,8 @@ impl VariableLayout {
         self.tensors(bytes).map(drop)
     }
 
-    /// Each variable's place with its values in a safetensors file, all of them or an error.
-    fn tensors<'a>(&self, bytes: &'a [u8]) -> Result<Vec<(Location, &'a [u8])>> {
+    /// Each variable with its values in a safetensors file, all of them or an error.
+    fn tensors<'a>(&self, bytes: &'a [u8]) -> Result<Vec<(&Entry, &'a [u8])>> {
         let file = SafeTensors::deserialize(bytes)
             .map_err(|error| Error::Checkpoint(format!("not a safetensors file: {error}")))?;
         let mut tensors = Vec::with_capacity(self.order.len());
@@ -274,7 +286,7 @@ impl VariableLayout {
                 let (dtype, shape) = (tensor.dtype(), tensor.shape());
                 return Err(Error::Checkpoint(format!("`{name}`: expected {}, got {dtype:?}{shape:?}", entry.ty)));
             }
-            tensors.push((entry.location, tensor.data()));
+            tensors.push((entry, tensor.data()));
         }
         let counts_batches = |name: &str| {
             name.strip_suffix(BATCH_COUNTER)

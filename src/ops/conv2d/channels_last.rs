@@ -80,27 +80,24 @@ impl Problem {
 
 /// Whether the input's channels are no fours.
 fn by_rows(g: &Geometry) -> bool {
-    g.channels[0] % 4 != 0
+    !g.channels[0].is_multiple_of(4)
 }
 
 /// Why the variant cannot be used.
 pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> Option<String> {
-    let Some(lanes) = cx.subgroup() else {
+    let Some(lanes) = cx.capabilities.subgroup() else {
         return Some("only for subgroups of one known size".into());
     };
     if cx.class() != DeviceClass::Cpu {
         return Some("only for software adapters".into());
     }
-    if g.window.groups != 1 || g.channels[1] % 4 != 0 || (by_rows(g) && direction == Direction::GradInput) {
+    if g.window.groups != 1 || !g.channels[1].is_multiple_of(4) || (by_rows(g) && direction == Direction::GradInput) {
         return Some("only for multiples of four channels, without groups".into());
     }
     // A matrix is an image of single pixels.
     let images = cx.inputs.iter().any(|ty| ty.shape.len() == 4);
     if !images && g.input != [1; 2] {
         return Some("only for images".into());
-    }
-    if cx.pinned() && direction == Direction::GradInput {
-        return Some("the result has its place already, which is planar".into());
     }
     let problem = Problem::new(g, direction, lanes);
     let [kh, kw] = problem.taps;
@@ -118,7 +115,7 @@ pub(in crate::ops) fn preferred(cx: &Lowering<'_>, g: &Geometry, direction: Dire
 /// Adds the dispatches of one direction; see [`super::lower`].
 pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, operands: &[Operand]) -> Result<()> {
     // `refusal` has seen the subgroups.
-    let problem = Problem::new(g, direction, cx.subgroup().unwrap_or(1));
+    let problem = Problem::new(g, direction, cx.capabilities.subgroup().unwrap_or(1));
     let kernel = |shader, entry| {
         Kernel::new(shader, entry)
             .variant("channels_last")
@@ -131,6 +128,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
         let x = read_image(cx, g, &problem, operands[0])?;
         cx.read_in(operands[1], Format::ChannelsLast);
         let slices = problem.slices();
+        cx.write_in(Format::TapsFirst);
         let kernel = kernel(&CHANNELS_LAST_WEIGHT, "grad_weight").template("depth", DEPTH);
         let params = g.params(slices.count)?;
         return slices.dispatch(cx, kernel, &params, [x, operands[1]], operands[2], 1);
@@ -141,17 +139,26 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     let (image, weight) = if transposed { (operands[1], operands[0]) } else { (operands[0], operands[1]) };
     let image = read_image(cx, g, &problem, image)?;
     cx.write_in(Format::ChannelsLast);
-    let fours = problem.depth * 4 * problem.columns * problem.taps[0] * problem.taps[1];
+    cx.read_in(weight, Format::TapsFirst);
+    let fours = g.channels[0] * g.kernel[0] * g.kernel[1] * g.channels[1] / 4;
     let texture = problem.pixels * problem.phases >= TEXTURE_PIXELS && cx.texture_refusal(1, fours).is_none();
-    let (entry, write, read) = if texture {
-        let number = cx.texture(fours);
-        ("taps", Operand::TextureWrite(number), Operand::TextureRead(number))
-    } else {
-        let number = cx.scratch(4 * fours);
-        ("taps_buffer", Operand::ScratchWrite(number), Operand::ScratchRead(number))
+    let read = match (transposed, texture) {
+        // As it lies in the variables.
+        (false, false) => weight,
+        (_, true) => {
+            let number = cx.texture(fours);
+            let (entry, invocations) = if transposed { ("transposed", fours / 4) } else { ("straight", fours) };
+            let operands = [weight, Operand::TextureWrite(number)];
+            cx.dispatch_flat(Kernel::new(&PACK, entry), &params, &operands, invocations)?;
+            Operand::TextureRead(number)
+        }
+        (true, false) => {
+            let number = cx.scratch(4 * fours);
+            let operands = [weight, Operand::ScratchWrite(number)];
+            cx.dispatch_flat(Kernel::new(&PACK, "transposed_buffer"), &params, &operands, fours / 4)?;
+            Operand::ScratchRead(number)
+        }
     };
-    let pack = Kernel::new(&PACK, entry).flag("TRANSPOSED", transposed).flag("BY_ROWS", problem.by_rows);
-    cx.dispatch_flat(pack, &params, &[weight, write], problem.depth * 4 * problem.columns)?;
     let kernel = kernel(&CHANNELS_LAST, if transposed { "grad_input" } else { "forward" })
         .template("texture", u8::from(texture))
         .template("pixels", problem.turns * problem.share)

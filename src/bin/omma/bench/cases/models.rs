@@ -1,6 +1,6 @@
 //! Whole networks, from the host's inputs to the device's rest.
 
-use omma::nn::MODELS;
+use omma::nn::{MODELS, ResNet};
 use omma::{BatchNorm, Conv2d, Optimizer, Result, Tensor};
 
 use super::{Case, Fed, What};
@@ -14,18 +14,60 @@ pub(crate) struct Network {
     pub(crate) classes: usize,
     /// From images `[N, C, H, W]` and the number of classes to the output: logits `[N, classes]` where it can be trained.
     pub(crate) build: for<'g> fn(Tensor<'g>, usize) -> Result<Tensor<'g>>,
+    /// Batches of the inferences that are timed.
+    pub(crate) inference: &'static [usize],
     /// Batch of the training that is timed; `None` for what is no classifier.
     pub(crate) training_batch: Option<usize>,
 }
 
 /// Every network.
 pub(crate) const NETWORKS: &[Network] = &[
-    Network { name: "lenet5", image: [1, 28, 28], classes: 10, build: MODELS[0].build, training_batch: Some(64) },
+    Network {
+        name: "lenet5",
+        image: [1, 28, 28],
+        classes: 10,
+        build: MODELS[0].build,
+        inference: &[1, 8],
+        training_batch: Some(64),
+    },
+    Network {
+        name: "resnet18",
+        image: [3, 224, 224],
+        classes: 1000,
+        build: |x, classes| ResNet::new(18)?.build(x, classes),
+        inference: &[1, 8],
+        training_batch: None,
+    },
+    Network {
+        name: "resnet18-64",
+        image: [3, 64, 64],
+        classes: 1000,
+        build: |x, classes| ResNet::new(18)?.build(x, classes),
+        inference: &[],
+        training_batch: Some(4),
+    },
+    Network {
+        name: "resnet18-32",
+        image: [3, 32, 32],
+        classes: 10,
+        build: |x, classes| ResNet::new(18)?.small_images().build(x, classes),
+        inference: &[],
+        training_batch: Some(16),
+    },
+    Network {
+        name: "resnet50",
+        image: [3, 224, 224],
+        classes: 1000,
+        build: |x, classes| ResNet::new(50)?.build(x, classes),
+        inference: &[1],
+        training_batch: None,
+    },
     Network {
         name: "mobilenet-block",
         image: [32, 112, 112],
         classes: 0,
         build: mobilenet_block,
+        inference: &[1, 8],
         training_batch: None,
     },
 ];
@@ -48,7 +90,7 @@ impl Network {
     }
 
     /// An inference.
-    pub(crate) fn inference(self, batch: usize) -> Case {
+    pub(crate) fn inferring(self, batch: usize) -> Case {
         let shape = self.shape(batch);
         Case::new(self.name, format!("{shape:?}"), "inference", What::Step, move |graph| {
             Ok(vec![(self.build)(graph.input("images", shape)?, self.classes)?])
@@ -72,7 +114,8 @@ impl Network {
 }
 
 pub(super) fn inference() -> Vec<Case> {
-    NETWORKS.iter().flat_map(|network| [1, 8].map(|batch| network.inference(batch))).collect()
+    let batches = |network: &'static Network| network.inference.iter().map(|&batch| network.inferring(batch));
+    NETWORKS.iter().flat_map(batches).collect()
 }
 
 pub(super) fn training() -> Vec<Case> {
