@@ -4,8 +4,8 @@ use super::geometry::Geometry;
 use super::{BLOCKED, ConvParams, NAIVE, NAME, TILED, channels_last, packed};
 use crate::error::Result;
 use crate::gpu::DeviceClass;
-use crate::ops::MAX_ITERATIONS;
-use crate::plan::{Candidate, Kernel, Lowering, Operand};
+use crate::ops::{MAX_ITERATIONS, chain};
+use crate::plan::{Candidate, Format, Kernel, Lowering, Operand};
 
 /// One of the three products that a convolution and its gradients are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,10 +167,23 @@ pub(in crate::ops) fn lower(
     let candidates = order.map(candidate).to_vec();
     let variant = cx.choose(&format!("{NAME}.{entry}"), candidates)?;
     match variant {
+        // It computes the epilogue itself.
         "channels_last" => return channels_last::lower(cx, g, direction, operands),
-        "packed" => return packed::lower(cx, g, direction, operands),
-        _ => {}
+        "packed" => packed::lower(cx, g, direction, operands)?,
+        _ => lower_planar(cx, g, direction, operands, variant)?,
     }
+    chain::finish(cx, Format::Planar)
+}
+
+/// The variants over planar images as they are.
+fn lower_planar(
+    cx: &mut Lowering<'_>,
+    g: &Geometry,
+    direction: Direction,
+    operands: &[Operand],
+    variant: &'static str,
+) -> Result<()> {
+    let entry = direction.entry();
     let kernel = match variant {
         "naive" => Kernel::new(&NAIVE, entry).constant("WORKGROUP", 64.0),
         "blocked" => Kernel::new(&BLOCKED, entry)
