@@ -24,18 +24,12 @@ override TRANSPOSED: bool = false;
 override QUADS: u32 = 4u;
 
 {{ fours("source", 1, texture) }}
+{{ elements("source") }}
 @group(0) @binding(2) var<storage, read_write> packed: array<vec4<f32>>;
 
 const LANES = vec4<u32>(0u, 1u, 2u, 3u);
 
-// One element of the source.
-fn source_element(index: u32) -> f32 {
-    let four = source_at(index >> 2u);
-    let two = select(four.xy, four.zw, (index & 2u) != 0u);
-    return select(two.x, two.y, (index & 1u) != 0u);
-}
-
-// Four of them.
+// Four elements of the source.
 fn source_elements(at: vec4<u32>) -> vec4<f32> {
     return vec4(source_element(at.x), source_element(at.y), source_element(at.z), source_element(at.w));
 }

@@ -9,3 +9,11 @@ fn {{ name }}_at(index: u32) -> vec4<f32> { return textureLoad({{ name }}, texel
 fn {{ name }}_at(index: u32) -> vec4<f32> { return {{ name }}[index]; }
 {% endif %}
 {% endmacro %}
+{#- NAME_element, one element of a four. -#}
+{% macro elements(name) %}
+fn {{ name }}_element(index: u32) -> f32 {
+    let four = {{ name }}_at(index >> 2u);
+    let two = select(four.xy, four.zw, (index & 2u) != 0u);
+    return select(two.x, two.y, (index & 1u) != 0u);
+}
+{% endmacro %}

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::format::{Format, conversion};
 use super::kernel::{Dispatch, Operand};
-use super::lowering::Lowering;
+use super::lowering::{Lowering, texture_refusal};
 use super::memory::{ALIGNMENT, align};
 use super::{BufferRef, Feed, Location, Plan, PlanOptions, VariableLayout};
 use crate::error::{Error, Result};
@@ -307,7 +307,11 @@ impl<'a> Builder<'a> {
             // Every way between two formats leads over the planar one.
             let from = if format == Format::Planar { self.format(id) } else { Format::Planar };
             self.in_format(node, id, from)?;
-            self.dispatches.push((node, conversion(&self.data.value(id).ty, id, [from, format], self.capabilities)?));
+            let ty = &self.data.value(id).ty;
+            let (capabilities, options) = (self.capabilities, self.options);
+            let textured = options.prefers_textures(ty.elements())
+                && texture_refusal(capabilities, 1, ty.elements().div_ceil(4)).is_none();
+            self.dispatches.push((node, conversion(ty, id, [from, format], textured, capabilities)?));
         }
         Ok(key)
     }
