@@ -114,3 +114,26 @@ fn a_profile_wants_the_inputs_of_a_step_and_can_be_awaited() {
     let mut session = Session::new(gpu, &empty, &[x], &Variables::new(gpu, 1)).unwrap();
     assert!(session.profile_blocking(&[("x", [1.0_f32].as_slice().into())]).unwrap().dispatches.is_empty());
 }
+
+#[test]
+fn the_median_is_of_each_dispatch_and_keeps_the_work() {
+    let Some(gpu) = gpu() else { return };
+    let (mut session, _) = training(gpu, &Variables::new(gpu, 3), 2);
+    let inputs = [("x", X.as_slice().into()), ("labels", [0_u32, 1].as_slice().into())];
+    let profiles: Vec<Profile> = (0..3).map(|_| session.profile_blocking(&inputs).unwrap()).collect();
+    let median = Profile::median(&profiles).unwrap();
+    assert_eq!(median.clock, profiles[0].clock);
+    for (index, dispatch) in median.dispatches.iter().enumerate() {
+        let mut times = [0, 1, 2].map(|step| profiles[step].dispatches[index].nanoseconds);
+        times.sort_by(f64::total_cmp);
+        assert_eq!(dispatch.nanoseconds, times[1]);
+    }
+    // The longest dispatch of a node may be another one by the median, but the node's work is the same.
+    let mut work: Vec<_> = [&median, &profiles[0]].map(flops).into();
+    work.iter_mut().for_each(|work| work.sort_unstable());
+    assert!(!work[0].is_empty() && work[0] == work[1], "{work:?}");
+    let (mut other, _) = evaluation(gpu, &Variables::new(gpu, 3), 2);
+    let other = other.profile_blocking(&inputs[..1]).unwrap();
+    assert!(Profile::median(&[profiles[0].clone(), other]).is_none(), "of different plans");
+    assert!(Profile::median(&[]).is_none());
+}

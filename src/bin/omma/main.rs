@@ -7,6 +7,7 @@ mod model_file;
 mod output;
 mod pictures;
 mod predict;
+mod profile;
 mod selftest;
 mod train;
 
@@ -35,6 +36,8 @@ enum Command {
     Selftest(selftest::Selftest),
     /// Measure how fast kernels, operations and networks are on this adapter, against its own ceilings
     Bench(bench::Bench),
+    /// Show where the time of a network's step goes, dispatch by dispatch
+    Profile(profile::Profile),
 }
 
 /// Which adapter to compute on.
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
         Command::Predict(command) => command.run(),
         Command::Selftest(command) => command.run(),
         Command::Bench(command) => command.run(),
+        Command::Profile(command) => command.run(),
     };
     match result {
         Ok(code) => code,
