@@ -1,13 +1,12 @@
-// Batch normalisation over a view [outer, channels, inner]; M = outer * inner elements a channel.
-//   xhat = (x - mean[c]) r[c], r = 1 / sqrt(variance + epsilon)      y = gamma xhat + beta
-//   dbeta = sum dy     dgamma = sum dy xhat
-//   training:   dx = gamma r (dy - (dbeta + xhat dgamma) / M)         evaluation: dx = gamma r dy
-// What runs over elements (statistics, forward, grad_partial, grad_input_*) does one lane of a channel an invocation,
-// see common/channel.wgsl; merge, grad_merge and running do one channel an invocation. So reductions have two stages,
-// in a fixed order and without barriers.
+// The sums of a batch normalisation over a view [outer, channels, inner]; M = outer * inner elements a channel. What is done
+// to single elements stands in common/functions.wgsl.
+//   mean = sum x / M     variance = sum (x - mean)^2 / M
+//   dbeta = sum dy       dgamma = sum dy (x - mean) / sqrt(variance + epsilon)
+// statistics and grad_partial do one lane of a channel an invocation, see common/channel.wgsl; merge, grad_merge and
+// running do one channel an invocation. So reductions have two stages, in a fixed order and without barriers.
 // Statistics are (mean, M2 = sum of squared deviations), by Welford's recurrence within a lane and Chan's between
 // lanes, both on differences from a first value: a mean that is large against the deviation costs no accuracy.
-// Memory traffic, bytes an element: statistics 4, forward 8, grad_partial 8, grad_input_training 12, _evaluation 8.
+// Memory traffic, bytes an element: statistics 4, grad_partial 8.
 // Preconditions: 1 <= lanes <= M, lanes <= 65,535, at most 65,535 elements a lane (the limit of loop
 // iterations on lavapipe).
 // Needs common/grid.wgsl, common/divide.wgsl, common/channel.wgsl.
@@ -22,7 +21,7 @@ struct Params {
     epsilon: f32,
     /// Weight of the new statistic in `running`.
     momentum: f32,
-    /// What `running` multiplies the new statistic by: M / (M - 1) makes a variance unbiased.
+    /// What `running` multiplies the new variance by: M / (M - 1) makes it unbiased.
     factor: f32,
 }
 
@@ -36,33 +35,21 @@ struct Params {
 @group(0) @binding(1) var<storage, read> moments: array<vec2<f32>>;
 @group(0) @binding(2) var<storage, read_write> batch_mean: array<f32>;
 @group(0) @binding(3) var<storage, read_write> batch_variance: array<f32>;
-// forward: x, mean, variance, gamma, beta -> y
+// grad_partial: x, mean, variance, dy -> lane_gradients
 @group(0) @binding(2) var<storage, read> mean: array<f32>;
 @group(0) @binding(3) var<storage, read> variance: array<f32>;
-@group(0) @binding(4) var<storage, read> gamma: array<f32>;
-@group(0) @binding(5) var<storage, read> beta: array<f32>;
-@group(0) @binding(6) var<storage, read_write> y: array<f32>;
-// grad_partial: x, mean, variance, dy_reduced -> lane_gradients
-@group(0) @binding(4) var<storage, read> dy_reduced: array<f32>;
+@group(0) @binding(4) var<storage, read> dy: array<f32>;
 /// [channels, lanes] of (sum of dy xhat, sum of dy): dgamma and dbeta.
 @group(0) @binding(5) var<storage, read_write> lane_gradients: array<vec2<f32>>;
 // grad_merge: gradients -> gamma_gradient, beta_gradient
 @group(0) @binding(1) var<storage, read> gradients: array<vec2<f32>>;
 @group(0) @binding(2) var<storage, read_write> gamma_gradient: array<f32>;
 @group(0) @binding(3) var<storage, read_write> beta_gradient: array<f32>;
-// grad_input_training: x, mean, variance, gamma, dgamma, dbeta, dy -> dx
-@group(0) @binding(5) var<storage, read> dgamma: array<f32>;
-@group(0) @binding(6) var<storage, read> dbeta: array<f32>;
-@group(0) @binding(7) var<storage, read> dy: array<f32>;
-@group(0) @binding(8) var<storage, read_write> dx: array<f32>;
-// grad_input_evaluation: fixed_variance, fixed_gamma, dy_fixed -> dx_fixed
-@group(0) @binding(1) var<storage, read> fixed_variance: array<f32>;
-@group(0) @binding(2) var<storage, read> fixed_gamma: array<f32>;
-@group(0) @binding(3) var<storage, read> dy_fixed: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dx_fixed: array<f32>;
-// running: batch_statistic, running_statistic (updated)
-@group(0) @binding(1) var<storage, read> batch_statistic: array<f32>;
-@group(0) @binding(2) var<storage, read_write> running_statistic: array<f32>;
+// running: new_mean, new_variance -> running_mean, running_variance (updated)
+@group(0) @binding(1) var<storage, read> new_mean: array<f32>;
+@group(0) @binding(2) var<storage, read> new_variance: array<f32>;
+@group(0) @binding(3) var<storage, read_write> running_mean: array<f32>;
+@group(0) @binding(4) var<storage, read_write> running_variance: array<f32>;
 
 fn view_of_params() -> ChannelView {
     return ChannelView(params.outer, params.channels, params.inner, params.lanes);
@@ -122,26 +109,6 @@ fn merge(at: Invocation) {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn forward(at: Invocation) {
-    let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
-    if index >= params.channels * params.lanes {
-        return;
-    }
-    let view = view_of_params();
-    let lane = lane_of(view, index);
-    let c = lane.channel;
-    let center = mean[c];
-    let scale = gamma[c] * inverse_deviation(variance[c]);
-    let shift = beta[c];
-    var cursor = lane.first;
-    for (var n = 0u; n < lane.length; n += 1u) {
-        let i = cursor.address;
-        y[i] = (x[i] - center) * scale + shift;
-        cursor = next_element(view, cursor, lane.step);
-    }
-}
-
-@compute @workgroup_size(WORKGROUP)
 fn grad_partial(at: Invocation) {
     let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
     if index >= params.channels * params.lanes {
@@ -154,7 +121,7 @@ fn grad_partial(at: Invocation) {
     // The factor 1 / deviation is common to the sum of dy xhat: it is applied at the end.
     var sums = vec2<f32>(0.0, 0.0);
     for (var n = 0u; n < lane.length; n += 1u) {
-        let cotangent = dy_reduced[cursor.address];
+        let cotangent = dy[cursor.address];
         sums += cotangent * vec2<f32>(x[cursor.address] - center, 1.0);
         cursor = next_element(view, cursor, lane.step);
     }
@@ -177,53 +144,13 @@ fn grad_merge(at: Invocation) {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn grad_input_training(at: Invocation) {
-    let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
-    if index >= params.channels * params.lanes {
-        return;
-    }
-    let view = view_of_params();
-    let lane = lane_of(view, index);
-    let c = lane.channel;
-    let center = mean[c];
-    let r = inverse_deviation(variance[c]);
-    let scale = gamma[c] * r;
-    // The means over the channel of dy, and of dy xhat times what turns x - center into xhat.
-    let count = f32(params.outer * params.inner);
-    let constant = dbeta[c] / count;
-    let slope = dgamma[c] / count * r;
-    var cursor = lane.first;
-    for (var n = 0u; n < lane.length; n += 1u) {
-        let i = cursor.address;
-        dx[i] = scale * (dy[i] - (constant + slope * (x[i] - center)));
-        cursor = next_element(view, cursor, lane.step);
-    }
-}
-
-@compute @workgroup_size(WORKGROUP)
-fn grad_input_evaluation(at: Invocation) {
-    let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
-    if index >= params.channels * params.lanes {
-        return;
-    }
-    let view = view_of_params();
-    let lane = lane_of(view, index);
-    let c = lane.channel;
-    let scale = fixed_gamma[c] * inverse_deviation(fixed_variance[c]);
-    var cursor = lane.first;
-    for (var n = 0u; n < lane.length; n += 1u) {
-        let i = cursor.address;
-        dx_fixed[i] = scale * dy_fixed[i];
-        cursor = next_element(view, cursor, lane.step);
-    }
-}
-
-@compute @workgroup_size(WORKGROUP)
 fn running(at: Invocation) {
     let channel = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
     if channel >= params.channels {
         return;
     }
-    let added = params.momentum * params.factor * batch_statistic[channel];
-    running_statistic[channel] = (1.0 - params.momentum) * running_statistic[channel] + added;
+    let kept = 1.0 - params.momentum;
+    let variance = params.factor * new_variance[channel];
+    running_mean[channel] = kept * running_mean[channel] + params.momentum * new_mean[channel];
+    running_variance[channel] = kept * running_variance[channel] + params.momentum * variance;
 }

@@ -1,6 +1,6 @@
 // 2-d convolution and its input gradient over channels-last images, f32, for adapters that run a subgroup as one vector on a
-// CPU. Needs common/grid.wgsl, common/conv2d.wgsl, common/texture.wgsl, common/phases.wgsl, and weights packed by
-// conv2d_pack.wgsl.
+// CPU. Needs common/grid.wgsl, common/conv2d.wgsl, common/texture.wgsl, common/phases.wgsl, common/read.wgsl,
+// common/functions.wgsl and common/chain.wgsl.
 //
 // The maths is that of conv2d.wgsl, as an implicit matrix product: rows are pixels of the output, columns its channels, and
 // the sum runs over taps and channels of the input. x is [N, H, W, C], y is [N, H, W, O], the weight [KH, KW, C, O], all in
@@ -9,14 +9,16 @@
 // One workgroup is one subgroup of {{ lanes }} and computes {{ pixels }} pixels by {{ 4 * quads * lanes // share }} channels in registers. For each tap and
 // four channels of the input a lane loads its own {{ loads }} pixels, and {{ 4 * quads }} fours of the weight; then every pixel is broadcast by a
 // shuffle: {{ 16 * pixels * quads // share }} multiply-adds a lane for {{ loads + 4 * quads }} loads. Where the output has few channels, {{ share }} pixels share the subgroup.
-// Borders and strides only show in a lane's addresses. The weight lies in a texture where that is worth the copy: a CPU
-// adapter reads it there at a fifth of the price.
+// Borders and strides only show in a lane's addresses. Both operands come through textures where they are large.
 //
 // An input whose channels are no multiple of 4 comes by rows (see conv2d_pack.wgsl): a row of the kernel is then one tap of
 // KW * C channels.
 //
-// grad_input is the same with dy for x and the weight transposed. Pixels of dx whose position is equal modulo the stride
-// meet the same taps (common/phases.wgsl), so a workgroup takes pixels of one phase, and no inserted zero is multiplied.
+// grad_input is the same with dy for x and the weight transposed, four by four in registers, which costs nothing. Pixels of
+// dx whose position is equal modulo the stride meet the same taps (common/phases.wgsl), so a workgroup takes pixels of one
+// phase, and no inserted zero is multiplied.
+//
+// What follows the convolution (common/chain.wgsl) is computed before a result is stored.
 //
 // No workgroup memory, no barriers. No compiler in the chain unrolls loops: the text is a template.
 //
@@ -33,23 +35,12 @@ const NOWHERE = 0xffffffffu;
 {% set loads = range(loads) | list %}
 {% set quads = range(quads) | list %}
 
-@group(0) @binding(1) var<storage, read> image: array<vec4<f32>>;
-{% if texture %}
-@group(0) @binding(2) var weight: texture_storage_2d<rgba32float, read>;
-
-fn weight_at(index: u32) -> vec4<f32> {
-    return textureLoad(weight, texel(index));
-}
-{% else %}
-@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
-
-fn weight_at(index: u32) -> vec4<f32> {
-    return weight[index];
-}
-{% endif %}
-@group(0) @binding(3) var<storage, read> bias_fours: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> y_fours: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> dx_fours: array<vec4<f32>>;
+{{ fours("image", 1, texture) }}
+{{ fours("weight", 2, texture) }}
+@group(0) @binding(3) var<storage, read_write> result: array<vec4<f32>>;
+{% for operand in operands %}
+{{ fours("values" ~ loop.index0, loop.index0 + 4, operand.texture) }}
+{% endfor %}
 
 /// How a position of the output walks over the input along one axis: it meets `taps` on the way, first, first + step and
 /// so on, and moves by `stride` at each.
@@ -106,30 +97,48 @@ fn gradient_pixel(index: u32, phase: vec2<u32>, vertical: Taps, horizontal: Taps
     channels on both sides, `tap` the rows of the weight that belong to a tap: by rows fewer than the image's channels, so
     that the last four reaches into the next tap, where it meets zeros of the image. #}
 {% macro multiply(height, width, depth, tap, columns) %}
-    let depth = bound(({{ depth }}) / 4u, arrayLength(&image));
+    let length = {{ "texels(textureDimensions(image))" if texture else "arrayLength(&image)" }};
+    let depth = bound(({{ depth }}) / 4u, length);
     let columns = {{ columns }} / 4u;
-    let vertical_count = bound(vertical.taps.count, arrayLength(&image));
-    let horizontal_count = bound(horizontal.taps.count, arrayLength(&image));
+    let vertical_count = bound(vertical.taps.count, length);
+    let horizontal_count = bound(horizontal.taps.count, length);
     for (var ty = 0u; ty < vertical_count; ty++) {
         for (var tx = 0u; tx < horizontal_count; tx++) {
             let ky = vertical.taps.first + ty * vertical.taps.step;
             let kx = horizontal.taps.first + tx * horizontal.taps.step;
-            var w_at = (ky * {{ "1u" if by_rows else "params.kernel_width" }} + kx) * {{ tap }} * columns + first_column + column;
+            let tap = (ky * {{ "1u" if by_rows else "params.kernel_width" }} + kx) * {{ tap }};
+{% if transposed %}
+            // Rows of the weight are the channels of dx, its columns those of dy.
+{% for q in quads %}
+            let row{{ q }} = (tap + 4u * (first_column + column + {{ q * lanes // share }}u)) * depth;
+{% endfor %}
+{% else %}
+            var w_at = tap * columns + first_column + column;
+{% endif %}
 {% for r in loads %}
-            let row{{ r }} = pixel{{ r }}.row + ty * vertical.stride;
+            let line{{ r }} = pixel{{ r }}.row + ty * vertical.stride;
             let column{{ r }} = pixel{{ r }}.column + tx * horizontal.stride;
-            let seen{{ r }} = pixel{{ r }}.into != NOWHERE && row{{ r }} < {{ height }} && column{{ r }} < {{ width }};
-            let place{{ r }} = ((pixel{{ r }}.n * {{ height }} + row{{ r }}) * {{ width }} + column{{ r }}) * depth;
+            let seen{{ r }} = pixel{{ r }}.into != NOWHERE && line{{ r }} < {{ height }} && column{{ r }} < {{ width }};
+            let place{{ r }} = ((pixel{{ r }}.n * {{ height }} + line{{ r }}) * {{ width }} + column{{ r }}) * depth;
             let at{{ r }} = select(0u, place{{ r }}, seen{{ r }});
 {% endfor %}
             for (var c = 0u; c < depth; c++) {
 {% for r in loads %}
-                let x{{ r }} = select(vec4<f32>(), image[at{{ r }} + c], seen{{ r }});
+                let x{{ r }} = select(vec4<f32>(), image_at(at{{ r }} + c), seen{{ r }});
+{% endfor %}
+{% for q in quads %}
+{% if transposed %}
+{% for k in range(4) %}
+                let block{{ k }}_{{ q }} = weight_at(row{{ q }} + {{ k }}u * depth + c);
 {% endfor %}
 {% for k in range(4) %}
-{% for q in quads %}
-                let w{{ k }}_{{ q }} = weight_at(w_at + {{ k }}u * columns + {{ q * lanes // share }}u);
+                let w{{ k }}_{{ q }} = vec4({% for j in range(4) %}block{{ j }}_{{ q }}.{{ "xyzw"[k] }}{{ ", " if not loop.last }}{% endfor %});
 {% endfor %}
+{% else %}
+{% for k in range(4) %}
+                let w{{ k }}_{{ q }} = weight_at({{ "min(last_weight, " if by_rows }}w_at + {{ k }}u * columns + {{ q * lanes // share }}u{{ ")" if by_rows }});
+{% endfor %}
+{% endif %}
 {% endfor %}
 {% for i in rows %}
                 let t{{ i }} = subgroupShuffle(x{{ i * share // lanes }}, {{ i * share % lanes }}u + sharer);
@@ -139,25 +148,37 @@ fn gradient_pixel(index: u32, phase: vec2<u32>, vertical: Taps, horizontal: Taps
 {% endfor %}
 {% endfor %}
 {% endfor %}
+{% if not transposed %}
                 w_at += 4u * columns;
+{% endif %}
             }
         }
     }
 {% endmacro %}
-{% macro store(target, columns) %}
+{% macro store(columns) %}
 {% for i in rows %}
     let into{{ i }} = subgroupShuffle(pixel{{ i * share // lanes }}.into, {{ i * share % lanes }}u + sharer);
 {% endfor %}
 {% for q in quads %}
     let column{{ q }} = first_column + column + {{ q * lanes // share }}u;
     if column{{ q }} < {{ columns }} / 4u {
+{% for operand in operands %}
+{% if operand.channel %}
+        let operand{{ loop.index0 }} = values{{ loop.index0 }}_at(column{{ q }});
+{% endif %}
+{% endfor %}
 {% for i in rows %}
-        if into{{ i }} != NOWHERE { {{ target }}[into{{ i }} + column{{ q }}] = sum{{ i }}_{{ q }}; }
+        if into{{ i }} != NOWHERE {
+            let at = into{{ i }} + column{{ q }};
+            result[at] = chain(sum{{ i }}_{{ q }}
+                {%- for operand in operands %}, {{ "operand" ~ loop.index0 if operand.channel else "values" ~ loop.index0 ~ "_at(at)" }}{% endfor %});
+        }
 {% endfor %}
     }
 {% endfor %}
 {% endmacro %}
 
+{% if not transposed %}
 @compute @workgroup_size(LANES)
 fn forward(invocation: Invocation) {
     let index = flat_workgroup(invocation.group, invocation.groups);
@@ -172,20 +193,21 @@ fn forward(invocation: Invocation) {
     let pixel{{ r }} = forward_pixel(first_pixel + {{ r }}u * LANES + invocation.local);
 {% endfor %}
 {% for q in quads %}
-    var start{{ q }} = vec4<f32>();
-    if HAS_BIAS { start{{ q }} = bias_fours[first_column + column + {{ q * lanes // share }}u]; }
 {% for i in rows %}
-    var sum{{ i }}_{{ q }} = start{{ q }};
+    var sum{{ i }}_{{ q }} = vec4<f32>();
 {% endfor %}
 {% endfor %}
 {% if by_rows %}
+    // A row's last four reaches beyond it; of the last row, beyond the weight.
+    let last_weight = params.kernel_height * params.kernel_width * params.in_channels * params.out_channels / 4u - 1u;
 {{ multiply("params.in_height", "params.out_width", "4u * tiles(params.in_channels * params.kernel_width, 4u)", "params.in_channels * params.kernel_width", "params.out_channels") }}
 {% else %}
 {{ multiply("params.in_height", "params.in_width", "params.in_channels", "params.in_channels", "params.out_channels") }}
 {% endif %}
-{{ store("y_fours", "params.out_channels") }}
+{{ store("params.out_channels") }}
 }
 
+{% else %}
 @compute @workgroup_size(LANES)
 fn grad_input(invocation: Invocation) {
     let column_tiles = tiles(params.in_channels / 4u, COLUMNS);
@@ -215,6 +237,7 @@ fn grad_input(invocation: Invocation) {
     var sum{{ i }}_{{ q }} = vec4<f32>();
 {% endfor %}
 {% endfor %}
-{{ multiply("params.out_height", "params.out_width", "params.out_channels", "params.out_channels", "params.in_channels") }}
-{{ store("dx_fours", "params.in_channels") }}
+{{ multiply("params.out_height", "params.out_width", "params.out_channels", "params.in_channels", "params.in_channels") }}
+{{ store("params.in_channels") }}
 }
+{% endif %}

@@ -25,8 +25,8 @@ const COLUMNS = {{ quads * lanes // share }}u;
 {% set depth = range(depth) | list %}
 {% set quads = range(quads) | list %}
 
-@group(0) @binding(1) var<storage, read> x_fours: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> dy_fours: array<vec4<f32>>;
+{{ fours("x_fours", 1, texture) }}
+{{ fours("dy_fours", 2, texture) }}
 @group(0) @binding(3) var<storage, read_write> partial_fours: array<vec4<f32>>;
 
 @compute @workgroup_size(LANES)
@@ -76,18 +76,18 @@ fn grad_weight(invocation: Invocation) {
         let seen = first + invocation.local < pixels && y < params.in_height;
         let place = ((image.x * params.in_height + y) * params.out_width + line.y) * depth;
 {% else %}
-        let x = line.y * params.stride_width + across;
-        let seen = first + invocation.local < pixels && y < params.in_height && x < params.in_width;
-        let place = ((image.x * params.in_height + y) * params.in_width + x) * depth;
+        let column = line.y * params.stride_width + across;
+        let seen = first + invocation.local < pixels && y < params.in_height && column < params.in_width;
+        let place = ((image.x * params.in_height + y) * params.in_width + column) * depth;
 {% endif %}
         let at = select(0u, place, seen);
 {% for j in depth %}
-        let x{{ j }} = select(vec4<f32>(), x_fours[at + depth{{ j }}], seen);
+        let x{{ j }} = select(vec4<f32>(), x_fours_at(at + depth{{ j }}), seen);
 {% endfor %}
 {% for i in turns %}
         let from{{ i }} = min(first + {{ i * share }}u + sharer, pixels - 1u) * columns + first_column;
 {% for q in quads %}
-        let dy{{ i }}_{{ q }} = dy_fours[from{{ i }} + {{ q * lanes // share }}u];
+        let dy{{ i }}_{{ q }} = dy_fours_at(from{{ i }} + {{ q * lanes // share }}u);
 {% endfor %}
 {% endfor %}
 {% for j in depth %}

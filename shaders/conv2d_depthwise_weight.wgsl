@@ -1,5 +1,5 @@
 // Weight gradient of a depthwise 2-d convolution, f32: as many groups as channels, each with one output. Needs
-// common/grid.wgsl, common/divide.wgsl, common/conv2d.wgsl, common/texture.wgsl and common/tree.wgsl.
+// common/grid.wgsl, common/divide.wgsl, common/conv2d.wgsl, common/texture.wgsl, common/read.wgsl and common/tree.wgsl.
 //
 //   dw[c, ky, kx] = sum over n, oy, ox of dy[n, c, oy, ox] * x[n, c, oy*stride + ky*dilation - pad, ...]
 //
@@ -26,17 +26,9 @@ override WORKGROUP: u32 = 64u;
 {% set width = (columns - 1) * stride_width + (kernel_width - 1) * dilation_width + 1 %}
 {% set kept = [height - stride_height, 0] | max %}
 
-{% if textures %}
-@group(0) @binding(1) var x_fours: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(2) var dy_fours: texture_storage_2d<rgba32float, read>;
-{% else %}
-@group(0) @binding(1) var<storage, read> x_fours: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> dy_fours: array<vec4<f32>>;
-{% endif %}
+{{ fours("x_fours", 1, texture) }}
+{{ fours("dy_fours", 2, texture) }}
 @group(0) @binding(3) var<storage, read_write> partial_fours: array<vec4<f32>>;
-{% macro read(array, index) %}
-{{ "textureLoad(" ~ array ~ ", texel(" ~ index ~ "))" if textures else array ~ "[" ~ index ~ "]" }}
-{%- endmacro %}
 {#- What a strip sees of one row of x, zero outside of the image. #}
 {% macro load_row(name, row) %}
             let row_{{ name }} = {{ row }};
@@ -44,7 +36,7 @@ override WORKGROUP: u32 = 64u;
 {% for c in range(width) %}
             let seen_{{ name }}_{{ c }} = row_{{ name }} < params.in_height && inside{{ c }};
             let at_{{ name }}_{{ c }} = select(0u, line_{{ name }} + column{{ c }}, seen_{{ name }}_{{ c }});
-            let {{ name }}_{{ c }} = select(vec4<f32>(), {{ read("x_fours", "at_" ~ name ~ "_" ~ c) }}, seen_{{ name }}_{{ c }});
+            let {{ name }}_{{ c }} = select(vec4<f32>(), x_fours_at(at_{{ name }}_{{ c }}), seen_{{ name }}_{{ c }});
 {% endfor %}
 {% endmacro %}
 
@@ -88,7 +80,7 @@ fn fours(invocation: Invocation) {
 {% for p in range(columns) %}
                 let inside_y{{ p }} = first + {{ p }}u < params.out_width;
                 let at_y{{ p }} = select(0u, (line * params.out_width + first + {{ p }}u) * quads + quad, inside_y{{ p }});
-                let dy{{ p }} = select(vec4<f32>(), {{ read("dy_fours", "at_y" ~ p) }}, inside_y{{ p }});
+                let dy{{ p }} = select(vec4<f32>(), dy_fours_at(at_y{{ p }}), inside_y{{ p }});
 {% for ky in range(kernel_height) %}
 {% for kx in range(kernel_width) %}
                 sum{{ ky * kernel_width + kx }} = fma(x{{ ky * dilation_height }}_{{ p * stride_width + kx * dilation_width }}, dy{{ p }}, sum{{ ky * kernel_width + kx }});

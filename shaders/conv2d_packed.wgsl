@@ -1,10 +1,9 @@
 // 2-d convolution of stride and dilation 1, f32, for adapters that run shaders on a CPU. Needs common/grid.wgsl,
-// common/conv2d.wgsl, common/texture.wgsl and common/packed.wgsl, and operands packed by conv2d_pack.wgsl.
+// common/conv2d.wgsl, common/texture.wgsl, common/read.wgsl and common/packed.wgsl, and operands packed by conv2d_pack.wgsl.
 //
-// The maths is that of conv2d.wgsl. On a CPU adapter a load from a buffer within a loop is a loop itself, over the lanes,
-// but brings four numbers at the price of one; a load from a texture is cheaper still, a store to one dearer; and each
-// variable that a loop changes is blended under a mask in every turn. So both operands come packed: the image with its
-// border of zeros and rows of fours; the weight, which is small and read often, in a texture with {{ rows }} output channels
+// The maths is that of conv2d.wgsl. On a CPU adapter a load from a buffer is a loop over the lanes, a load from a texture is
+// many times cheaper, and each variable that a loop changes is blended under a mask in every turn. So both operands come
+// packed and through textures: the image with its border of zeros and rows of fours, the weight with {{ rows }} output channels
 // side by side.
 //
 // One invocation computes {{ rows }} channels of {{ quads }} neighbouring fours of y: for each channel of x and row of the kernel it
@@ -29,8 +28,8 @@ const KERNEL_WIDTH = {{ kernel_width }}u;
 vec4({% for i in range(4 * q + k, 4 * q + k + 4) %}x{{ i // 4 }}.{{ "xyzw"[i % 4] }}{{ ", " if not loop.last }}{% endfor %})
 {%- endmacro %}
 
-@group(0) @binding(1) var<storage, read> packed_x: array<vec4<f32>>;
-@group(0) @binding(2) var packed_w: texture_storage_2d<rgba32float, read>;
+{{ fours("packed_x", 1, 1) }}
+{{ fours("packed_w", 2, 1) }}
 
 @compute @workgroup_size(WORKGROUP)
 fn correlate(invocation: Invocation) {
@@ -62,11 +61,11 @@ fn correlate(invocation: Invocation) {
     for (var c = 0u; c < depth; c++) {
         for (var ky = 0u; ky < kernel_height; ky++) {
 {% for s in seen_quads %}
-            let x{{ s }} = packed_x[x_at + {{ s }}u];
+            let x{{ s }} = packed_x_at(x_at + {{ s }}u);
 {% endfor %}
 {% for k in taps %}
 {% for h in range(rows | length // 4) %}
-            let w{{ k }}_{{ h }} = textureLoad(packed_w, texel(w_at + {{ k * (rows | length) // 4 + h }}u));
+            let w{{ k }}_{{ h }} = packed_w_at(w_at + {{ k * (rows | length) // 4 + h }}u);
 {% endfor %}
 {% for q in quads %}
             let seen{{ k }}_{{ q }} = {{ window(q, k) }};

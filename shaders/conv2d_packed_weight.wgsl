@@ -28,12 +28,12 @@ const KERNEL_WIDTH = {{ kernel_width }}u;
 vec4({% for i in range(4 * q + k, 4 * q + k + 4) %}{{ prefix }}{{ i // 4 }}.{{ "xyzw"[i % 4] }}{{ ", " if not loop.last }}{% endfor %})
 {%- endmacro %}
 
-@group(0) @binding(1) var<storage, read> packed_x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> packed_dy: array<vec4<f32>>;
+{{ fours("packed_x", 1, texture) }}
+{{ fours("packed_dy", 2, texture) }}
 
 @compute @workgroup_size(WORKGROUP)
 fn grad_weight(invocation: Invocation) {
-    let row_tiles = bound(packed_tiles(QUADS), arrayLength(&packed_dy));
+    let row_tiles = bound(packed_tiles(QUADS), {{ "texels(textureDimensions(packed_dy))" if texture else "arrayLength(&packed_dy)" }});
     let pitch = packed_pitch(QUADS);
     let lines = packed_lines();
     let strips = tiles(params.kernel_height, STRIP);
@@ -70,12 +70,12 @@ fn grad_weight(invocation: Invocation) {
             let at = tile * QUADS;
 {% for q in quads %}
 {% for r in rows %}
-            let dy{{ q }}_{{ r }} = packed_dy[plane{{ r }} + dy_line + at + {{ q }}u];
+            let dy{{ q }}_{{ r }} = packed_dy_at(plane{{ r }} + dy_line + at + {{ q }}u);
 {% endfor %}
 {% endfor %}
 {% for t in strip %}
 {% for s in seen_quads %}
-            let x{{ t }}_{{ s }} = packed_x[(x_line + ky{{ t }}) * pitch + at + {{ s }}u];
+            let x{{ t }}_{{ s }} = packed_x_at((x_line + ky{{ t }}) * pitch + at + {{ s }}u);
 {% endfor %}
 {% for q in quads %}
 {% for k in taps %}

@@ -1,91 +1,74 @@
-// Pointwise functions of one tensor, each beside its derivative, which is written in terms of the OUTPUT y = f(x):
-// the gradient needs no second tensor.
-//   forward:    y = f(x)
-//   grad_input: dx = dy f'(x)
-// A template: the host renders it with `function` = relu, leaky_relu, sigmoid or tanh_safe.
-// One invocation computes 4 consecutive elements; elements past `count` in the last vector lie in the buffer's padding
-// and are computed harmlessly.
-// Memory traffic: 8 bytes an element forward, 12 backward. No barriers. Not-a-number passes through all of them.
-// Needs common/grid.wgsl.
+// Functions of single elements: y = f(x, ...), one or several after the other, of tensors of one shape and of values that
+// each channel has one of.
+//
+// Maths: the links of common/chain.wgsl, whose functions stand in common/functions.wgsl.
+// One invocation computes {{ each }} times {{ "one element" if form == "elements" else "four elements" }}, far enough from one another that neighbours work side by side:
+//   flat      no operand belongs to a channel: any elements
+//   channels  channels are the last axis, in fours
+//   planes    a channel's elements lie together, in fours
+//   elements  they do, but not in fours
+// Elements past `count` in the last four lie in the buffer's padding and are computed harmlessly.
+// Memory traffic: every operand of the result's shape once, the result once; of a channel's operands one value an
+// invocation. No barriers. `in_place`: the chain begins with what is in y.
+// Operands come from buffers or from copies in textures (common/read.wgsl).
+// Needs common/grid.wgsl, common/divide.wgsl, common/texture.wgsl, common/read.wgsl, common/functions.wgsl,
+// common/chain.wgsl.
 
 override WORKGROUP: u32 = 64u;
-/// Slope of leaky_relu for x < 0. It must not be negative: then the sign of y no longer tells the sign of x.
-override SLOPE: f32 = 0.01;
 
 struct Params {
+    /// Fours of the result; for `elements` its elements.
     count: u32,
+    /// Of `channels`, fours of channels. Of `planes` and `elements`, what a row of one channel holds; of `flat` unused.
+    columns: u32,
+    /// How far an invocation's elements are from one another; of `planes` and `elements` within a row.
+    step: u32,
+    channels: u32,
 }
 
+{% set by_rows = form == "planes" or form == "elements" %}
+{% set element = "f32" if form == "elements" else "vec4<f32>" %}
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> output: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>;
-
-fn relu(x: f32) -> f32 {
-    return select(x, 0.0, x < 0.0);
-}
-
-fn relu_grad(y: f32) -> f32 {
-    return select(1.0, 0.0, y <= 0.0);
-}
-
-fn leaky_relu(x: f32) -> f32 {
-    return select(x, SLOPE * x, x < 0.0);
-}
-
-fn leaky_relu_grad(y: f32) -> f32 {
-    return select(1.0, SLOPE, y <= 0.0);
-}
-
-/// 1 / (1 + exp(-x)), with the exponential of -|x| only, which cannot overflow.
-fn sigmoid(x: f32) -> f32 {
-    let e = exp(-abs(x));
-    return select(1.0, e, x < 0.0) / (1.0 + e);
-}
-
-fn sigmoid_grad(y: f32) -> f32 {
-    return y * (1.0 - y);
-}
-
-/// tanh as the built-in should be. Some drivers' built-in overflows for large |x| or cancels for small |x|.
-/// The polynomial is that of Cephes' tanhf, for |x| < 0.625.
-fn tanh_safe(x: f32) -> f32 {
-    let e = exp(-2.0 * abs(x));
-    let large = sign(x) * (1.0 - e) / (1.0 + e);
-    let z = x * x;
-    let series = (((-5.70498872745e-3 * z + 2.06390887954e-2) * z - 5.37397155531e-2) * z + 1.33314422036e-1) * z
-        - 3.33332819422e-1;
-    return select(large, x + x * z * series, abs(x) < 0.625);
-}
-
-fn tanh_safe_grad(y: f32) -> f32 {
-    return (1.0 - y) * (1.0 + y);
-}
+@group(0) @binding(1) var<storage, read_write> y: array<{{ element }}>;
+{% for operand in operands %}
+{% set name = "values" ~ loop.index0 %}
+{% if form == "elements" or (operand.channel and form == "planes") %}
+@group(0) @binding({{ loop.index + 1 }}) var<storage, read> {{ name }}: array<f32>;
+fn {{ name }}_at(index: u32) -> vec4<f32> { return vec4({{ name }}[index]); }
+{% else %}
+{{ fours(name, loop.index + 1, operand.texture) }}
+{% endif %}
+{% endfor %}
 
 @compute @workgroup_size(WORKGROUP)
 fn forward(at: Invocation) {
     let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
-    if index * 4u >= params.count {
-        return;
+{% if by_rows %}
+    let place = div_rem(index, params.step);
+    let row = place.x * params.columns;
+    if row >= params.count { return; }
+    let end = row + params.columns;
+    let start = row + place.y;
+    let channel = div_rem(place.x, params.channels).y;
+{% else %}
+    let end = params.count;
+    let start = index;
+    if index >= params.step { return; }
+{% if form == "channels" %}
+    let channel = div_rem(index, params.columns).y;
+{% endif %}
+{% endif %}
+{% for operand in operands %}
+{% if operand.channel %}
+    let operand{{ loop.index0 }} = values{{ loop.index0 }}_at(channel);
+{% endif %}
+{% endfor %}
+{% for e in range(each) %}
+    let at{{ e }} = start + {{ e }}u * params.step;
+    if at{{ e }} < end {
+        let value = chain({{ ("vec4(y[at" ~ e ~ "])" if form == "elements" else "y[at" ~ e ~ "]") if in_place else "vec4<f32>()" }}
+            {%- for operand in operands %}, {{ "operand" ~ loop.index0 if operand.channel else "values" ~ loop.index0 ~ "_at(at" ~ e ~ ")" }}{% endfor %});
+        y[at{{ e }}] = value{{ ".x" if form == "elements" }};
     }
-    let v = x[index];
-    y[index] = vec4<f32>({{ function }}(v.x), {{ function }}(v.y), {{ function }}(v.z), {{ function }}(v.w));
-}
-
-@compute @workgroup_size(WORKGROUP)
-fn grad_input(at: Invocation) {
-    let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
-    if index * 4u >= params.count {
-        return;
-    }
-    let v = output[index];
-    let slope = vec4<f32>(
-        {{ function }}_grad(v.x),
-        {{ function }}_grad(v.y),
-        {{ function }}_grad(v.z),
-        {{ function }}_grad(v.w),
-    );
-    dx[index] = slope * dy[index];
+{% endfor %}
 }

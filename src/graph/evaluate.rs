@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{Evaluation, Graph, Node, STEP, Source, TensorId};
+use super::chain::{Extent, Pointwise};
+use super::{Evaluation, Graph, Node, Op, STEP, Source, TensorId};
 use crate::error::{Error, Result};
 use crate::reference::Checked;
 
@@ -87,7 +88,11 @@ impl<'g> Evaluator<'g> {
                 input_types: types(&node.inputs),
                 output_types: types(&node.outputs),
             };
-            let mut results = node.op.evaluate(&cx).into_iter();
+            let mut results = node.op.evaluate(&cx);
+            if let Some(pointwise) = node.op.pointwise() {
+                propagate(node.op.as_ref(), &pointwise, &cx, &mut results);
+            }
+            let mut results = results.into_iter();
             for (&id, result) in node.outputs.iter().zip(results.by_ref()) {
                 self.results.insert(id, result);
             }
@@ -109,5 +114,37 @@ impl<'g> Evaluator<'g> {
     /// The value with its magnitude and number of terms, for a tensor that the last step computed.
     pub fn checked(&self, tensor: impl Into<TensorId>) -> Option<&Checked> {
         self.results.get(&tensor.into())
+    }
+}
+
+/// Adds to a function's error what its arguments' errors make of it, to first order: a device may compute both in one kernel
+/// and a comparison only sees the end.
+fn propagate(op: &dyn Op, pointwise: &Pointwise, cx: &Evaluation<'_>, results: &mut [Checked]) {
+    let Some(result) = results.first_mut() else { return };
+    let exact = result.values.clone();
+    for (index, extent) in pointwise.inputs.iter().enumerate() {
+        let Some(argument) = cx.computed[index].filter(|_| *extent == Extent::Element) else { continue };
+        // What rounding may have done to the argument, and what that does to the result.
+        let roots = (argument.terms as f64).sqrt() * f64::from(f32::EPSILON);
+        for sign in [1.0, -1.0] {
+            let moved: Vec<f64> =
+                argument.values.iter().zip(&argument.magnitude).map(|(value, m)| value + sign * m * roots).collect();
+            let mut inputs = cx.inputs.clone();
+            inputs[index] = &moved;
+            let moved = op.evaluate(&Evaluation {
+                inputs,
+                computed: cx.computed.clone(),
+                input_types: cx.input_types.clone(),
+                output_types: cx.output_types.clone(),
+            });
+            let Some(moved) = moved.into_iter().next() else { return };
+            for ((magnitude, moved), exact) in result.magnitude.iter_mut().zip(&moved.values).zip(&exact) {
+                let error = (moved - exact).abs() / roots;
+                if error.is_finite() {
+                    *magnitude += error;
+                }
+            }
+        }
+        result.terms = result.terms.max(argument.terms);
     }
 }

@@ -12,8 +12,10 @@
 //! # Ok::<(), omma::Error>(())
 //! ```
 
+pub(crate) mod chain;
 mod dump;
 pub(crate) mod evaluate;
+pub(crate) mod fuse;
 pub(crate) mod gradients;
 pub(crate) mod init;
 pub(crate) mod op;

@@ -2,10 +2,11 @@
 
 use std::fmt::Debug;
 
+use super::chain::Pointwise;
 use super::gradients::GradientContext;
 use super::types::TensorType;
 use super::{Graph, Tensor};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plan::Lowering;
 use crate::reference::Checked;
 
@@ -44,6 +45,16 @@ pub(crate) trait Op: Debug + Send + Sync + 'static {
         false
     }
 
+    /// The function of single elements that it is, if it is one: then a plan lowers it by that, with what follows.
+    fn pointwise(&self) -> Option<Pointwise> {
+        None
+    }
+
+    /// Whether [`Op::lower`] heeds [`Lowering::epilogue`]: what is to become of its one output before it is stored.
+    fn takes_epilogue(&self) -> bool {
+        false
+    }
+
     /// Cotangents of the inputs from those of the outputs, as new nodes; `None` where the derivative is zero or undefined.
     fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>>;
 
@@ -56,8 +67,10 @@ pub(crate) trait Op: Debug + Send + Sync + 'static {
         0
     }
 
-    /// Adds the dispatches that compute it. A view is not asked.
-    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()>;
+    /// Adds the dispatches that compute it. Neither a view nor a function of single elements is asked.
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        Err(Error::NoKernel { op: cx.title.clone(), reason: "it has no lowering".into() })
+    }
 }
 
 /// What the reference sees of a node.

@@ -6,6 +6,7 @@
 
 use super::reduce::lanes_of;
 use crate::error::{Error, Result};
+use crate::graph::chain::{Extent, Pointwise};
 use crate::graph::gradients::no_gradient;
 use crate::graph::{DType, Evaluation, GradientContext, Init, Mode, Op, Tensor, TensorType};
 use crate::plan::{Kernel, Lowering, Operand, Shader, params, shader, word};
@@ -70,15 +71,15 @@ impl<'g> Tensor<'g> {
             let mean = graph.state(&format!("{name}.running_mean"), channels, Init::Zeros)?;
             let variance = graph.state(&format!("{name}.running_var"), channels, Init::Ones)?;
             if graph.mode() == Mode::Evaluation {
-                return graph.apply_one(Evaluating { epsilon }, name, &[self, gamma, beta, mean, variance]);
+                let op = Standardize { epsilon, training: false };
+                return graph.apply_one(op, name, &[self, mean, variance, gamma, beta]);
             }
-            let outputs = graph.apply(Training { epsilon }, name, &[self, gamma, beta])?;
+            let batch = graph.apply(Statistics, name, &[self])?;
             let count = (outer * inner) as f64;
             // The average of squares divides by n; an unbiased estimate divides by n - 1.
-            for (batch, running, factor) in [(outputs[1], mean, 1.0), (outputs[2], variance, count / (count - 1.0))] {
-                graph.apply(Running { momentum, factor: factor as f32 }, name, &[batch, running])?;
-            }
-            Ok(outputs[0])
+            let factor = (count / (count - 1.0)) as f32;
+            graph.apply(Running { momentum, factor }, name, &[batch[0], batch[1], mean, variance])?;
+            graph.apply_one(Standardize { epsilon, training: true }, name, &[self, batch[0], batch[1], gamma, beta])
         })
     }
 }
@@ -91,13 +92,12 @@ fn view(ty: &TensorType) -> Result<[usize; 3]> {
     }
 }
 
-fn params([outer, channels, inner]: [usize; 3], lanes: usize, epsilon: f32) -> Result<BatchNormParams> {
+fn params([outer, channels, inner]: [usize; 3], lanes: usize) -> Result<BatchNormParams> {
     Ok(BatchNormParams {
         outer: word(NAME, outer)?,
         channels: word(NAME, channels)?,
         inner: word(NAME, inner)?,
         lanes: word(NAME, lanes)?,
-        epsilon,
         ..BatchNormParams::default()
     })
 }
@@ -112,19 +112,13 @@ fn kernel(entry: &'static str) -> Kernel {
     Kernel::new(&SHADER, entry)
 }
 
-/// (x, gamma, beta) -> (y, batch mean, batch variance)
+/// x -> (mean, biased variance)
 #[derive(Debug)]
-struct Training {
-    epsilon: f32,
-}
+struct Statistics;
 
-impl Op for Training {
+impl Op for Statistics {
     fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn attributes(&self) -> String {
-        format!("training, epsilon {}", self.epsilon)
+        "batch_norm.statistics"
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
@@ -133,72 +127,48 @@ impl Op for Training {
             return Err(Error::shape(NAME, "more than one value a channel when training", &inputs[0]));
         }
         lanes_of(NAME, outer * inner)?;
-        Ok(vec![inputs[0].clone(), TensorType::f32(channels), TensorType::f32(channels)])
+        Ok(vec![TensorType::f32(channels), TensorType::f32(channels)])
     }
 
-    fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
-        let Some(dy) = cx.cotangent(0) else { return Ok(vec![None; 3]) };
-        let inputs = [cx.input(0), cx.output(1), cx.output(2), cx.input(1), dy];
-        let op = Gradient { epsilon: self.epsilon, training: true };
-        Ok(cx.graph().apply(op, cx.layer(), &inputs)?.into_iter().map(Some).collect())
+    /// What [`Standardize`] says of x counts that the statistics depend on it.
+    fn gradient<'g>(&self, _: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
+        Ok(vec![None])
     }
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
-        let g = geometry(&cx.input_types[0], self.epsilon);
-        let (y, mean, variance) = reference::forward_training(&g, cx.inputs[0], cx.inputs[1], cx.inputs[2]);
-        vec![y, mean, variance]
+        let (mean, variance) = reference::statistics(&geometry(&cx.input_types[0], 0.0), cx.inputs[0]);
+        vec![mean, variance]
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let format = cx.follow("batch_norm.forward", 0)?;
+        let format = cx.follow("batch_norm.statistics", 0)?;
         let view = format.view(view(&cx.inputs[0])?);
         let [outer, channels, inner] = view;
         let lanes = lanes_of(NAME, outer * inner)?;
-        let params = params(view, lanes, self.epsilon)?;
+        let params = params(view, lanes)?;
         let partial = cx.scratch(2 * channels * lanes);
         let operands = [Operand::Input(0), Operand::ScratchWrite(partial)];
         cx.dispatch_flat(kernel("statistics"), &params, &operands, channels * lanes)?;
-        let operands = [Operand::ScratchRead(partial), Operand::Output(1), Operand::Output(2)];
-        cx.dispatch_flat(kernel("merge"), &params, &operands, channels)?;
-        let statistics = [Operand::OutputRead(1), Operand::OutputRead(2)];
-        lower_forward(cx, &params, statistics)
+        let operands = [Operand::ScratchRead(partial), Operand::Output(0), Operand::Output(1)];
+        cx.dispatch_flat(kernel("merge"), &params, &operands, channels)
     }
 }
 
-/// x is input 0, gamma and beta are inputs 1 and 2 of both modes.
-fn lower_forward(cx: &mut Lowering<'_>, params: &BatchNormParams, [mean, variance]: [Operand; 2]) -> Result<()> {
-    let operands = [Operand::Input(0), mean, variance, Operand::Input(1), Operand::Input(2), Operand::Output(0)];
-    dispatch_elements(cx, "forward", *params, &operands)
-}
-
-/// Dispatches an entry point that goes over all elements, a few in each invocation, so that what is the same for a whole
-/// channel is computed once for all of them.
-fn dispatch_elements(
-    cx: &mut Lowering<'_>,
-    entry: &'static str,
-    params: BatchNormParams,
-    operands: &[Operand],
-) -> Result<()> {
-    const EACH: usize = 16;
-    let length = params.outer as usize * params.inner as usize;
-    let lanes = length.div_ceil(EACH);
-    let params = BatchNormParams { lanes: word(NAME, lanes)?, ..params };
-    cx.dispatch_flat(kernel(entry), &params, operands, params.channels as usize * lanes)
-}
-
-/// (x, gamma, beta, running mean, running variance) -> y
+/// (x, mean, variance, gamma, beta) -> y
 #[derive(Debug)]
-struct Evaluating {
+struct Standardize {
     epsilon: f32,
+    /// Mean and variance are those of x.
+    training: bool,
 }
 
-impl Op for Evaluating {
+impl Op for Standardize {
     fn name(&self) -> &'static str {
         NAME
     }
 
     fn attributes(&self) -> String {
-        format!("evaluation, epsilon {}", self.epsilon)
+        format!("{}, epsilon {}", if self.training { "training" } else { "evaluation" }, self.epsilon)
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
@@ -207,43 +177,55 @@ impl Op for Evaluating {
 
     fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         let Some(dy) = cx.cotangent(0) else { return Ok(vec![None; 5]) };
-        let inputs = [cx.input(0), cx.input(3), cx.input(4), cx.input(1), dy];
-        let op = Gradient { epsilon: self.epsilon, training: false };
-        let gradients = cx.graph().apply(op, cx.layer(), &inputs)?;
-        // The running statistics are not learned.
-        Ok(gradients.into_iter().map(Some).chain([None, None]).collect())
+        let (graph, layer) = (cx.graph(), cx.layer());
+        let [x, mean, variance, gamma] = [0, 1, 2, 3].map(|index| cx.input(index));
+        let Self { epsilon, training } = *self;
+        let sums = graph.apply(GradientSums { epsilon, training }, layer, &[x, mean, variance, dy])?;
+        let dx = match (cx.wants(0), training) {
+            (false, _) => None,
+            (_, true) => {
+                let inputs = [x, mean, variance, gamma, sums[0], sums[1], dy];
+                let [outer, _, inner] = view(&x.ty())?;
+                Some(graph.apply_one(GradInput { epsilon, count: Some(outer * inner) }, layer, &inputs)?)
+            }
+            (_, false) => Some(graph.apply_one(GradInput { epsilon, count: None }, layer, &[variance, gamma, dy])?),
+        };
+        // The statistics are not learned.
+        Ok(vec![dx, None, None, Some(sums[0]), Some(sums[1])])
     }
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
         let g = geometry(&cx.input_types[0], self.epsilon);
         let i = &cx.inputs;
-        vec![reference::forward(&g, i[0], i[3], i[4], i[1], i[2])]
+        vec![match self.training {
+            true => reference::forward_training(&g, i[0], i[3], i[4]).0,
+            false => reference::forward(&g, i[0], i[1], i[2], i[3], i[4]),
+        }]
     }
 
-    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let format = cx.follow("batch_norm.forward", 0)?;
-        let params = params(format.view(view(&cx.inputs[0])?), 1, self.epsilon)?;
-        lower_forward(cx, &params, [Operand::Input(3), Operand::Input(4)])
+    fn pointwise(&self) -> Option<Pointwise> {
+        let mut inputs = vec![Extent::Channel; 5];
+        inputs[0] = Extent::Element;
+        Some(Pointwise { function: "standardize", inputs, constants: vec![self.epsilon] })
     }
 }
 
-/// (x, mean, variance, gamma, dy) -> (dx, dgamma, dbeta)
+/// (x, mean, variance, dy) -> (dgamma, dbeta)
 #[derive(Debug)]
-struct Gradient {
+struct GradientSums {
     epsilon: f32,
-    /// Mean and variance depend on x.
     training: bool,
 }
 
-impl Op for Gradient {
+impl Op for GradientSums {
     fn name(&self) -> &'static str {
-        "batch_norm.gradient"
+        "batch_norm.grad_parameters"
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
         let [outer, channels, inner] = view(&inputs[0])?;
         lanes_of(NAME, outer * inner)?;
-        Ok(vec![inputs[0].clone(), TensorType::f32(channels), TensorType::f32(channels)])
+        Ok(vec![TensorType::f32(channels), TensorType::f32(channels)])
     }
 
     fn gradient<'g>(&self, _: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
@@ -252,36 +234,79 @@ impl Op for Gradient {
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
         let g = geometry(&cx.input_types[0], self.epsilon);
-        let i = &cx.inputs;
+        let (i, ones) = (&cx.inputs, vec![1.0; g.channels]);
         let gradient = if self.training { reference::grad_training } else { reference::grad_evaluation };
-        let (dx, dgamma, dbeta) = gradient(&g, i[0], i[1], i[2], i[3], i[4]);
-        vec![dx, dgamma, dbeta]
+        // Neither sum depends on gamma.
+        let (_, dgamma, dbeta) = gradient(&g, i[0], i[1], i[2], &ones, i[3]);
+        vec![dgamma, dbeta]
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let format = cx.follow("batch_norm.gradient", 0)?;
+        let format = cx.follow("batch_norm.grad_parameters", 0)?;
         let view = format.view(view(&cx.inputs[0])?);
         let [outer, channels, inner] = view;
         let lanes = lanes_of(NAME, outer * inner)?;
-        let params = params(view, lanes, self.epsilon)?;
+        let params = BatchNormParams { epsilon: self.epsilon, ..params(view, lanes)? };
         let partial = cx.scratch(2 * channels * lanes);
-        let [x_in, mean, variance, gamma, dy] = [0, 1, 2, 3, 4].map(Operand::Input);
-        let operands = [x_in, mean, variance, dy, Operand::ScratchWrite(partial)];
+        let [x, mean, variance, dy] = [0, 1, 2, 3].map(Operand::Input);
+        let operands = [x, mean, variance, dy, Operand::ScratchWrite(partial)];
         cx.dispatch_flat(kernel("grad_partial"), &params, &operands, channels * lanes)?;
-        let operands = [Operand::ScratchRead(partial), Operand::Output(1), Operand::Output(2)];
-        cx.dispatch_flat(kernel("grad_merge"), &params, &operands, channels)?;
-        if self.training {
-            let (dgamma, dbeta) = (Operand::OutputRead(1), Operand::OutputRead(2));
-            let operands = [x_in, mean, variance, gamma, dgamma, dbeta, dy, Operand::Output(0)];
-            dispatch_elements(cx, "grad_input_training", params, &operands)
-        } else {
-            let operands = [variance, gamma, dy, Operand::Output(0)];
-            dispatch_elements(cx, "grad_input_evaluation", params, &operands)
-        }
+        let operands = [Operand::ScratchRead(partial), Operand::Output(0), Operand::Output(1)];
+        cx.dispatch_flat(kernel("grad_merge"), &params, &operands, channels)
     }
 }
 
-/// (batch statistic, running statistic): running = (1 - momentum)·running + momentum·factor·batch
+/// (x, mean, variance, gamma, dgamma, dbeta, dy) -> dx in training, (variance, gamma, dy) -> dx in evaluation
+#[derive(Debug)]
+struct GradInput {
+    epsilon: f32,
+    /// In training, elements of a channel.
+    count: Option<usize>,
+}
+
+impl Op for GradInput {
+    fn name(&self) -> &'static str {
+        "batch_norm.grad_input"
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
+        Ok(vec![inputs[inputs.len() - 1].clone()])
+    }
+
+    fn gradient<'g>(&self, _: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
+        no_gradient(self.name())
+    }
+
+    fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
+        let (i, dy) = (&cx.inputs, cx.inputs.len() - 1);
+        let g = geometry(&cx.input_types[dy], self.epsilon);
+        let (dx, _, _) = match self.count {
+            Some(_) => reference::grad_training(&g, i[0], i[1], i[2], i[3], i[dy]),
+            // Without x, of which only the other two make use.
+            None => reference::grad_evaluation(&g, i[dy], &vec![0.0; g.channels], i[0], i[1], i[dy]),
+        };
+        vec![dx]
+    }
+
+    fn pointwise(&self) -> Option<Pointwise> {
+        use Extent::{Channel, Element};
+        Some(match self.count {
+            Some(count) => Pointwise {
+                function: "standardize_grad",
+                inputs: vec![Element, Channel, Channel, Channel, Channel, Channel, Element],
+                constants: vec![self.epsilon, count as f32],
+            },
+            None => Pointwise {
+                function: "scale_grad",
+                inputs: vec![Channel, Channel, Element],
+                constants: vec![self.epsilon],
+            },
+        })
+    }
+}
+
+/// (batch mean, batch variance, running mean, running variance):
+/// running = (1 - momentum)·running + momentum·batch, the variance times `factor`
 #[derive(Debug)]
 struct Running {
     momentum: f32,
@@ -302,27 +327,30 @@ impl Op for Running {
     }
 
     fn mutates(&self) -> Vec<usize> {
-        vec![1]
+        vec![2, 3]
     }
 
     fn gradient<'g>(&self, _: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
-        Ok(vec![None, None])
+        Ok(vec![None; 4])
     }
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
-        let batch = cx.checked(0);
-        vec![reference::running(cx.inputs[1], &batch, f64::from(self.momentum), f64::from(self.factor))]
+        let after = |index: usize, factor: f64| {
+            reference::running(cx.inputs[2 + index], &cx.checked(index), f64::from(self.momentum), factor)
+        };
+        vec![after(0, 1.0), after(1, f64::from(self.factor))]
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let channels = cx.inputs[1].elements();
+        let channels = cx.inputs[0].elements();
         let params = BatchNormParams {
             channels: word(NAME, channels)?,
             momentum: self.momentum,
             factor: self.factor,
             ..BatchNormParams::default()
         };
-        cx.dispatch_flat(kernel("running"), &params, &[Operand::Input(0), Operand::Modify(1)], channels)
+        let operands = [Operand::Input(0), Operand::Input(1), Operand::Modify(2), Operand::Modify(3)];
+        cx.dispatch_flat(kernel("running"), &params, &operands, channels)
     }
 }
 

@@ -1,13 +1,10 @@
-//! Elementwise sums and products of two tensors of one shape, and the copy of one.
+//! Elementwise sums and products of two tensors of one shape.
 
-use super::CountParams;
 use crate::error::{Error, Result};
+use crate::graph::chain::Pointwise;
 use crate::graph::{DType, Evaluation, GradientContext, Op, Tensor, TensorType};
-use crate::plan::{Kernel, Lowering, Operand, Shader, shader, word};
 use crate::reference::{Checked, binary as reference};
 use crate::selftest::OpCase;
-
-pub(crate) static SHADER: Shader = shader!("binary", CountParams, ["grid"]);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Function {
@@ -70,19 +67,9 @@ impl Op for Binary {
         }]
     }
 
-    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        cx.follow(self.name(), 0)?;
-        let count = cx.outputs[0].elements();
-        let params = CountParams { count: word(self.name(), count)? };
-        let operands = [Operand::Input(0), Operand::Input(1), Operand::Output(0)];
-        cx.dispatch_flat(Kernel::new(&SHADER, self.name()), &params, &operands, count.div_ceil(4))
+    fn pointwise(&self) -> Option<Pointwise> {
+        Some(Pointwise::of(self.name(), 2))
     }
-}
-
-/// Adds a dispatch that copies `count` elements.
-pub(super) fn copy(cx: &mut Lowering<'_>, from: Operand, to: Operand, count: usize) -> Result<()> {
-    let params = CountParams { count: word("copy", count)? };
-    cx.dispatch_flat(Kernel::new(&SHADER, "copy"), &params, &[from, to], count.div_ceil(4))
 }
 
 pub(crate) fn cases() -> Vec<OpCase> {

@@ -37,16 +37,19 @@ params! {
 pub(crate) static NAIVE: Shader = shader!("conv2d", ConvParams, ["grid", "conv2d"]);
 pub(crate) static TILED: Shader = shader!("conv2d_tiled", ConvParams, ["grid", "conv2d", "tile", "phases"]);
 pub(crate) static BLOCKED: Shader = shader!("conv2d_blocked", ConvParams, ["grid", "conv2d"]);
-pub(crate) static PACK: Shader = shader!("conv2d_pack", ConvParams, ["grid", "conv2d", "texture", "packed"]);
-pub(crate) static PACKED_WEIGHT: Shader = shader!("conv2d_packed_weight", ConvParams, ["grid", "conv2d", "packed"]);
+pub(crate) static PACK: Shader = shader!("conv2d_pack", ConvParams, ["grid", "conv2d", "texture", "read", "packed"]);
+pub(crate) static PACKED_WEIGHT: Shader =
+    shader!("conv2d_packed_weight", ConvParams, ["grid", "conv2d", "texture", "read", "packed"]);
 pub(crate) static CHANNELS_LAST: Shader =
-    shader!("conv2d_channels_last", ConvParams, ["grid", "conv2d", "texture", "phases"]);
+    shader!("conv2d_channels_last", ConvParams, ["grid", "conv2d", "texture", "phases", "read", "functions", "chain"]);
 pub(crate) static CHANNELS_LAST_WEIGHT: Shader =
-    shader!("conv2d_channels_last_weight", ConvParams, ["grid", "divide", "conv2d"]);
-pub(crate) static DEPTHWISE: Shader = shader!("conv2d_depthwise", ConvParams, ["grid", "divide", "conv2d", "texture"]);
+    shader!("conv2d_channels_last_weight", ConvParams, ["grid", "divide", "conv2d", "texture", "read"]);
+pub(crate) static DEPTHWISE: Shader =
+    shader!("conv2d_depthwise", ConvParams, ["grid", "divide", "conv2d", "texture", "read", "functions", "chain"]);
 pub(crate) static DEPTHWISE_WEIGHT: Shader =
-    shader!("conv2d_depthwise_weight", ConvParams, ["grid", "divide", "conv2d", "texture", "tree"]);
-pub(crate) static PACKED: Shader = shader!("conv2d_packed", ConvParams, ["grid", "conv2d", "texture", "packed"]);
+    shader!("conv2d_depthwise_weight", ConvParams, ["grid", "divide", "conv2d", "texture", "read", "tree"]);
+pub(crate) static PACKED: Shader =
+    shader!("conv2d_packed", ConvParams, ["grid", "conv2d", "texture", "read", "packed"]);
 
 /// A convolution layer's settings, as PyTorch's `Conv2d` with the padding of each side by itself.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -215,9 +218,13 @@ impl Op for Forward {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let g = Geometry::new(&cx.inputs[0], &cx.inputs[1], self.0)?;
-        let mut operands: Vec<Operand> = (0..cx.inputs.len()).map(Operand::Input).collect();
+        let mut operands: Vec<Operand> = (0..cx.own_inputs()).map(Operand::Input).collect();
         operands.push(Operand::Output(0));
         lower(cx, &g, Direction::Forward, &operands)
+    }
+
+    fn takes_epilogue(&self) -> bool {
+        true
     }
 }
 
@@ -283,5 +290,9 @@ impl Op for Gradient {
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let operands = [Operand::Input(0), Operand::Input(1), Operand::Output(0)];
         lower(cx, &self.geometry, self.direction, &operands)
+    }
+
+    fn takes_epilogue(&self) -> bool {
+        self.direction == Direction::GradInput
     }
 }

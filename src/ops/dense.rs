@@ -137,9 +137,13 @@ impl Op for Forward {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let [batch, inputs, outputs] = sizes(&cx.inputs[0], &cx.inputs[1])?;
-        let mut operands: Vec<Operand> = (0..cx.inputs.len()).map(Operand::Input).collect();
+        let mut operands: Vec<Operand> = (0..cx.own_inputs()).map(Operand::Input).collect();
         operands.push(Operand::Output(0));
         lower(cx, &Geometry::pointwise(batch, inputs, outputs, 1), Direction::Forward, &operands)
+    }
+
+    fn takes_epilogue(&self) -> bool {
+        true
     }
 }
 
@@ -192,6 +196,10 @@ impl Op for Gradient {
             return lower(cx, &geometry, Direction::GradInput, &operands);
         }
         lower(cx, &pixels, self.direction, &operands)
+    }
+
+    fn takes_epilogue(&self) -> bool {
+        self.direction == Direction::GradInput
     }
 }
 

@@ -6,6 +6,7 @@
 pub(crate) mod avg_pool2d;
 pub(crate) mod batch_norm;
 pub(crate) mod binary;
+pub(crate) mod chain;
 pub(crate) mod concat;
 pub(crate) mod conv2d;
 pub(crate) mod dense;
@@ -24,7 +25,7 @@ pub(crate) mod softmax_cross_entropy;
 
 use crate::error::{Error, Result};
 use crate::graph::{DType, TensorType};
-use crate::plan::{Shader, format, params};
+use crate::plan::{Shader, format};
 use crate::selftest::OpCase;
 
 /// A family of operations: where its text lies and what it is tried on.
@@ -46,8 +47,8 @@ pub const FAMILIES: &[Family] = &[
         cases: avg_pool2d::cases,
     },
     Family { stem: "batch_norm", shaders: &[&batch_norm::SHADER], cases: batch_norm::cases },
-    // With the copies between formats, which its cases run as well.
-    Family { stem: "binary", shaders: &[&binary::SHADER, &format::SHADER], cases: binary::cases },
+    // Sums and products are functions of single elements and run their kernel.
+    Family { stem: "binary", shaders: &[], cases: binary::cases },
     Family { stem: "concat", shaders: &[&concat::SHADER], cases: concat::cases },
     Family {
         stem: "conv2d",
@@ -76,7 +77,8 @@ pub const FAMILIES: &[Family] = &[
     Family { stem: "metrics", shaders: &[&metrics::SHADER], cases: metrics::cases },
     Family { stem: "normalize", shaders: &[&normalize::SHADER], cases: normalize::cases },
     Family { stem: "optimizer", shaders: &[&optimizer::SHADER], cases: optimizer::cases },
-    Family { stem: "pointwise", shaders: &[&pointwise::SHADER], cases: pointwise::cases },
+    // With the copies between formats, which its cases run as well.
+    Family { stem: "pointwise", shaders: &[&chain::SHADER, &format::SHADER], cases: pointwise::cases },
     Family { stem: "reduce", shaders: &[&reduce::SHADER], cases: reduce::cases },
     Family { stem: "softmax", shaders: &[&softmax::SHADER], cases: softmax::cases },
     Family {
@@ -89,11 +91,6 @@ pub const FAMILIES: &[Family] = &[
 /// lavapipe ends an invocation's loops after this many iterations, all of them counted together, without a word: no
 /// kernel is planned to run more anywhere.
 pub(crate) const MAX_ITERATIONS: usize = 65_535;
-
-params! {
-    /// Kernels that only need to know how many elements there are.
-    CountParams { count: u32 }
-}
 
 /// The extents of an f32 image tensor `[N, C, H, W]`.
 pub(crate) fn image(op: &str, ty: &TensorType) -> Result<[usize; 4]> {

@@ -246,7 +246,7 @@ impl Op for Update {
                 let format = cx.format(self.input(0, i));
                 cx.read_in(Operand::Input(gradient), format);
                 let to = Operand::Flat(FlatOperand { location: place, write: true });
-                super::binary::copy(cx, Operand::Input(gradient), to, cx.inputs[gradient].elements())?;
+                super::chain::copy(cx, Operand::Input(gradient), to, cx.inputs[gradient].elements())?;
             }
         }
         let mut dispatches = Vec::new();

@@ -1,15 +1,12 @@
 //! Functions of one element, y = f(x). The rows of [`Function`] name a pair of WGSL functions that stand side by side in
-//! the shader: f, and f' written in terms of y, so that the gradient dx = dy·f'(y) needs no other tensor.
+//! `shaders/common/functions.wgsl`: f, and dy·f' written in terms of y, so that the gradient needs no other tensor.
 
-use super::CountParams;
 use crate::error::{Error, Result};
+use crate::graph::chain::Pointwise;
 use crate::graph::gradients::no_gradient;
 use crate::graph::{DType, Evaluation, GradientContext, Op, Tensor, TensorType};
-use crate::plan::{Kernel, Lowering, Operand, Shader, shader, word};
 use crate::reference::{Checked, pointwise as reference};
 use crate::selftest::OpCase;
-
-pub(crate) static SHADER: Shader = shader!("pointwise", CountParams, ["grid"]);
 
 /// A pointwise function.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,15 +18,31 @@ enum Function {
 }
 
 impl Function {
-    /// The operation's name and that of its WGSL function.
-    fn names(self) -> (&'static str, &'static str, &'static str) {
+    /// The names of the operation and of its gradient.
+    fn names(self) -> [&'static str; 2] {
         match self {
-            Self::Relu => ("relu", "relu.grad_input", "relu"),
-            Self::LeakyRelu { .. } => ("leaky_relu", "leaky_relu.grad_input", "leaky_relu"),
-            Self::Sigmoid => ("sigmoid", "sigmoid.grad_input", "sigmoid"),
-            // WGSL has a `tanh`, which overflows on some drivers.
-            Self::Tanh => ("tanh", "tanh.grad_input", "tanh_safe"),
+            Self::Relu => ["relu", "relu.grad_input"],
+            Self::LeakyRelu { .. } => ["leaky_relu", "leaky_relu.grad_input"],
+            Self::Sigmoid => ["sigmoid", "sigmoid.grad_input"],
+            Self::Tanh => ["tanh", "tanh.grad_input"],
         }
+    }
+
+    /// The WGSL functions of the operation, of x, and of its gradient, of y and dy.
+    fn functions(self) -> [Pointwise; 2] {
+        let constants = match self {
+            Self::LeakyRelu { slope } => vec![slope],
+            _ => Vec::new(),
+        };
+        let [forward, gradient] = match self {
+            Self::Relu => ["relu", "relu_grad"],
+            Self::LeakyRelu { .. } => ["leaky_relu", "leaky_relu_grad"],
+            Self::Sigmoid => ["sigmoid", "sigmoid_grad"],
+            // WGSL has a `tanh`, which overflows on some drivers.
+            Self::Tanh => ["tanh_safe", "tanh_safe_grad"],
+        };
+        let with = |function, inputs| Pointwise { constants: constants.clone(), ..Pointwise::of(function, inputs) };
+        [with(forward, 1), with(gradient, 2)]
     }
 
     fn forward(self, x: &[f64]) -> Checked {
@@ -47,15 +60,6 @@ impl Function {
             Self::LeakyRelu { slope } => reference::leaky_relu_grad(y, dy, f64::from(slope)),
             Self::Sigmoid => reference::sigmoid_grad(y, dy),
             Self::Tanh => reference::tanh_grad(y, dy),
-        }
-    }
-
-    fn kernel(self, entry: &'static str) -> Kernel {
-        let (_, _, function) = self.names();
-        let kernel = Kernel::new(&SHADER, entry).template("function", function);
-        match self {
-            Self::LeakyRelu { slope } => kernel.constant("SLOPE", slope),
-            _ => kernel,
         }
     }
 }
@@ -108,20 +112,12 @@ fn same_type(op: &str, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
     Ok(vec![inputs[0].clone()])
 }
 
-fn lower(function: Function, entry: &'static str, operands: &[Operand], cx: &mut Lowering<'_>) -> Result<()> {
-    // Either format holds the same elements.
-    cx.follow(&format!("{}.{entry}", function.names().0), 0)?;
-    let count = cx.outputs[0].elements();
-    let params = CountParams { count: word(function.names().0, count)? };
-    cx.dispatch_flat(function.kernel(entry), &params, operands, count.div_ceil(4))
-}
-
 #[derive(Debug)]
 struct Forward(Function);
 
 impl Op for Forward {
     fn name(&self) -> &'static str {
-        self.0.names().0
+        self.0.names()[0]
     }
 
     fn attributes(&self) -> String {
@@ -144,8 +140,9 @@ impl Op for Forward {
         vec![self.0.forward(cx.inputs[0])]
     }
 
-    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        lower(self.0, "forward", &[Operand::Input(0), Operand::Output(0)], cx)
+    fn pointwise(&self) -> Option<Pointwise> {
+        let [forward, _] = self.0.functions();
+        Some(forward)
     }
 }
 
@@ -155,7 +152,7 @@ struct GradInput(Function);
 
 impl Op for GradInput {
     fn name(&self) -> &'static str {
-        self.0.names().1
+        self.0.names()[1]
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
@@ -170,8 +167,9 @@ impl Op for GradInput {
         vec![self.0.backward(cx.inputs[0], cx.inputs[1])]
     }
 
-    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        lower(self.0, "grad_input", &[Operand::Input(0), Operand::Input(1), Operand::Output(0)], cx)
+    fn pointwise(&self) -> Option<Pointwise> {
+        let [_, gradient] = self.0.functions();
+        Some(gradient)
     }
 }
 
@@ -179,7 +177,7 @@ pub(crate) fn cases() -> Vec<OpCase> {
     let functions = [Function::Relu, Function::LeakyRelu { slope: 0.1 }, Function::Sigmoid, Function::Tanh];
     let mut cases = Vec::new();
     for function in functions {
-        let name = function.names().0;
+        let name = function.names()[0];
         // One element, a prime count that leaves a partial vector, and more than 65,535 workgroups of 64 vectors.
         for shape in [vec![1], vec![2, 3, 7, 11], vec![3, 8, 5, 7], vec![67, 251_003]] {
             let large = shape.iter().product::<usize>() > 1 << 20;

@@ -2,7 +2,6 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{Evaluation, GradientContext, Op, Shape, Tensor, TensorType};
-use crate::plan::Lowering;
 use crate::reference::Checked;
 
 impl<'g> Tensor<'g> {
@@ -53,9 +52,5 @@ impl Op for Reshape {
 
     fn is_view(&self) -> bool {
         true
-    }
-
-    fn lower(&self, _: &mut Lowering<'_>) -> Result<()> {
-        Ok(())
     }
 }

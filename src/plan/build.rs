@@ -1,26 +1,36 @@
-//! Building a plan: which nodes, in which order, as which dispatches, in which memory.
+//! Building a plan: which nodes, in which order, as which dispatches over which tensors. `arrange.rs` gives them memory.
 
 use std::collections::{HashMap, HashSet};
 
 use super::format::{Format, conversion};
 use super::kernel::{Dispatch, Operand};
-use super::limits::{check_buffers, check_step};
 use super::lowering::Lowering;
-use super::memory::{ALIGNMENT, Block, align, place};
-use super::{BufferRef, Feed, Fetch, Location, Plan, PlanOptions, Step, VariableLayout};
+use super::memory::{ALIGNMENT, align};
+use super::{BufferRef, Feed, Location, Plan, PlanOptions, VariableLayout};
 use crate::error::{Error, Result};
-use crate::gpu::{BindingKind, Capabilities};
+use crate::gpu::Capabilities;
+use crate::graph::fuse::{Fused, fuse};
 use crate::graph::init::Init;
 use crate::graph::{Graph, GraphData, Role, Source, Tensor, TensorId, TensorType};
+use crate::ops::chain;
 
 /// A tensor or scratch before it has a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Key {
+pub(super) enum Key {
     Tensor(TensorId),
     /// The copy of a tensor in another format than it was written in.
     Converted(TensorId, Format),
     /// Node and scratch number.
     Scratch(usize, usize),
+}
+
+/// How a dispatch gets at an operand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+    /// Read through a copy in a texture.
+    Texture,
 }
 
 impl Plan {
@@ -38,21 +48,23 @@ impl Plan {
         graph.owns("plan", fetch)?;
         let data = graph.data();
         let mut builder = Builder::new(&data, layout, capabilities, options);
-        let order = builder.order(fetch);
-        builder.fix_places(&order)?;
-        for &node in &order {
+        builder.nodes = builder.order(fetch);
+        builder.fix_places()?;
+        for node in 0..builder.nodes.len() {
             builder.lower(node)?;
         }
-        builder.finish(fetch)
+        builder.arrange(fetch)
     }
 }
 
 #[derive(Debug)]
-struct Builder<'a> {
-    data: &'a GraphData,
+pub(super) struct Builder<'a> {
+    pub(super) data: &'a GraphData,
     layout: &'a VariableLayout,
-    capabilities: &'a Capabilities,
-    options: &'a PlanOptions,
+    pub(super) capabilities: &'a Capabilities,
+    pub(super) options: &'a PlanOptions,
+    /// What is computed, in order.
+    pub(super) nodes: Vec<Fused>,
     /// Tensors that are another one, or its copy in the other format, under a new shape.
     aliases: HashMap<TensorId, Key>,
     /// Tensors that are not planar, and the inputs of nodes (node, number) that are read so.
@@ -61,15 +73,13 @@ struct Builder<'a> {
     /// Copies of tensors in another format.
     converted: HashSet<(TensorId, Format)>,
     /// Places known before memory is planned.
-    fixed: HashMap<Key, Location>,
+    pub(super) fixed: HashMap<Key, Location>,
     /// Where optimizers want the gradients that they alone use, and how.
     wanted: HashMap<TensorId, (Location, Format)>,
     /// Dispatches with the node they belong to.
-    dispatches: Vec<(usize, Dispatch)>,
+    pub(super) dispatches: Vec<(usize, Dispatch)>,
     scratch: HashMap<(usize, usize), u64>,
-    /// Texels of each node's textures.
-    texels: HashMap<(usize, usize), usize>,
-    plan: Plan,
+    pub(super) plan: Plan,
 }
 
 impl<'a> Builder<'a> {
@@ -84,6 +94,8 @@ impl<'a> Builder<'a> {
             uniforms: Vec::new(),
             slabs: Vec::new(),
             textures: Vec::new(),
+            kept_copies: Vec::new(),
+            changes_variables: false,
             feeds: Vec::new(),
             input_bytes: 0,
             constants: Vec::new(),
@@ -96,12 +108,13 @@ impl<'a> Builder<'a> {
             choices: Vec::new(),
         };
         let (aliases, formats, reads, converted, fixed, wanted) = Default::default();
-        let (dispatches, scratch, texels) = Default::default();
+        let (nodes, dispatches, scratch) = Default::default();
         Self {
             data,
             layout,
             capabilities,
             options,
+            nodes,
             aliases,
             formats,
             reads,
@@ -110,14 +123,13 @@ impl<'a> Builder<'a> {
             wanted,
             dispatches,
             scratch,
-            texels,
             plan,
         }
     }
 
     /// The needed nodes in order of execution: as declared, in-place updates last, so that a step reads what was there
-    /// before it.
-    fn order(&self, fetch: &[Tensor<'_>]) -> Vec<usize> {
+    /// before it; functions of single elements joined to what computes their argument.
+    fn order(&self, fetch: &[Tensor<'_>]) -> Vec<Fused> {
         let updates = |node: usize| !self.data.nodes[node].op.mutates().is_empty();
         let count = self.data.nodes.len();
         let mut needed: HashSet<TensorId> = fetch.iter().map(Tensor::id).collect();
@@ -130,12 +142,18 @@ impl<'a> Builder<'a> {
             }
         }
         let chosen = || (0..count).filter(|&index| nodes[index]);
-        chosen().filter(|&n| !updates(n)).chain(chosen().filter(|&n| updates(n))).collect()
+        let order: Vec<usize> = chosen().filter(|&n| !updates(n)).chain(chosen().filter(|&n| updates(n))).collect();
+        let kept = fetch.iter().map(Tensor::id).collect();
+        let most_tensors = match self.options.fuse {
+            true => self.capabilities.limits.max_storage_buffers_per_shader_stage as usize,
+            false => 0,
+        };
+        fuse(self.data, &order, &kept, most_tensors)
     }
 
     /// Gives inputs, settings, variables and the optimizers' gradients their places.
-    fn fix_places(&mut self, order: &[usize]) -> Result<()> {
-        let used: HashSet<TensorId> = order.iter().flat_map(|&n| &self.data.nodes[n].inputs).copied().collect();
+    fn fix_places(&mut self) -> Result<()> {
+        let used: HashSet<TensorId> = self.nodes.iter().flat_map(|node| &node.inputs).copied().collect();
         for (index, value) in self.data.values.iter().enumerate() {
             let id = self.data.id(index);
             let name = value.name.clone().unwrap_or_default();
@@ -188,12 +206,11 @@ impl<'a> Builder<'a> {
             self.fixed.insert(Key::Tensor(id), location);
         }
         let mut uses: HashMap<TensorId, usize> = HashMap::new();
-        for id in order.iter().flat_map(|&n| &self.data.nodes[n].inputs) {
+        for id in self.nodes.iter().flat_map(|node| &node.inputs) {
             *uses.entry(*id).or_default() += 1;
         }
         let mut arenas: HashSet<usize> = HashSet::new();
-        for &node in order {
-            let node = &self.data.nodes[node];
+        for node in &self.nodes {
             for (gradient, parameter) in node.op.flat_gradients() {
                 let name = self.data.describe(node.inputs[parameter]);
                 let location = self.layout.location(&name).and_then(Location::gradient);
@@ -215,7 +232,7 @@ impl<'a> Builder<'a> {
     }
 
     fn lower(&mut self, index: usize) -> Result<()> {
-        let node = &self.data.nodes[index];
+        let node = self.nodes[index].clone();
         if node.op.is_view() {
             let key = self.in_format(index, node.inputs[0], Format::Planar)?;
             self.aliases.insert(node.outputs[0], key);
@@ -225,6 +242,7 @@ impl<'a> Builder<'a> {
             title: node.title(),
             inputs: self.types(&node.inputs),
             outputs: self.types(&node.outputs),
+            epilogue: node.chain.clone(),
             formats: node.inputs.iter().map(|&id| self.format(id)).collect(),
             reads: vec![Format::Planar; node.inputs.len()],
             writes: vec![Format::Planar; node.outputs.len()],
@@ -233,20 +251,16 @@ impl<'a> Builder<'a> {
             options: self.options,
             dispatches: Vec::new(),
             scratch: Vec::new(),
-            textures: Vec::new(),
             choices: Vec::new(),
         };
-        node.op.lower(&mut lowering)?;
-        let Lowering { dispatches, scratch, textures, choices, reads, writes, .. } = lowering;
+        match node.op.pointwise() {
+            Some(_) => chain::lower(&mut lowering)?,
+            None => node.op.lower(&mut lowering)?,
+        }
+        let Lowering { dispatches, scratch, choices, reads, writes, .. } = lowering;
         for (number, format) in reads.into_iter().enumerate() {
             self.in_format(index, node.inputs[number], format)?;
             self.reads.insert((index, number), format);
-        }
-        let count = self.plan.textures.len().max(textures.len());
-        self.plan.textures.resize(count, 0);
-        for (number, texels) in textures.into_iter().enumerate() {
-            self.plan.textures[number] = texels.max(self.plan.textures[number]);
-            self.texels.insert((index, number), texels);
         }
         self.plan.choices.extend(choices);
         self.scratch.extend((0..).zip(scratch).map(|(number, bytes)| ((index, number), bytes)));
@@ -267,7 +281,7 @@ impl<'a> Builder<'a> {
         wanted.or_else(|| self.fixed.get(&Key::Tensor(id)).copied())
     }
 
-    fn types(&self, ids: &[TensorId]) -> Vec<TensorType> {
+    pub(super) fn types(&self, ids: &[TensorId]) -> Vec<TensorType> {
         ids.iter().map(|&id| self.data.value(id).ty.clone()).collect()
     }
 
@@ -287,7 +301,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The tensor in a format; where it is not there, `node` first makes it.
-    fn in_format(&mut self, node: usize, id: TensorId, format: Format) -> Result<Key> {
+    pub(super) fn in_format(&mut self, node: usize, id: TensorId, format: Format) -> Result<Key> {
         let key = self.key(id, format);
         if matches!(key, Key::Converted(..)) && self.converted.insert((id, format)) {
             // Every way between two formats leads over the planar one.
@@ -298,153 +312,40 @@ impl<'a> Builder<'a> {
         Ok(key)
     }
 
-    /// The texture, with the bytes that the node uses of it.
-    fn texture(&self, node: usize, number: usize) -> Location {
-        let texels = self.texels.get(&(node, number)).copied().unwrap_or(0);
-        Location { buffer: BufferRef::Texture(number), offset: 0, bytes: texels as u64 * 16 }
-    }
-
-    /// What an operand means, and how it is bound.
-    fn resolve(&self, node: usize, operand: Operand) -> (Result<Location, Key>, BindingKind) {
-        let tensors = &self.data.nodes[node];
-        let (key, kind) = match operand {
+    /// What an operand means, and how a dispatch gets at it.
+    pub(super) fn resolve(&self, node: usize, operand: Operand) -> (Result<Location, Key>, Access) {
+        let Fused { inputs, outputs, .. } = &self.nodes[node];
+        let input = |n: usize| {
+            let format = self.reads.get(&(node, n)).copied().unwrap_or_default();
+            self.key(inputs[n], format)
+        };
+        let (key, access) = match operand {
             Operand::Flat(flat) => {
-                let kind = if flat.write { BindingKind::ReadWrite } else { BindingKind::Read };
-                return (Ok(flat.location), kind);
+                return (Ok(flat.location), if flat.write { Access::Write } else { Access::Read });
             }
-            Operand::TextureRead(n) => return (Ok(self.texture(node, n)), BindingKind::TextureRead),
-            Operand::TextureWrite(n) => return (Ok(self.texture(node, n)), BindingKind::TextureWrite),
-            Operand::Input(n) => {
-                let format = self.reads.get(&(node, n)).copied().unwrap_or_default();
-                (self.key(tensors.inputs[n], format), BindingKind::Read)
-            }
-            Operand::Modify(n) => (self.stored(tensors.inputs[n]), BindingKind::ReadWrite),
-            Operand::InFormat(id, format) => (self.key(id, format), BindingKind::Read),
-            Operand::Converted(id, format) => (Key::Converted(id, format), BindingKind::ReadWrite),
-            Operand::Output(n) => (Key::Tensor(tensors.outputs[n]), BindingKind::ReadWrite),
-            Operand::OutputRead(n) => (Key::Tensor(tensors.outputs[n]), BindingKind::Read),
-            Operand::ScratchRead(n) => (Key::Scratch(node, n), BindingKind::Read),
-            Operand::ScratchWrite(n) => (Key::Scratch(node, n), BindingKind::ReadWrite),
+            Operand::Input(n) => (input(n), Access::Read),
+            Operand::InputTexture(n) => (input(n), Access::Texture),
+            Operand::Modify(n) => (self.stored(inputs[n]), Access::Write),
+            Operand::InFormat(id, format) => (self.key(id, format), Access::Read),
+            Operand::InFormatTexture(id, format) => (self.key(id, format), Access::Texture),
+            Operand::Converted(id, format) => (Key::Converted(id, format), Access::Write),
+            Operand::Output(n) => (Key::Tensor(outputs[n]), Access::Write),
+            Operand::ScratchRead(n) => (Key::Scratch(node, n), Access::Read),
+            Operand::ScratchTexture(n) => (Key::Scratch(node, n), Access::Texture),
+            Operand::ScratchWrite(n) => (Key::Scratch(node, n), Access::Write),
         };
         let fixed = self.fixed.get(&key).copied();
-        (fixed.ok_or(key), kind)
+        (fixed.ok_or(key), access)
     }
 
-    fn bytes(&self, key: Key) -> u64 {
+    pub(super) fn bytes(&self, key: Key) -> u64 {
         match key {
             Key::Tensor(id) | Key::Converted(id, _) => self.data.value(id).ty.bytes(),
             Key::Scratch(node, number) => self.scratch.get(&(node, number)).copied().unwrap_or(0),
         }
     }
-
-    fn finish(mut self, fetch: &[Tensor<'_>]) -> Result<Plan> {
-        // The host reads planar tensors.
-        let mut fetched: Vec<(&Tensor<'_>, Key)> = Vec::new();
-        for tensor in fetch {
-            let node = match self.data.value(tensor.id()).source {
-                Source::Node { node } => node,
-                // Only what a node computes has another format.
-                _ => 0,
-            };
-            fetched.push((tensor, self.in_format(node, tensor.id(), Format::Planar)?));
-        }
-        let guard = if self.options.guard { ALIGNMENT } else { 0 };
-        // Lifetimes, in steps.
-        let mut index: HashMap<Key, usize> = HashMap::new();
-        let mut keys: Vec<Key> = Vec::new();
-        let mut blocks: Vec<Block> = Vec::new();
-        let mut conflicts: Vec<(usize, usize)> = Vec::new();
-        for (step, (node, dispatch)) in self.dispatches.iter().enumerate() {
-            let (mut read, mut written) = (Vec::new(), Vec::new());
-            for &operand in &dispatch.operands {
-                let (Err(key), kind) = self.resolve(*node, operand) else { continue };
-                let block = *index.entry(key).or_insert_with(|| {
-                    keys.push(key);
-                    blocks.push(Block { bytes: align(self.bytes(key)) + guard, first: step, last: step });
-                    blocks.len() - 1
-                });
-                blocks[block].last = step;
-                if kind == BindingKind::Read { &mut read } else { &mut written }.push(block);
-            }
-            conflicts.extend(read.iter().flat_map(|&r| written.iter().map(move |&w| (r, w))));
-        }
-        for (_, key) in &fetched {
-            if let Some(&block) = index.get(key) {
-                blocks[block].last = usize::MAX;
-            }
-        }
-        let (placements, slabs) = place(&blocks, &conflicts, self.capabilities.limits.max_buffer_size);
-        let locations: HashMap<Key, Location> = keys
-            .iter()
-            .zip(&placements)
-            .map(|(&key, place)| {
-                let location =
-                    Location { buffer: BufferRef::Slab(place.slab), offset: place.offset, bytes: self.bytes(key) };
-                (key, location)
-            })
-            .collect();
-        if self.options.guard {
-            self.plan.guards = locations
-                .values()
-                .map(|at| Location { offset: at.offset + align(at.bytes), bytes: ALIGNMENT, ..*at })
-                .collect();
-        }
-        self.plan.slabs = slabs;
-
-        let mut uniforms: HashMap<Vec<u32>, (u64, u64)> = HashMap::new();
-        for (node, dispatch) in &self.dispatches {
-            let mut bindings = Vec::new();
-            for &operand in &dispatch.operands {
-                let (place, kind) = self.resolve(*node, operand);
-                let location = match place {
-                    Ok(location) => location,
-                    // Every key was placed above.
-                    Err(key) => locations[&key],
-                };
-                bindings.push((location, kind));
-            }
-            let of = &self.data.nodes[*node];
-            let step = Step {
-                node: of.title(),
-                layer: of.layer.clone(),
-                number: *node,
-                flops: of.op.flops(&self.types(&of.inputs), &self.types(&of.outputs)),
-                kernel: dispatch.kernel.clone(),
-                params: *uniforms
-                    .entry(dispatch.params.clone())
-                    .or_insert_with_key(|words| append(&mut self.plan.uniforms, words)),
-                workgroups: dispatch.workgroups,
-                bindings,
-            };
-            check_step(&step, self.capabilities)?;
-            self.plan.steps.push(step);
-        }
-        for (tensor, key) in fetched {
-            let location = self.fixed.get(&key).or_else(|| locations.get(&key));
-            let location = *location.ok_or_else(|| {
-                Error::Graph(format!("the fetched tensor {} is not on the device", self.data.describe(tensor.id())))
-            })?;
-            self.plan.fetches.insert(tensor.id(), Fetch { ty: tensor.ty(), location });
-        }
-        let fetched = |id: &TensorId| self.plan.fetches.contains_key(id);
-        let names = self.data.names.iter().filter(|(_, id)| fetched(id));
-        self.plan.names = names.map(|(name, &id)| (name.clone(), id)).collect();
-        check_buffers(&self.plan, self.capabilities)?;
-        Ok(self.plan)
-    }
 }
 
 fn undeclared(name: &str) -> Error {
     Error::Graph(format!("the variable `{name}` is not in the layout: extend it by this graph first"))
-}
-
-/// Appends a parameter block at an aligned offset; returns its offset and bytes.
-fn append(uniforms: &mut Vec<u8>, words: &[u32]) -> (u64, u64) {
-    let offset = align(uniforms.len() as u64);
-    // A uniform binding's size is a multiple of 16.
-    let bytes = (words.len() as u64 * 4).next_multiple_of(16).max(16);
-    uniforms.resize((offset + bytes) as usize, 0);
-    let start = offset as usize;
-    uniforms[start..start + words.len() * 4].copy_from_slice(bytemuck::cast_slice(words));
-    (offset, bytes)
 }

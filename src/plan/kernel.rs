@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::format::Format;
 use crate::error::{Error, Result};
 use crate::graph::TensorId;
+use crate::graph::chain::{Argument, Chain, Extent};
 
 /// One WGSL file.
 #[derive(Debug)]
@@ -83,7 +84,7 @@ pub struct Kernel {
     /// Pipeline `override` constants.
     pub constants: Vec<(&'static str, f64)>,
     /// Variables of the template; none for plain WGSL.
-    pub template: Vec<(&'static str, String)>,
+    pub template: Vec<(&'static str, minijinja::Value)>,
 }
 
 impl Kernel {
@@ -106,9 +107,35 @@ impl Kernel {
         self.constant(name, f64::from(u8::from(value)))
     }
 
-    pub(crate) fn template(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.template.push((name, value.to_string()));
+    /// A variable of the template: a number, so that the template can count with it, or a text.
+    pub(crate) fn template(self, name: &'static str, value: impl ToString) -> Self {
+        let text = value.to_string();
+        self.value(name, text.parse::<i64>().map_or_else(|_| minijinja::Value::from(text), Into::into))
+    }
+
+    fn value(mut self, name: &'static str, value: minijinja::Value) -> Self {
+        self.template.push((name, value));
         self
+    }
+
+    /// The chain that the template is to compute, and which of its operands come from textures.
+    pub(crate) fn chain(self, chain: &Chain, textures: &[bool]) -> Self {
+        let operands = chain.operands.iter().zip(textures).map(|(extent, texture)| {
+            minijinja::context! { channel => *extent == Extent::Channel, texture => *texture }
+        });
+        let links = chain.links.iter().enumerate().map(|(number, link)| {
+            let previous = || if number == 0 { "previous".into() } else { format!("link{}", number - 1) };
+            let argument = |argument: &Argument| match argument {
+                Argument::Previous => previous(),
+                Argument::Operand(operand) => format!("operand{operand}"),
+            };
+            // The shortest text that reads back as the same f32.
+            let constants = link.constants.iter().map(|constant| format!("{constant:?}"));
+            let arguments: Vec<String> = link.arguments.iter().map(argument).chain(constants).collect();
+            minijinja::context! { function => link.function, arguments => arguments.join(", ") }
+        });
+        let (operands, links) = (operands.collect::<Vec<_>>(), links.collect::<Vec<_>>());
+        self.value("operands", operands.into()).value("links", links.into())
     }
 
     /// `conv2d.forward[naive]`.
@@ -121,25 +148,23 @@ impl Kernel {
     /// # Errors
     /// When the template does not render, which a test rules out for every kernel that can be chosen.
     pub fn source(&self) -> Result<Arc<str>> {
-        let body = if self.template.is_empty() {
-            self.shader.text.to_string()
-        } else {
-            render(self.shader, &self.template)
-                .map_err(|error| Error::Validation(format!("template of {}: {error:#}", self.label())))?
-        };
-        Ok([&self.shader.common.concat(), body.as_str()].concat().into())
+        let text = [self.shader.common.concat().as_str(), self.shader.text].concat();
+        if self.template.is_empty() {
+            return Ok(text.into());
+        }
+        let rendered = render(&text, &self.template);
+        let text = rendered.map_err(|error| Error::Validation(format!("template of {}: {error:#}", self.label())))?;
+        Ok(text.into())
     }
 }
 
-fn render(shader: &Shader, variables: &[(&'static str, String)]) -> Result<String, minijinja::Error> {
+fn render(text: &str, variables: &[(&'static str, minijinja::Value)]) -> Result<String, minijinja::Error> {
     let mut environment = minijinja::Environment::new();
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-    // Numbers stay numbers, so that a template can count with them.
-    let value = |text: &String| text.parse::<i64>().map_or_else(|_| minijinja::Value::from(text), Into::into);
-    let context: minijinja::Value = variables.iter().map(|(name, text)| (*name, value(text))).collect();
-    environment.render_str(shader.text, context)
+    let context: minijinja::Value = variables.iter().cloned().collect();
+    environment.render_str(text, context)
 }
 
 /// What a dispatch binds, in the node's own terms.
@@ -151,22 +176,35 @@ pub(crate) enum Operand {
     Modify(usize),
     /// Output number n, written.
     Output(usize),
-    /// Output number n, read back by a later dispatch of the same node.
-    OutputRead(usize),
     /// Scratch memory number n, written.
     ScratchWrite(usize),
     /// Scratch memory number n, read.
     ScratchRead(usize),
-    /// Texture number n of [`Lowering::texture`](super::Lowering::texture), written.
-    TextureWrite(usize),
-    /// Texture number n, read.
-    TextureRead(usize),
+    /// Input number n, read through a copy in a texture, which the plan makes: a CPU adapter reads that 5 to 30 times as
+    /// fast as a buffer.
+    InputTexture(usize),
+    /// Scratch memory number n, through a copy in a texture.
+    ScratchTexture(usize),
+    /// A tensor in a format that it has, to be converted, through a copy in a texture.
+    InFormatTexture(TensorId, Format),
     /// A run of a flat buffer, for the optimizers.
     Flat(FlatOperand),
     /// A tensor in a format that it has, read to be converted.
     InFormat(TensorId, Format),
     /// A tensor's copy in another format, written.
     Converted(TensorId, Format),
+}
+
+impl Operand {
+    /// The same, read through a copy in a texture; what is no tensor or is written stays as it is.
+    pub(crate) fn textured(self) -> Self {
+        match self {
+            Self::Input(n) => Self::InputTexture(n),
+            Self::ScratchRead(n) => Self::ScratchTexture(n),
+            Self::InFormat(id, format) => Self::InFormatTexture(id, format),
+            other => other,
+        }
+    }
 }
 
 /// Part of a flat buffer.

@@ -6,10 +6,14 @@ use super::{Choice, Location, PlanOptions};
 use crate::error::{Error, Result};
 use crate::gpu::{Capabilities, DeviceClass};
 use crate::graph::TensorType;
+use crate::graph::chain::Chain;
 
 /// Texels in a row of every texture; the shaders have the same number. A power of two, small enough that little is wasted
 /// on a last row, and large enough that WebGPU's default of 8,192 rows hold 256 MiB.
 pub(crate) const TEXTURE_WIDTH: usize = 2048;
+
+/// From so many words on, reading a tensor through a texture gains more than its copy costs.
+const TEXTURE_WORDS: usize = 4096;
 
 /// A kernel variant that an operation could use, and whether it may here.
 #[derive(Debug, Clone)]
@@ -31,8 +35,11 @@ impl Candidate {
 #[derive(Debug)]
 pub(crate) struct Lowering<'a> {
     pub(crate) title: String,
+    /// The operation's inputs, then the operands of its epilogue.
     pub(crate) inputs: Vec<TensorType>,
     pub(crate) outputs: Vec<TensorType>,
+    /// What is computed of the one output before it is stored: only for operations that ask for it.
+    pub(crate) epilogue: Chain,
     /// How each input lies in memory.
     pub(super) formats: Vec<Format>,
     /// How the dispatches read each input and write each output.
@@ -45,8 +52,6 @@ pub(crate) struct Lowering<'a> {
     pub(crate) dispatches: Vec<Dispatch>,
     /// Bytes of each scratch.
     pub(crate) scratch: Vec<u64>,
-    /// Texels of each texture.
-    pub(crate) textures: Vec<usize>,
     pub(crate) choices: Vec<Choice>,
 }
 
@@ -115,7 +120,7 @@ impl Lowering<'_> {
 
     /// Reads an input in this format.
     pub(crate) fn read_in(&mut self, operand: Operand, format: Format) {
-        if let Operand::Input(number) = operand {
+        if let Operand::Input(number) | Operand::InputTexture(number) = operand {
             self.reads[number] = format;
         }
     }
@@ -131,22 +136,58 @@ impl Lowering<'_> {
         self.scratch.len() - 1
     }
 
-    /// Temporary memory for `texels` times four f32, in a texture: a CPU adapter reads that several times as fast as a
-    /// buffer. Returns its number. Texel i lies at (i mod [`TEXTURE_WIDTH`], i / [`TEXTURE_WIDTH`]).
-    pub(crate) fn texture(&mut self, texels: usize) -> usize {
-        self.textures.push(texels);
-        self.textures.len() - 1
+    /// Number of the operation's own inputs.
+    pub(crate) fn own_inputs(&self) -> usize {
+        self.inputs.len() - self.epilogue.operands.len()
     }
 
-    /// Why a kernel cannot have `count` textures of up to so many texels.
+    /// The epilogue's operands.
+    pub(crate) fn epilogue_operands(&self) -> Vec<Operand> {
+        (self.own_inputs()..self.inputs.len()).map(Operand::Input).collect()
+    }
+
+    /// Whether a kernel whose operands have up to so many words reads as many of them as it can through textures.
+    pub(crate) fn choose_textures(&mut self, kernel: &str, words: usize) -> Result<bool> {
+        let refusal = self.texture_refusal(1, words.div_ceil(4));
+        let mut candidates = vec![Candidate::unless("textures", refusal), Candidate::unless("buffers", None)];
+        if words < TEXTURE_WORDS {
+            candidates.reverse();
+        }
+        Ok(self.choose(&format!("{kernel}.read"), candidates)? == "textures")
+    }
+
+    /// Why a kernel cannot read `count` operands of up to so many texels through textures.
     pub(crate) fn texture_refusal(&self, count: u32, texels: usize) -> Option<String> {
         let limits = &self.capabilities.limits;
         let (most, side) = (limits.max_storage_textures_per_shader_stage, limits.max_texture_dimension_2d as usize);
+        if self.class() != DeviceClass::Cpu {
+            return Some("only for software adapters".into());
+        }
         if count > most {
             return Some(format!("it needs {count} storage textures, the device allows {most}"));
         }
         (TEXTURE_WIDTH > side || texels > side * TEXTURE_WIDTH)
             .then(|| format!("{texels} texels do not fit into a texture whose sides are at most {side}"))
+    }
+
+    /// Lets the operands be read through textures, as many of them as the device allows beside so many others; says which.
+    pub(crate) fn through_textures<'o>(
+        &self,
+        operands: impl IntoIterator<Item = &'o mut Operand>,
+        others: u32,
+    ) -> Vec<bool> {
+        let most = self.capabilities.limits.max_storage_textures_per_shader_stage;
+        let mut left = most.saturating_sub(others);
+        let through = |operand: &mut Operand| {
+            let textured = operand.textured();
+            let can = textured != *operand && left > 0;
+            if can {
+                left -= 1;
+                *operand = textured;
+            }
+            can
+        };
+        operands.into_iter().map(through).collect()
     }
 
     /// Adds a dispatch of `workgroups` workgroups, folded over the three dimensions.

@@ -2,6 +2,7 @@
 //!
 //! A [`Plan`] is plain data, made and examined without a device; a [`Session`] owns its buffers and runs it.
 
+mod arrange;
 mod build;
 mod diagnostics;
 pub(crate) mod format;
@@ -17,6 +18,7 @@ mod readback;
 mod report;
 mod session;
 mod staging;
+mod textures;
 mod variables;
 
 use std::collections::HashMap;
@@ -107,7 +109,7 @@ pub(crate) struct Step {
     pub(crate) node: String,
     /// That node's layer, or empty.
     pub(crate) layer: String,
-    /// That node's number in the graph.
+    /// That node's number in the plan.
     pub(crate) number: usize,
     /// Operations of the whole node, which may have several steps.
     pub(crate) flops: u64,
@@ -116,6 +118,23 @@ pub(crate) struct Step {
     /// Offset and bytes of its parameters in the uniform buffer.
     pub(crate) params: (u64, u64),
     pub(crate) workgroups: [u32; 3],
+    /// What must be copied into textures before.
+    pub(crate) copies: Vec<TextureCopy>,
+}
+
+/// A copy of a tensor in a texture, for kernels that read it there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TextureCopy {
+    pub(crate) from: Location,
+    /// The texture's number.
+    pub(crate) texture: usize,
+}
+
+impl TextureCopy {
+    /// Texels, the last of which may be partly filled.
+    pub(crate) fn texels(&self) -> usize {
+        self.from.bytes.div_ceil(16) as usize
+    }
 }
 
 /// An input or setting in the input buffer.
@@ -141,8 +160,12 @@ pub struct Plan {
     pub(crate) steps: Vec<Step>,
     pub(crate) uniforms: Vec<u8>,
     pub(crate) slabs: Vec<u64>,
-    /// Texels of each texture; the nodes use them one after the other.
+    /// Texels of each texture.
     pub(crate) textures: Vec<usize>,
+    /// Copies of variables that no step changes: made before the first step, and again when the host changed a variable.
+    pub(crate) kept_copies: Vec<TextureCopy>,
+    /// Whether a step changes parameters or states.
+    pub(crate) changes_variables: bool,
     pub(crate) feeds: Vec<Feed>,
     pub(crate) input_bytes: u64,
     /// Offset, element count and value of each constant.

@@ -1,14 +1,28 @@
 //! What a caller may decide about a plan.
 
 /// Kernel preferences and diagnostics. The default is right for everything but tests and strange drivers.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct PlanOptions {
     pub(crate) prefer: Vec<String>,
     pub(crate) exclude: Vec<String>,
     pub(crate) guard: bool,
+    pub(crate) fuse: bool,
+}
+
+impl Default for PlanOptions {
+    fn default() -> Self {
+        Self { prefer: Vec::new(), exclude: Vec::new(), guard: false, fuse: true }
+    }
 }
 
 impl PlanOptions {
+    /// Gives every operation a dispatch of its own: activations, sums and normalisations are not computed where their
+    /// argument is. To find out which operation of a network takes the time, or goes wrong.
+    pub fn without_fusion(mut self) -> Self {
+        self.fuse = false;
+        self
+    }
+
     /// Takes this kernel variant (`naive`, `tiled`, ...) wherever it is legal.
     pub fn prefer(mut self, variant: impl Into<String>) -> Self {
         self.prefer.push(variant.into());

@@ -6,7 +6,7 @@ use futures_channel::oneshot;
 
 use super::host::HostTensor;
 use super::readback::Region;
-use super::session::Session;
+use super::session::{Ready, Session};
 use super::{Plan, Step};
 use crate::error::Result;
 use crate::gpu::Gpu;
@@ -35,7 +35,7 @@ pub struct Profile {
 pub struct DispatchProfile {
     /// The node that it computes or helps to compute, as in the graph's dump: ``conv2d `conv1` ``.
     pub node: String,
-    /// That node's number in the graph: the dispatches of one node have it in common.
+    /// That node's number in the plan: the dispatches of one node have it in common.
     pub number: usize,
     /// That node's layer, or empty.
     pub layer: String,
@@ -45,7 +45,7 @@ pub struct DispatchProfile {
     pub workgroups: [u32; 3],
     /// Nanoseconds from the start of the step's first dispatch to the start of this one.
     pub start: f64,
-    /// Nanoseconds that it took.
+    /// Nanoseconds that it took, the copies into textures that it reads included.
     pub nanoseconds: f64,
     /// Floating-point operations of the node, two for a multiply-add: those that the formula needs, given to the node's
     /// longest dispatch. 0 for operations that memory bounds.
@@ -160,25 +160,31 @@ impl Session {
         const TICKS_OF_A_PASS: u32 = 2;
         const PASSES: usize = (wgpu::QUERY_SET_MAX_QUERIES / TICKS_OF_A_PASS) as usize;
         let gpu = self.gpu.clone();
-        let bytes = self.dispatches.len() as u64 * u64::from(TICKS_OF_A_PASS * wgpu::QUERY_SIZE);
-        if bytes == 0 {
+        if self.dispatches.is_empty() {
             self.run(inputs).await?;
             return Ok(Vec::new());
         }
+        // Before the first dispatch an empty pass: where copies come before a dispatch, it begins when the last pass ends.
+        let passes: Vec<Option<usize>> = std::iter::once(None).chain((0..self.dispatches.len()).map(Some)).collect();
+        let bytes = passes.len() as u64 * u64::from(TICKS_OF_A_PASS * wgpu::QUERY_SIZE);
         let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
         let ticks = gpu.create_buffer("timestamps", bytes, usage)?;
         let commands = gpu.guard("profile", || -> Result<wgpu::CommandBuffer> {
             let mut encoder = gpu.device().create_command_encoder(&Default::default());
             self.encode_inputs(&mut encoder, inputs)?;
             let mut offset = 0;
-            for dispatches in self.dispatches.chunks(PASSES) {
-                let count = dispatches.len() as u32 * TICKS_OF_A_PASS;
+            for passes in passes.chunks(PASSES) {
+                let count = passes.len() as u32 * TICKS_OF_A_PASS;
                 let set = gpu.device().create_query_set(&wgpu::QuerySetDescriptor {
                     label: Some("timestamps"),
                     ty: wgpu::QueryType::Timestamp,
                     count,
                 });
-                for (first, dispatch) in (0..).step_by(TICKS_OF_A_PASS as usize).zip(dispatches) {
+                for (first, dispatch) in (0..).step_by(TICKS_OF_A_PASS as usize).zip(passes) {
+                    let dispatch = dispatch.map(|index| &self.dispatches[index]);
+                    if let Some(dispatch) = dispatch {
+                        self.copy(&mut encoder, &dispatch.copies);
+                    }
                     let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                         label: None,
                         timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
@@ -187,8 +193,10 @@ impl Session {
                             end_of_pass_write_index: Some(first + 1),
                         }),
                     });
-                    pass.set_pipeline(&dispatch.pipeline.pipeline);
-                    dispatch.record(&mut pass);
+                    if let Some(dispatch) = dispatch {
+                        pass.set_pipeline(&dispatch.pipeline.pipeline);
+                        dispatch.record(&mut pass);
+                    }
                 }
                 // A full set's ticks are a multiple of the alignment that the next one's offset needs.
                 encoder.resolve_query_set(&set, 0..count, &ticks, offset);
@@ -203,7 +211,12 @@ impl Session {
         // Counted from the first, so that no digit is lost in a double.
         let origin = ticks.first().copied().unwrap_or(0);
         let since = |tick: u64| tick.wrapping_sub(origin) as i64 as f64 * period;
-        Ok(ticks.chunks_exact(2).map(|pair| (since(pair[0]), since(pair[1]))).collect())
+        let times: Vec<(f64, f64)> = ticks.chunks_exact(2).map(|pair| (since(pair[0]), since(pair[1]))).collect();
+        let start = |(index, dispatch): (usize, &Ready)| match dispatch.copies.is_empty() {
+            true => times[index + 1],
+            false => (times[index].1, times[index + 1].1),
+        };
+        Ok(self.dispatches.iter().enumerate().map(start).collect())
     }
 
     #[cfg(target_arch = "wasm32")]
@@ -227,6 +240,7 @@ impl Session {
         for dispatch in &self.dispatches {
             let commands = gpu.guard("profile", || {
                 let mut encoder = gpu.device().create_command_encoder(&Default::default());
+                self.copy(&mut encoder, &dispatch.copies);
                 let mut pass = encoder.begin_compute_pass(&Default::default());
                 pass.set_pipeline(&dispatch.pipeline.pipeline);
                 dispatch.record(&mut pass);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ndarray::{ArrayD, IxDyn};
 
@@ -9,7 +10,7 @@ use super::host::{Element, HostTensor};
 use super::memory::ALIGNMENT;
 use super::readback::{Readback, ReadbackPool, Region};
 use super::staging::Ring;
-use super::{BufferRef, Fetch, Location, Plan, PlanOptions, TEXTURE_WIDTH, Variables};
+use super::{BufferRef, Fetch, Location, Plan, PlanOptions, TEXTURE_WIDTH, TextureCopy, Variables};
 use crate::error::{Error, Result};
 use crate::gpu::{BindingKind, Gpu, Pipeline, PipelineSource};
 use crate::graph::{DType, Graph, LEARNING_RATE, STEP, Tensor, TensorId};
@@ -31,6 +32,8 @@ pub struct Session {
     /// Current values of the settings, as the words the device gets.
     settings: Vec<u32>,
     step: u32,
+    /// The version of the variables that the kept copies are of, once the device has made them.
+    copied: Arc<AtomicU64>,
 }
 
 /// What a metric added up ([`Graph::metric`]).
@@ -57,6 +60,7 @@ pub(super) struct Ready {
     pub(super) pipeline: Arc<Pipeline>,
     bind_group: wgpu::BindGroup,
     workgroups: [u32; 3],
+    pub(super) copies: Vec<TextureCopy>,
 }
 
 impl Ready {
@@ -130,6 +134,7 @@ impl Session {
             readbacks,
             settings,
             step: 0,
+            copied: Arc::default(),
         })
     }
 
@@ -197,22 +202,78 @@ impl Session {
 
     /// Records one step into the host's encoder: no submission, no wait. The host submits the encoder once; until its
     /// work has run, the step's results are not there. An encoder that is dropped instead gives its staging buffer back.
+    /// Variables that are changed between recording and submitting are seen by the next recording.
     ///
     /// # Errors
     /// [`Error::Busy`] when every staging buffer is in flight (await [`Session::ready`]), and those of [`Session::run`].
     pub fn encode(&mut self, encoder: &mut wgpu::CommandEncoder, inputs: &[(&str, HostTensor<'_>)]) -> Result<()> {
         self.encode_inputs(encoder, inputs)?;
+        let mut rest = self.dispatches.as_slice();
+        while !rest.is_empty() {
+            self.copy(encoder, &rest[0].copies);
+            let end = rest.iter().skip(1).position(|dispatch| !dispatch.copies.is_empty());
+            let (now, later) = rest.split_at(end.map_or(rest.len(), |end| end + 1));
+            self.pass(encoder, now);
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Dispatches between which nothing is copied.
+    fn pass(&self, encoder: &mut wgpu::CommandEncoder, dispatches: &[Ready]) {
         let mut pass =
             encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("omma"), timestamp_writes: None });
         let mut current: Option<&Arc<Pipeline>> = None;
-        for dispatch in &self.dispatches {
+        for dispatch in dispatches {
             if !current.is_some_and(|pipeline| Arc::ptr_eq(pipeline, &dispatch.pipeline)) {
                 pass.set_pipeline(&dispatch.pipeline.pipeline);
                 current = Some(&dispatch.pipeline);
             }
             dispatch.record(&mut pass);
         }
-        Ok(())
+    }
+
+    /// Copies tensors into textures.
+    pub(super) fn copy(&self, encoder: &mut wgpu::CommandEncoder, copies: &[TextureCopy]) {
+        for copy in copies {
+            let (buffer, texture) = (&self.buffers[&copy.from.buffer], &self.textures[copy.texture]);
+            // Whole rows, then what is left.
+            let (rows, rest) = ((copy.texels() / TEXTURE_WIDTH) as u32, (copy.texels() % TEXTURE_WIDTH) as u32);
+            const ROW: u32 = 16 * TEXTURE_WIDTH as u32;
+            for (y, width, height) in [(0, TEXTURE_WIDTH as u32, rows), (rows, rest, 1)] {
+                if width == 0 || height == 0 {
+                    continue;
+                }
+                let offset = copy.from.offset + u64::from(y) * u64::from(ROW);
+                let layout = wgpu::TexelCopyBufferLayout { offset, bytes_per_row: Some(ROW), rows_per_image: None };
+                let origin = wgpu::Origin3d { x: 0, y, z: 0 };
+                encoder.copy_buffer_to_texture(
+                    wgpu::TexelCopyBufferInfo { buffer, layout },
+                    wgpu::TexelCopyTextureInfo { origin, ..texture.as_image_copy() },
+                    wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
+                );
+            }
+        }
+    }
+
+    /// Renews the copies of variables that the host, or another session, has changed.
+    fn renew_copies(&self, encoder: &mut wgpu::CommandEncoder) {
+        let version = match self.plan.changes_variables {
+            true => self.variables.changed(),
+            false => self.variables.version(),
+        };
+        if self.plan.kept_copies.is_empty() || self.copied.load(Ordering::Acquire) == version {
+            return;
+        }
+        self.copy(encoder, &self.plan.kept_copies);
+        // An encoder that is dropped unsubmitted has copied nothing.
+        let copied = self.copied.clone();
+        encoder.on_submitted_work_done(move || copied.store(version, Ordering::Release));
+    }
+
+    /// Forgets the kept copies.
+    pub(super) fn forget_copies(&self) {
+        self.copied.store(0, Ordering::Release);
     }
 
     /// What a step begins with: it counts, and its inputs are copied to the device.
@@ -231,6 +292,7 @@ impl Session {
             encoder.copy_buffer_to_buffer(&staging, 0, &self.buffers[&BufferRef::Inputs], 0, None);
             self.ring.recorded(encoder);
         }
+        self.renew_copies(encoder);
         Ok(())
     }
 
@@ -409,7 +471,7 @@ fn prepare(
         }));
         let label = format!("{} {}", step.kernel.label(), step.node);
         let bind_group = gpu.create_bind_group(&label, &pipeline, bindings)?;
-        dispatches.push(Ready { pipeline, bind_group, workgroups: step.workgroups });
+        dispatches.push(Ready { pipeline, bind_group, workgroups: step.workgroups, copies: step.copies.clone() });
     }
     Ok(dispatches)
 }

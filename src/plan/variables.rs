@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ndarray::{ArrayD, IxDyn};
@@ -26,6 +26,8 @@ pub struct Variables {
     store: Arc<Mutex<Store>>,
     /// Steps that an optimizer or dropout has counted, in whichever session.
     steps: Arc<AtomicU32>,
+    /// Counts what changes parameters or states, from 1.
+    version: Arc<AtomicU64>,
     readbacks: ReadbackPool,
 }
 
@@ -48,10 +50,10 @@ const RUNNING_MEAN: &str = "running_mean";
 impl Variables {
     /// An empty store; `seed` fixes what every variable starts from.
     pub fn new(gpu: &Gpu, seed: u64) -> Self {
-        let (steps, readbacks) = Default::default();
+        let (steps, version, readbacks) = (Arc::default(), Arc::new(AtomicU64::new(1)), ReadbackPool::default());
         let layout = VariableLayout::for_device(gpu.capabilities());
         let store = Arc::new(Mutex::new(Store { layout, ..Store::default() }));
-        Self { gpu: gpu.clone(), seed, store, steps, readbacks }
+        Self { gpu: gpu.clone(), seed, store, steps, version, readbacks }
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
@@ -104,6 +106,16 @@ impl Variables {
         self.steps.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
     }
 
+    /// Which values the parameters and states have: another number after every change.
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// The parameters and states have other values from now on; the new version.
+    pub(super) fn changed(&self) -> u64 {
+        self.version.fetch_add(1, Ordering::AcqRel).wrapping_add(1)
+    }
+
     /// Forgets what optimizers have gathered (velocities, moments, the number of steps), behind the steps submitted so
     /// far: for training with another optimizer, or anew. Parameters and states stay.
     ///
@@ -144,7 +156,9 @@ impl Variables {
             let shape = values.shape.clone().unwrap_or_else(|| values.values.len().into());
             Error::shape(format!("variable `{name}`"), &entry.ty, format!("{}{shape}", values.values.dtype()))
         })?;
-        entry.write(&self.gpu, &store.buffers, name, bytemuck::pod_collect_to_vec(&bytes))
+        entry.write(&self.gpu, &store.buffers, name, bytemuck::pod_collect_to_vec(&bytes))?;
+        self.changed();
+        Ok(())
     }
 
     /// Copies all variables back, as they are behind the steps submitted so far.
@@ -251,6 +265,7 @@ impl Variables {
         for (entry, data) in store.layout.tensors(bytes)? {
             entry.write(&self.gpu, &store.buffers, "checkpoint", bytemuck::pod_collect_to_vec(data))?;
         }
+        self.changed();
         Ok(())
     }
 }

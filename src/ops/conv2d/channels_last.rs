@@ -2,10 +2,13 @@
 //! run a subgroup as one vector on a CPU. An input whose channels are no fours is packed by rows of the kernel first.
 
 use super::geometry::Geometry;
-use super::kernels::{Direction, Slices, bind_bias, too_long};
-use super::{CHANNELS_LAST, CHANNELS_LAST_WEIGHT, PACK};
+use super::kernels::{Direction, Slices, too_long};
+use super::{CHANNELS_LAST, CHANNELS_LAST_WEIGHT, NAME, PACK};
 use crate::error::Result;
 use crate::gpu::DeviceClass;
+use crate::graph::TensorType;
+use crate::graph::chain::{Chain, Extent};
+use crate::ops::chain::element_textures;
 use crate::plan::{Format, Kernel, Lowering, Operand};
 
 /// Shuffled pixels of a tile, at most, and fours of channels a lane: together the accumulators that were fastest.
@@ -13,8 +16,6 @@ const TURNS: usize = 28;
 const QUADS: usize = 2;
 /// Fours of channels of x in a tile of the weight gradient.
 const DEPTH: usize = 4;
-/// From so many pixels on, reading the weight from a texture saves more than storing it there costs.
-const TEXTURE_PIXELS: usize = 512;
 
 /// One of the products, as its kernel sees it.
 struct Problem {
@@ -107,6 +108,11 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> 
     }
 }
 
+/// Words of the largest input.
+fn largest(cx: &Lowering<'_>) -> usize {
+    cx.inputs.iter().map(TensorType::elements).max().unwrap_or(0)
+}
+
 /// Whether the variant is the one that is taken, left to itself.
 pub(in crate::ops) fn preferred(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> bool {
     refusal(cx, g, direction).is_none()
@@ -129,9 +135,16 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
         cx.read_in(operands[1], Format::ChannelsLast);
         let slices = problem.slices();
         cx.write_in(Format::TapsFirst);
-        let kernel = kernel(&CHANNELS_LAST_WEIGHT, "grad_weight").template("depth", DEPTH);
+        let mut read = [x, operands[1]];
+        let textured = cx.choose_textures(NAME, largest(cx))?;
+        if textured {
+            cx.through_textures(&mut read, 0);
+        }
+        let kernel = kernel(&CHANNELS_LAST_WEIGHT, "grad_weight")
+            .template("depth", DEPTH)
+            .template("texture", u8::from(textured));
         let params = g.params(slices.count)?;
-        return slices.dispatch(cx, kernel, &params, [x, operands[1]], operands[2], 1);
+        return slices.dispatch(cx, kernel, &params, read, operands[2], 1);
     }
     let params = g.params(1)?;
     let transposed = direction == Direction::GradInput;
@@ -140,35 +153,30 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     let image = read_image(cx, g, &problem, image)?;
     cx.write_in(Format::ChannelsLast);
     cx.read_in(weight, Format::TapsFirst);
-    let fours = g.channels[0] * g.kernel[0] * g.kernel[1] * g.channels[1] / 4;
-    let texture = problem.pixels * problem.phases >= TEXTURE_PIXELS && cx.texture_refusal(1, fours).is_none();
-    let read = match (transposed, texture) {
-        // As it lies in the variables.
-        (false, false) => weight,
-        (_, true) => {
-            let number = cx.texture(fours);
-            let (entry, invocations) = if transposed { ("transposed", fours / 4) } else { ("straight", fours) };
-            let operands = [weight, Operand::TextureWrite(number)];
-            cx.dispatch_flat(Kernel::new(&PACK, entry), &params, &operands, invocations)?;
-            Operand::TextureRead(number)
+    // Whoever follows the convolution is computed with it; so is the bias.
+    let mut values: Vec<Operand> = operands[2..operands.len() - 1].to_vec();
+    let mut chain = if values.is_empty() { Chain::default() } else { Chain::bias() };
+    chain.extend(&cx.epilogue);
+    values.extend(cx.epilogue_operands());
+    for (&operand, extent) in values.iter().zip(&chain.operands) {
+        if *extent == Extent::Element {
+            cx.read_in(operand, Format::ChannelsLast);
         }
-        (true, false) => {
-            let number = cx.scratch(4 * fours);
-            let operands = [weight, Operand::ScratchWrite(number)];
-            cx.dispatch_flat(Kernel::new(&PACK, "transposed_buffer"), &params, &operands, fours / 4)?;
-            Operand::ScratchRead(number)
-        }
-    };
-    let kernel = kernel(&CHANNELS_LAST, if transposed { "grad_input" } else { "forward" })
-        .template("texture", u8::from(texture))
-        .template("pixels", problem.turns * problem.share)
-        .template("loads", (problem.turns * problem.share).div_ceil(problem.lanes));
-    if transposed {
-        return cx.dispatch(kernel, &params, &[image, read, operands[2]], problem.workgroups());
     }
-    let kernel = kernel.flag("HAS_BIAS", operands.len() == 4);
-    let [.., bias, y] = bind_bias(operands);
-    cx.dispatch(kernel, &params, &[image, read, bias, y], problem.workgroups())
+    let textured = cx.choose_textures(NAME, largest(cx))?;
+    let (mut read, mut textures) = ([image, weight], vec![false; values.len()]);
+    if textured {
+        cx.through_textures(&mut read, 0);
+        textures = element_textures(cx, &chain, &mut values, 2);
+    }
+    let kernel = kernel(&CHANNELS_LAST, if transposed { "grad_input" } else { "forward" })
+        .template("texture", u8::from(textured))
+        .template("transposed", u8::from(transposed))
+        .template("pixels", problem.turns * problem.share)
+        .template("loads", (problem.turns * problem.share).div_ceil(problem.lanes))
+        .chain(&chain, &textures);
+    let operands = [&read[..], &operands[operands.len() - 1..], &values].concat();
+    cx.dispatch(kernel, &params, &operands, problem.workgroups())
 }
 
 /// The input in fours of channels: as it is, or packed by rows.
@@ -179,7 +187,15 @@ fn read_image(cx: &mut Lowering<'_>, g: &Geometry, problem: &Problem, image: Ope
     }
     let fours = g.batch * g.input[0] * g.output[1] * problem.depth;
     let packed = cx.scratch(4 * fours);
+    let (image, textured) = packed_from(cx, image)?;
     let operands = [image, Operand::ScratchWrite(packed)];
-    cx.dispatch_flat(Kernel::new(&PACK, "rows"), &g.params(1)?, &operands, fours)?;
+    let kernel = Kernel::new(&PACK, "rows").template("texture", u8::from(textured));
+    cx.dispatch_flat(kernel, &g.params(1)?, &operands, fours)?;
     Ok(Operand::ScratchRead(packed))
+}
+
+/// An operand to be packed, through a texture where that pays; and whether it does.
+pub(super) fn packed_from(cx: &mut Lowering<'_>, operand: Operand) -> Result<(Operand, bool)> {
+    let textured = cx.choose_textures("conv2d.pack", largest(cx))?;
+    Ok((if textured { operand.textured() } else { operand }, textured))
 }

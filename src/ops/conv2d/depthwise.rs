@@ -2,10 +2,12 @@
 //! channels, for adapters that run on a CPU, and `depthwise_planar` over planes.
 
 use super::geometry::Geometry;
-use super::kernels::{Direction, Slices, bind_bias, too_long};
-use super::{DEPTHWISE, DEPTHWISE_WEIGHT};
+use super::kernels::{Direction, Slices, too_long};
+use super::{DEPTHWISE, DEPTHWISE_WEIGHT, NAME};
 use crate::error::Result;
 use crate::gpu::DeviceClass;
+use crate::graph::TensorType;
+use crate::ops::chain::{element_textures, with_bias};
 use crate::plan::{Format, Kernel, Lowering, Operand};
 
 /// Columns of a strip in fours of channels: of 1 to 7 the fastest, and half the text of 7.
@@ -116,7 +118,6 @@ pub(super) fn lower(
     let kernel = |shader, entry| {
         Kernel::new(shader, entry)
             .variant(layout.variant())
-            .template("textures", 0)
             .template("columns", layout.columns())
             .template("kernel_height", g.kernel[0])
             .template("kernel_width", g.kernel[1])
@@ -126,35 +127,43 @@ pub(super) fn lower(
             .template("dilation_width", g.window.dilation[1])
             .constant("WORKGROUP", layout.workgroup() as f64)
     };
-    if layout == Layout::Fours {
-        let images = match direction {
-            Direction::Forward => &operands[..1],
-            Direction::GradInput => &operands[1..2],
-            Direction::GradWeight => &operands[..2],
-        };
-        images.iter().for_each(|&image| cx.read_in(image, Format::ChannelsLast));
-        if direction != Direction::GradWeight {
-            cx.write_in(Format::ChannelsLast);
-        }
-    }
+    let fours = layout == Layout::Fours;
+    let format = if fours { Format::ChannelsLast } else { Format::Planar };
+    let largest = cx.inputs.iter().map(TensorType::elements).max().unwrap_or(0);
+    // Both operands or none.
+    let can = fours && cx.texture_refusal(2, largest.div_ceil(4)).is_none();
+    let texture = can && cx.choose_textures(NAME, largest)?;
     if direction == Direction::GradWeight {
+        operands[..2].iter().for_each(|&image| cx.read_in(image, format));
         let slices = layout.slices(g);
         let params = g.params(slices.count)?;
-        let (entry, together) = match layout {
-            Layout::Fours => ("fours", layout.workgroup()),
-            Layout::Planar => ("planar", 1),
-        };
-        let inputs = [operands[0], operands[1]];
-        return slices.dispatch(cx, kernel(&DEPTHWISE_WEIGHT, entry), &params, inputs, operands[2], together);
+        let (entry, together) = if fours { ("fours", layout.workgroup()) } else { ("planar", 1) };
+        let mut inputs = [operands[0], operands[1]];
+        if texture {
+            cx.through_textures(&mut inputs, 0);
+        }
+        let kernel = kernel(&DEPTHWISE_WEIGHT, entry).template("texture", u8::from(texture));
+        return slices.dispatch(cx, kernel, &params, inputs, operands[2], together);
+    }
+    // The weight comes first where the input gradient is computed.
+    let backward = direction == Direction::GradInput;
+    let mut inputs = if backward { [operands[1], operands[0]] } else { [operands[0], operands[1]] };
+    cx.read_in(inputs[0], format);
+    cx.write_in(format);
+    let [values @ .., result] = &operands[2..] else { return Ok(()) };
+    let (chain, mut values) = with_bias(cx, values, format);
+    let mut textures = vec![false; values.len()];
+    if texture {
+        cx.through_textures(&mut inputs, 0);
+        textures = element_textures(cx, &chain, &mut values, 2);
     }
     let strips = layout.strips(g, direction);
-    let params = g.params(strips)?;
     let across = layout.turns(g, direction)[1];
     let workgroups = (g.batch * layout.channels(g) * strips * across).div_ceil(layout.workgroup());
-    let kernel = kernel(&DEPTHWISE, direction.entry()).template("fours", u8::from(layout == Layout::Fours));
-    if direction == Direction::GradInput {
-        return cx.dispatch(kernel, &params, operands, workgroups);
-    }
-    let kernel = kernel.flag("HAS_BIAS", operands.len() == 4);
-    cx.dispatch(kernel, &params, &bind_bias(operands), workgroups)
+    let kernel = kernel(&DEPTHWISE, direction.entry())
+        .template("planar", u8::from(!fours))
+        .template("texture", u8::from(texture))
+        .chain(&chain, &textures);
+    let operands = [&inputs[..], &[*result], &values].concat();
+    cx.dispatch(kernel, &g.params(strips)?, &operands, workgroups)
 }

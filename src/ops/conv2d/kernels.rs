@@ -5,8 +5,8 @@ use super::depthwise::{self, Layout};
 use super::{BLOCKED, ConvParams, NAIVE, NAME, TILED, channels_last, packed};
 use crate::error::Result;
 use crate::gpu::DeviceClass;
-use crate::ops::MAX_ITERATIONS;
-use crate::plan::{Candidate, Kernel, Lowering, Operand};
+use crate::ops::{MAX_ITERATIONS, chain};
+use crate::plan::{Candidate, Format, Kernel, Lowering, Operand};
 
 /// One of the three products that a convolution and its gradients are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,12 +171,25 @@ pub(in crate::ops) fn lower(
     let candidates = order.map(candidate).collect();
     let variant = cx.choose(&format!("{NAME}.{entry}"), candidates)?;
     match variant {
+        // They compute the epilogue themselves.
         "channels_last" => return channels_last::lower(cx, g, direction, operands),
-        "packed" => return packed::lower(cx, g, direction, operands),
         "depthwise" => return depthwise::lower(cx, g, direction, Layout::Fours, operands),
         "depthwise_planar" => return depthwise::lower(cx, g, direction, Layout::Planar, operands),
-        _ => {}
+        "packed" => packed::lower(cx, g, direction, operands)?,
+        _ => lower_planar(cx, g, direction, operands, variant)?,
     }
+    chain::finish(cx, Format::Planar)
+}
+
+/// The variants over planar images as they are.
+fn lower_planar(
+    cx: &mut Lowering<'_>,
+    g: &Geometry,
+    direction: Direction,
+    operands: &[Operand],
+    variant: &'static str,
+) -> Result<()> {
+    let entry = direction.entry();
     let kernel = match variant {
         "naive" => Kernel::new(&NAIVE, entry).constant("WORKGROUP", 64.0),
         "blocked" => Kernel::new(&BLOCKED, entry)

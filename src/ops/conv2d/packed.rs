@@ -1,6 +1,7 @@
 //! The `packed` variant: both operands are copied into the order in which the kernel reads them, then multiplied. Only
 //! for stride and dilation 1, without groups.
 
+use super::channels_last::packed_from;
 use super::geometry::Geometry;
 use super::kernels::{Direction, Slices, bind_bias, too_long};
 use super::{ConvParams, PACK, PACKED, PACKED_WEIGHT};
@@ -120,7 +121,7 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> 
     let bytes = 16 * problem.image().max(Problem::borderless(g).image()) as u64;
     let limit = cx.capabilities.limits.max_storage_buffer_binding_size;
     let large = || format!("a packed copy of {bytes} bytes is larger than a binding's {limit}");
-    let weight = if direction == Direction::GradWeight { None } else { cx.texture_refusal(1, problem.weight()) };
+    let weight = if direction == Direction::GradWeight { None } else { cx.texture_refusal(2, problem.weight()) };
     too_long(iterations).or(weight).or_else(|| (bytes > limit).then(large))
 }
 
@@ -156,11 +157,18 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
             0 => operands[1],
             _ => pack_images(cx, &dy_params, &Problem::borderless(g), operands[1])?,
         };
+        let textured = cx.choose_textures("conv2d", 4 * problem.image())?;
+        let mut read = [x, dy];
+        if textured {
+            cx.through_textures(&mut read, 0);
+        }
         return slices.dispatch(
             cx,
-            kernel(&PACKED_WEIGHT, "grad_weight").template("strip", problem.strip()),
+            kernel(&PACKED_WEIGHT, "grad_weight")
+                .template("strip", problem.strip())
+                .template("texture", u8::from(textured)),
             &params,
-            [x, dy],
+            read,
             operands[2],
             WORKGROUP,
         );
@@ -185,10 +193,14 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     }
     let x = pack_images(cx, &params, &problem, image)?;
     let fours = problem.weight();
-    let packed = cx.texture(fours);
-    let pack = Kernel::new(&PACK, "weight").constant("ROWS", ROWS as f64).flag("TRANSPOSED", transposed);
-    cx.dispatch_flat(pack, &params, &[weight, Operand::TextureWrite(packed)], fours)?;
-    let w = Operand::TextureRead(packed);
+    let packed = cx.scratch(4 * fours);
+    let pack = Kernel::new(&PACK, "weight")
+        .template("texture", 0)
+        .constant("ROWS", ROWS as f64)
+        .flag("TRANSPOSED", transposed);
+    cx.dispatch_flat(pack, &params, &[weight, Operand::ScratchWrite(packed)], fours)?;
+    let w = Operand::ScratchTexture(packed);
+    let x = x.textured();
     let kernel = kernel(&PACKED, "correlate").flag("HAS_BIAS", operands.len() == 4);
     let [.., bias, y] = bind_bias(&[&[image, weight], &operands[2..]].concat());
     let operands = [x, w, bias, y];
@@ -198,7 +210,9 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
 /// Copies images; returns the copy.
 fn pack_images(cx: &mut Lowering<'_>, params: &ConvParams, problem: &Problem, images: Operand) -> Result<Operand> {
     let packed = cx.scratch(4 * problem.image());
-    let kernel = Kernel::new(&PACK, "images").constant("QUADS", problem.quads as f64);
+    let (images, textured) = packed_from(cx, images)?;
+    let kernel =
+        Kernel::new(&PACK, "images").template("texture", u8::from(textured)).constant("QUADS", problem.quads as f64);
     cx.dispatch_flat(kernel, params, &[images, Operand::ScratchWrite(packed)], problem.lines())?;
     Ok(Operand::ScratchRead(packed))
 }

@@ -1,0 +1,111 @@
+//! Fusion: functions of single elements are computed where their argument is, so that nothing between is stored.
+//!
+//! A function joins what computes one of its arguments where nobody else needs that argument, be it another function or an
+//! operation that can change its results before it stores them ([`Op::takes_epilogue`]). The graph stays as it is: this
+//! makes the list of what a plan lowers.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::chain::{Chain, Extent};
+use super::{GraphData, Node, Op, TensorId};
+
+/// What a plan lowers in one go: a node with the functions that follow it.
+#[derive(Debug, Clone)]
+pub(crate) struct Fused {
+    pub(crate) op: Arc<dyn Op>,
+    /// The layer's name, or empty.
+    pub(crate) layer: String,
+    /// The operation's inputs, then the chain's operands.
+    pub(crate) inputs: Vec<TensorId>,
+    pub(crate) outputs: Vec<TensorId>,
+    /// What is computed of the one output; of a function of single elements the function itself, too.
+    pub(crate) chain: Chain,
+    /// The names of the nodes that joined the first.
+    joined: Vec<&'static str>,
+}
+
+impl Fused {
+    fn of(node: &Node) -> Self {
+        let Node { op, layer, inputs, outputs } = node.clone();
+        let mut step = Self { op, layer, inputs, outputs, chain: Chain::default(), joined: Vec::new() };
+        if step.op.pointwise().is_some() {
+            step.inputs.clear();
+            step.join(node, None);
+        }
+        step
+    }
+
+    /// Number of the operation's own inputs.
+    pub(crate) fn own_inputs(&self) -> usize {
+        self.inputs.len() - self.chain.operands.len()
+    }
+
+    /// The node's title, then what joined it: ``conv2d `conv1` + relu``.
+    pub(crate) fn title(&self) -> String {
+        let title = super::title(self.op.name(), &self.layer);
+        self.joined.iter().fold(title, |title, name| format!("{title} + {name}"))
+    }
+
+    /// Whether a function may join.
+    fn goes_on(&self) -> bool {
+        self.outputs.len() == 1 && (self.op.pointwise().is_some() || self.op.takes_epilogue())
+    }
+
+    /// Appends the function `node`, whose input number `previous` is the output so far.
+    fn join(&mut self, node: &Node, previous: Option<usize>) {
+        let Some(pointwise) = node.op.pointwise() else { return };
+        let (own, inputs) = (self.own_inputs(), &mut self.inputs);
+        self.chain.then(&pointwise, previous, |operands, input, extent| {
+            let id = node.inputs[input];
+            let known = operands.iter().enumerate().position(|(i, known)| inputs[own + i] == id && *known == extent);
+            known.unwrap_or_else(|| {
+                inputs.push(id);
+                operands.push(extent);
+                operands.len() - 1
+            })
+        });
+    }
+}
+
+/// Whether so many tensors may be bound at once.
+fn fits(step: &Fused, node: &Node, most_tensors: usize) -> bool {
+    let more = node.inputs.iter().filter(|id| !step.inputs.contains(id)).count() - 1;
+    step.inputs.len() + more + step.outputs.len() <= most_tensors
+}
+
+/// The nodes of `order` with what joined them. What is in `kept` must be stored, and none binds more than `most_tensors`.
+pub(crate) fn fuse(data: &GraphData, order: &[usize], kept: &HashSet<TensorId>, most_tensors: usize) -> Vec<Fused> {
+    let mut uses: HashMap<TensorId, usize> = HashMap::new();
+    for id in order.iter().flat_map(|&node| &data.nodes[node].inputs).chain(kept) {
+        *uses.entry(*id).or_default() += 1;
+    }
+    let mut steps: Vec<Option<Fused>> = Vec::new();
+    let mut makers: HashMap<TensorId, usize> = HashMap::new();
+    for &index in order {
+        let node = &data.nodes[index];
+        let pointwise = node.op.pointwise();
+        let extents = pointwise.as_ref().map_or(&[][..], |pointwise| &pointwise.inputs);
+        // The last of the arguments' makers, so that as little as possible is moved.
+        let joinable = |input: usize| {
+            let id = node.inputs[input];
+            let maker = *makers.get(&id)?;
+            let step = steps[maker].as_ref()?;
+            let alone = uses.get(&id) == Some(&1) && data.value(id).ty == data.value(node.outputs[0]).ty;
+            (alone && step.goes_on() && fits(step, node, most_tensors)).then_some((maker, input))
+        };
+        let elements = (0..extents.len()).filter(|&input| extents[input] == Extent::Element);
+        let step = match elements.filter_map(joinable).max() {
+            Some((maker, input)) => steps[maker].take().map(|mut step| {
+                step.join(node, Some(input));
+                step.outputs.clone_from(&node.outputs);
+                step.joined.push(node.op.name());
+                step
+            }),
+            None => Some(Fused::of(node)),
+        };
+        makers.extend(node.outputs.iter().map(|&id| (id, steps.len())));
+        steps.push(step);
+    }
+    steps.into_iter().flatten().collect()
+}

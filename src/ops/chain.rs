@@ -1,0 +1,151 @@
+//! Lowering of chains: functions of single elements, by themselves or of what another kernel has stored.
+
+use crate::error::Result;
+use crate::graph::chain::{Chain, Extent, Pointwise};
+use crate::graph::{DType, TensorType};
+use crate::plan::{Format, Kernel, Lowering, Operand, Shader, params, shader, word};
+
+params! {
+    ChainParams { count: u32, columns: u32, step: u32, channels: u32 }
+}
+pub(crate) static SHADER: Shader =
+    shader!("pointwise", ChainParams, ["grid", "divide", "texture", "read", "functions", "chain"]);
+
+/// Fours of one invocation: what a channel's operands cost is shared by so many.
+const EACH: usize = 4;
+
+/// Lowers a node that is nothing but a chain.
+pub(crate) fn lower(cx: &mut Lowering<'_>) -> Result<()> {
+    let chain = cx.epilogue.clone();
+    let elements = || (0..chain.operands.len()).filter(|&n| chain.operands[n] == Extent::Element);
+    // Whoever is in another format than the rest is converted: better one than many.
+    let last = elements().find(|&n| cx.format(n) == Format::ChannelsLast);
+    let leading = last.or_else(|| elements().next()).unwrap_or(0);
+    let format = cx.follow("pointwise", leading)?;
+    let operands = cx.epilogue_operands();
+    dispatch(cx, &chain, &operands, Operand::Output(0), format, false)
+}
+
+/// Adds the epilogue that the node's kernel has not computed, over its output.
+pub(crate) fn finish(cx: &mut Lowering<'_>, format: Format) -> Result<()> {
+    if cx.epilogue.is_empty() {
+        return Ok(());
+    }
+    let (chain, operands) = (cx.epilogue.clone(), cx.epilogue_operands());
+    for (extent, &operand) in chain.operands.iter().zip(&operands) {
+        if *extent == Extent::Element {
+            cx.read_in(operand, format);
+        }
+    }
+    dispatch(cx, &chain, &operands, Operand::Output(0), format, true)
+}
+
+/// Adds a dispatch that copies `count` elements.
+pub(crate) fn copy(cx: &mut Lowering<'_>, from: Operand, to: Operand, count: usize) -> Result<()> {
+    let chain = Chain::of(&Pointwise::of("identity", 1));
+    let ty = TensorType { dtype: DType::F32, shape: count.into() };
+    let textured = cx.choose_textures("copy", count)?;
+    run(cx, &chain, &[from], to, &Geometry::of(&chain, &ty, Format::Planar), textured, false)
+}
+
+/// The node's epilogue with the bias before it, if there is one, and their operands: those that have a value for each
+/// element are read in this format.
+pub(super) fn with_bias(cx: &mut Lowering<'_>, bias: &[Operand], format: Format) -> (Chain, Vec<Operand>) {
+    let mut chain = if bias.is_empty() { Chain::default() } else { Chain::bias() };
+    chain.extend(&cx.epilogue);
+    let operands = [bias, &cx.epilogue_operands()].concat();
+    for (&operand, extent) in operands.iter().zip(&chain.operands) {
+        if *extent == Extent::Element {
+            cx.read_in(operand, format);
+        }
+    }
+    (chain, operands)
+}
+
+/// How a shape is gone over.
+struct Geometry {
+    form: &'static str,
+    each: usize,
+    params: [usize; 4],
+    invocations: usize,
+}
+
+impl Geometry {
+    fn of(chain: &Chain, ty: &TensorType, format: Format) -> Self {
+        let elements = ty.elements();
+        let [outer, channels, inner] = match &ty.shape[..] {
+            [outer, channels, inner @ ..] => [*outer, *channels, inner.iter().product()],
+            _ => [1, 1, elements],
+        };
+        if !chain.operands.contains(&Extent::Channel) {
+            let (count, each) = (elements.div_ceil(4), if elements > 4 * 64 * EACH { EACH } else { 1 });
+            let step = count.div_ceil(each);
+            return Self { form: "flat", each, params: [count, 1, step, 1], invocations: step };
+        }
+        let last = format == Format::ChannelsLast || (inner == 1 && channels.is_multiple_of(4));
+        if last {
+            let (rows, columns) = (outer * inner, channels / 4);
+            let step = rows.div_ceil(EACH) * columns;
+            return Self {
+                form: "channels",
+                each: EACH,
+                params: [rows * columns, columns, step, channels],
+                invocations: step,
+            };
+        }
+        let (form, width) = if inner.is_multiple_of(4) { ("planes", 4) } else { ("elements", 1) };
+        let (rows, columns) = (outer * channels, inner / width);
+        let step = columns.div_ceil(EACH);
+        Self { form, each: EACH, params: [rows * columns, columns, step, channels], invocations: rows * step }
+    }
+}
+
+fn dispatch(
+    cx: &mut Lowering<'_>,
+    chain: &Chain,
+    operands: &[Operand],
+    y: Operand,
+    format: Format,
+    in_place: bool,
+) -> Result<()> {
+    let ty = cx.outputs[0].clone();
+    let geometry = Geometry::of(chain, &ty, format);
+    let textured = geometry.form != "elements" && cx.choose_textures("pointwise", ty.elements())?;
+    run(cx, chain, operands, y, &geometry, textured, in_place)
+}
+
+fn run(
+    cx: &mut Lowering<'_>,
+    chain: &Chain,
+    operands: &[Operand],
+    y: Operand,
+    geometry: &Geometry,
+    textured: bool,
+    in_place: bool,
+) -> Result<()> {
+    const NAME: &str = "pointwise";
+    let [count, columns, step, channels] = geometry.params;
+    let params = ChainParams {
+        count: word(NAME, count)?,
+        columns: word(NAME, columns)?,
+        step: word(NAME, step)?,
+        channels: word(NAME, channels)?,
+    };
+    let mut operands = operands.to_vec();
+    let textures = if textured { element_textures(cx, chain, &mut operands, 0) } else { vec![false; operands.len()] };
+    let kernel = Kernel::new(&SHADER, "forward")
+        .template("form", geometry.form)
+        .template("each", geometry.each)
+        .template("in_place", u8::from(in_place))
+        .chain(chain, &textures);
+    cx.dispatch_flat(kernel, &params, &[&[y], operands.as_slice()].concat(), geometry.invocations)
+}
+
+/// Lets those of a chain's operands be read through textures that have a value for each element, as many as the device
+/// allows beside so many others; says which.
+pub(super) fn element_textures(cx: &Lowering<'_>, chain: &Chain, operands: &mut [Operand], others: u32) -> Vec<bool> {
+    let is_element = |n: usize| chain.operands[n] == Extent::Element;
+    let elements = operands.iter_mut().enumerate().filter(|(n, _)| is_element(*n)).map(|(_, operand)| operand);
+    let mut through = cx.through_textures(elements, others).into_iter();
+    (0..chain.operands.len()).map(|n| is_element(n) && through.next().unwrap_or(false)).collect()
+}

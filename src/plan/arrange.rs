@@ -1,0 +1,161 @@
+//! The end of building a plan: dispatches get memory for their tensors and textures for the copies that they read.
+
+use std::collections::HashMap;
+
+use super::build::{Access, Builder, Key};
+use super::kernel::Operand;
+use super::limits::{check_buffers, check_step};
+use super::memory::{ALIGNMENT, Block, align, place};
+use super::textures::Textures;
+use super::{BufferRef, Fetch, Format, Location, Plan, Step};
+use crate::error::{Error, Result};
+use crate::gpu::BindingKind;
+use crate::graph::{Source, Tensor};
+
+impl Builder<'_> {
+    /// Places everything and gives the plan.
+    pub(super) fn arrange(mut self, fetch: &[Tensor<'_>]) -> Result<Plan> {
+        // The host reads planar tensors.
+        let mut fetched: Vec<(&Tensor<'_>, Key)> = Vec::new();
+        for tensor in fetch {
+            // Only what a node computes has another format.
+            let computes = |node: &crate::graph::fuse::Fused| node.outputs.contains(&tensor.id());
+            let node = match self.data.value(tensor.id()).source {
+                Source::Node { .. } => self.nodes.iter().position(computes).unwrap_or(0),
+                _ => 0,
+            };
+            fetched.push((tensor, self.in_format(node, tensor.id(), Format::Planar)?));
+        }
+        let locations = self.locations(&fetched);
+        self.plan.changes_variables = self.nodes.iter().any(|node| {
+            let variable = |&index: &usize| self.fixed.get(&Key::Tensor(node.inputs[index])).copied();
+            let kept = |at: Location| matches!(at.buffer, BufferRef::Parameters(_) | BufferRef::State(_));
+            node.op.mutates().iter().filter_map(variable).any(kept)
+        });
+        self.steps(&locations)?;
+        for (tensor, key) in fetched {
+            let location = self.fixed.get(&key).or_else(|| locations.get(&key));
+            let location = *location.ok_or_else(|| {
+                Error::Graph(format!("the fetched tensor {} is not on the device", self.data.describe(tensor.id())))
+            })?;
+            self.plan.fetches.insert(tensor.id(), Fetch { ty: tensor.ty(), location });
+        }
+        let names = self.data.names.iter().filter(|(_, id)| self.plan.fetches.contains_key(id));
+        self.plan.names = names.map(|(name, &id)| (name.clone(), id)).collect();
+        check_buffers(&self.plan, self.capabilities)?;
+        Ok(self.plan)
+    }
+
+    /// The places of what has none yet, by lifetime over a few slabs.
+    fn locations(&mut self, fetched: &[(&Tensor<'_>, Key)]) -> HashMap<Key, Location> {
+        let guard = if self.options.guard { ALIGNMENT } else { 0 };
+        // Lifetimes, in dispatches.
+        let mut index: HashMap<Key, usize> = HashMap::new();
+        let mut keys: Vec<Key> = Vec::new();
+        let mut blocks: Vec<Block> = Vec::new();
+        let mut conflicts: Vec<(usize, usize)> = Vec::new();
+        for (step, (node, dispatch)) in self.dispatches.iter().enumerate() {
+            let (mut read, mut written) = (Vec::new(), Vec::new());
+            for &operand in &dispatch.operands {
+                let (Err(key), access) = self.resolve(*node, operand) else { continue };
+                let block = *index.entry(key).or_insert_with(|| {
+                    keys.push(key);
+                    blocks.push(Block { bytes: align(self.bytes(key)) + guard, first: step, last: step });
+                    blocks.len() - 1
+                });
+                blocks[block].last = step;
+                match access {
+                    Access::Read => read.push(block),
+                    Access::Write => written.push(block),
+                    // Copied before the dispatch.
+                    Access::Texture => {}
+                }
+            }
+            conflicts.extend(read.iter().flat_map(|&r| written.iter().map(move |&w| (r, w))));
+        }
+        for (_, key) in fetched {
+            if let Some(&block) = index.get(key) {
+                blocks[block].last = usize::MAX;
+            }
+        }
+        let (placements, slabs) = place(&blocks, &conflicts, self.capabilities.limits.max_buffer_size);
+        let locations: HashMap<Key, Location> = keys
+            .iter()
+            .zip(&placements)
+            .map(|(&key, place)| {
+                let location =
+                    Location { buffer: BufferRef::Slab(place.slab), offset: place.offset, bytes: self.bytes(key) };
+                (key, location)
+            })
+            .collect();
+        if self.options.guard {
+            self.plan.guards = locations
+                .values()
+                .map(|at| Location { offset: at.offset + align(at.bytes), bytes: ALIGNMENT, ..*at })
+                .collect();
+        }
+        self.plan.slabs = slabs;
+        locations
+    }
+
+    /// The dispatches with everything that they bind.
+    fn steps(&mut self, locations: &HashMap<Key, Location>) -> Result<()> {
+        let place = |node: usize, operand: Operand| {
+            let (place, access) = self.resolve(node, operand);
+            // Every key was placed.
+            (place.unwrap_or_else(|key| locations[&key]), access)
+        };
+        let mut textures = Textures::new(!self.plan.changes_variables);
+        for (step, (node, dispatch)) in self.dispatches.iter().enumerate() {
+            for &operand in &dispatch.operands {
+                match place(*node, operand) {
+                    (at, Access::Texture) => textures.read(at, step),
+                    (at, Access::Write) => textures.written(at),
+                    _ => {}
+                }
+            }
+        }
+        let textures = textures.assign();
+        let mut uniforms: HashMap<Vec<u32>, (u64, u64)> = HashMap::new();
+        let (mut blocks, mut steps) = (Vec::new(), Vec::new());
+        for (number, (node, dispatch)) in self.dispatches.iter().enumerate() {
+            let bind = |&operand: &Operand| match place(*node, operand) {
+                (at, Access::Texture) => {
+                    let buffer = BufferRef::Texture(textures.of(at, number));
+                    (Location { buffer, offset: 0, bytes: at.bytes }, BindingKind::TextureRead)
+                }
+                (at, Access::Read) => (at, BindingKind::Read),
+                (at, Access::Write) => (at, BindingKind::ReadWrite),
+            };
+            let of = &self.nodes[*node];
+            let own: Vec<_> = of.inputs[..of.own_inputs()].to_vec();
+            let step = Step {
+                node: of.title(),
+                layer: of.layer.clone(),
+                number: *node,
+                flops: of.op.flops(&self.types(&own), &self.types(&of.outputs)),
+                kernel: dispatch.kernel.clone(),
+                params: *uniforms.entry(dispatch.params.clone()).or_insert_with_key(|words| append(&mut blocks, words)),
+                workgroups: dispatch.workgroups,
+                bindings: dispatch.operands.iter().map(bind).collect(),
+                copies: textures.before(number),
+            };
+            check_step(&step, self.capabilities)?;
+            steps.push(step);
+        }
+        (self.plan.steps, self.plan.uniforms) = (steps, blocks);
+        (self.plan.textures, self.plan.kept_copies) = textures.into_parts();
+        Ok(())
+    }
+}
+
+/// Appends a parameter block at an aligned offset; returns its offset and bytes.
+fn append(uniforms: &mut Vec<u8>, words: &[u32]) -> (u64, u64) {
+    let offset = align(uniforms.len() as u64);
+    // A uniform binding's size is a multiple of 16.
+    let bytes = (words.len() as u64 * 4).next_multiple_of(16).max(16);
+    uniforms.resize((offset + bytes) as usize, 0);
+    let start = offset as usize;
+    uniforms[start..start + words.len() * 4].copy_from_slice(bytemuck::cast_slice(words));
+    (offset, bytes)
+}
