@@ -48,6 +48,20 @@ pub(crate) fn copy(cx: &mut Lowering<'_>, from: Operand, to: Operand, count: usi
     run(cx, &chain, &[from], to, &Geometry::of(&chain, &ty, Format::Planar), textured, false)
 }
 
+/// The node's epilogue with the bias before it, if there is one, and their operands: those that have a value for each
+/// element are read in this format.
+pub(super) fn with_bias(cx: &mut Lowering<'_>, bias: &[Operand], format: Format) -> (Chain, Vec<Operand>) {
+    let mut chain = if bias.is_empty() { Chain::default() } else { Chain::bias() };
+    chain.extend(&cx.epilogue);
+    let operands = [bias, &cx.epilogue_operands()].concat();
+    for (&operand, extent) in operands.iter().zip(&chain.operands) {
+        if *extent == Extent::Element {
+            cx.read_in(operand, format);
+        }
+    }
+    (chain, operands)
+}
+
 /// How a shape is gone over.
 struct Geometry {
     form: &'static str,

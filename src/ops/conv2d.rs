@@ -4,6 +4,7 @@
 //! The variants of each direction share bindings and parameters: `naive` is the readable rung, `tiled` goes through
 //! workgroup memory; for adapters that run on a CPU, `blocked` keeps a tile in registers without a barrier, and `packed`
 //! does so with operands that were copied into the order of their use, and `channels_last` gives a tile to a subgroup.
+//! Depthwise convolutions have kernels of their own (`depthwise`).
 
 use super::image;
 use crate::error::{Error, Result};
@@ -14,6 +15,7 @@ use crate::reference::{Checked, conv2d as reference};
 
 mod cases;
 mod channels_last;
+mod depthwise;
 mod geometry;
 mod kernels;
 mod packed;
@@ -42,6 +44,10 @@ pub(crate) static CHANNELS_LAST: Shader =
     shader!("conv2d_channels_last", ConvParams, ["grid", "conv2d", "texture", "phases", "read", "functions", "chain"]);
 pub(crate) static CHANNELS_LAST_WEIGHT: Shader =
     shader!("conv2d_channels_last_weight", ConvParams, ["grid", "divide", "conv2d", "texture", "read"]);
+pub(crate) static DEPTHWISE: Shader =
+    shader!("conv2d_depthwise", ConvParams, ["grid", "divide", "conv2d", "texture", "read", "functions", "chain"]);
+pub(crate) static DEPTHWISE_WEIGHT: Shader =
+    shader!("conv2d_depthwise_weight", ConvParams, ["grid", "divide", "conv2d", "texture", "read", "tree"]);
 pub(crate) static PACKED: Shader =
     shader!("conv2d_packed", ConvParams, ["grid", "conv2d", "texture", "read", "packed"]);
 

@@ -61,6 +61,8 @@ pub const FAMILIES: &[Family] = &[
             &conv2d::PACKED_WEIGHT,
             &conv2d::CHANNELS_LAST,
             &conv2d::CHANNELS_LAST_WEIGHT,
+            &conv2d::DEPTHWISE,
+            &conv2d::DEPTHWISE_WEIGHT,
         ],
         cases: conv2d::cases,
     },

@@ -60,6 +60,11 @@ impl Geometry {
         self.channels.map(|channels| channels / self.window.groups)
     }
 
+    /// Rows and columns from the first tap to the last.
+    pub(super) fn reach(&self) -> [usize; 2] {
+        [0, 1].map(|axis| (self.kernel[axis] - 1).saturating_mul(self.window.dilation[axis]).saturating_add(1))
+    }
+
     /// Elements of one output channel's weights.
     pub(super) fn taps(&self) -> usize {
         self.group()[0] * self.kernel[0] * self.kernel[1]

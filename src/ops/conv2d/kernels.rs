@@ -1,6 +1,7 @@
 //! Which kernel computes a convolution or a gradient of it, and over which grid.
 
 use super::geometry::Geometry;
+use super::depthwise::{self, Layout};
 use super::{BLOCKED, ConvParams, NAIVE, NAME, TILED, channels_last, packed};
 use crate::error::Result;
 use crate::gpu::DeviceClass;
@@ -16,7 +17,7 @@ pub(in crate::ops) enum Direction {
 }
 
 impl Direction {
-    fn entry(self) -> &'static str {
+    pub(super) fn entry(self) -> &'static str {
         match self {
             Self::Forward => "forward",
             Self::GradInput => "grad_input",
@@ -150,6 +151,8 @@ pub(in crate::ops) fn lower(
     let refusal = |variant: &str| match variant {
         "channels_last" => channels_last::refusal(cx, g, direction),
         "packed" => packed::refusal(cx, g, direction),
+        "depthwise" => depthwise::refusal(cx, g, direction, Layout::Fours),
+        "depthwise_planar" => depthwise::refusal(cx, g, direction, Layout::Planar),
         _ => too_long(layout(g, direction, variant).0.iterations()),
     };
     let candidate = |variant: &'static str| Candidate::unless(variant, refusal(variant));
@@ -164,11 +167,14 @@ pub(in crate::ops) fn lower(
         DeviceClass::Gpu => ["tiled", "blocked", "packed", "channels_last", "naive"],
     };
     let entry = direction.entry();
-    let candidates = order.map(candidate).to_vec();
+    let order = ["depthwise", "depthwise_planar"].into_iter().chain(order);
+    let candidates = order.map(candidate).collect();
     let variant = cx.choose(&format!("{NAME}.{entry}"), candidates)?;
     match variant {
-        // It computes the epilogue itself.
+        // They compute the epilogue themselves.
         "channels_last" => return channels_last::lower(cx, g, direction, operands),
+        "depthwise" => return depthwise::lower(cx, g, direction, Layout::Fours, operands),
+        "depthwise_planar" => return depthwise::lower(cx, g, direction, Layout::Planar, operands),
         "packed" => packed::lower(cx, g, direction, operands)?,
         _ => lower_planar(cx, g, direction, operands, variant)?,
     }
