@@ -17,3 +17,13 @@ fn {{ name }}_element(index: u32) -> f32 {
     return select(two.x, two.y, (index & 1u) != 0u);
 }
 {% endmacro %}
+{#- Single elements of a buffer, or of a texture: NAME_element alone. -#}
+{% macro scalars(name, binding, texture) %}
+{% if texture %}
+{{ fours(name, binding, texture) }}
+{{ elements(name) }}
+{% else %}
+@group(0) @binding({{ binding }}) var<storage, read> {{ name }}: array<f32>;
+fn {{ name }}_element(index: u32) -> f32 { return {{ name }}[index]; }
+{% endif %}
+{% endmacro %}
