@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::format::{Format, conversion};
-use super::kernel::{Dispatch, Operand};
+use super::kernel::{Access, Dispatch, Operand};
 use super::lowering::{Lowering, texture_refusal};
 use super::memory::{ALIGNMENT, align};
 use super::{BufferRef, Feed, Location, Plan, PlanOptions, VariableLayout};
@@ -22,15 +22,6 @@ pub(super) enum Key {
     Converted(TensorId, Format),
     /// Node and scratch number.
     Scratch(usize, usize),
-}
-
-/// How a dispatch gets at an operand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
-    Read,
-    Write,
-    /// Read through a copy in a texture.
-    Texture,
 }
 
 impl Plan {
@@ -258,8 +249,12 @@ impl<'a> Builder<'a> {
             None => node.op.lower(&mut lowering)?,
         }
         let Lowering { dispatches, scratch, choices, reads, writes, .. } = lowering;
+        let operands = || dispatches.iter().flat_map(|dispatch| &dispatch.operands);
         for (number, format) in reads.into_iter().enumerate() {
-            self.in_format(index, node.inputs[number], format)?;
+            let read = |operand: &Operand| [Operand::Input(number), Operand::InputTexture(number)].contains(operand);
+            if operands().any(read) {
+                self.in_format(index, node.inputs[number], format)?;
+            }
             self.reads.insert((index, number), format);
         }
         self.plan.choices.extend(choices);
@@ -303,7 +298,8 @@ impl<'a> Builder<'a> {
     /// The tensor in a format; where it is not there, `node` first makes it.
     pub(super) fn in_format(&mut self, node: usize, id: TensorId, format: Format) -> Result<Key> {
         let key = self.key(id, format);
-        if matches!(key, Key::Converted(..)) && self.converted.insert((id, format)) {
+        // The key of a view may be the copy of another tensor, which is there.
+        if key == Key::Converted(id, format) && self.converted.insert((id, format)) {
             // Every way between two formats leads over the planar one.
             let from = if format == Format::Planar { self.format(id) } else { Format::Planar };
             self.in_format(node, id, from)?;
@@ -324,9 +320,7 @@ impl<'a> Builder<'a> {
             self.key(inputs[n], format)
         };
         let (key, access) = match operand {
-            Operand::Flat(flat) => {
-                return (Ok(flat.location), if flat.write { Access::Write } else { Access::Read });
-            }
+            Operand::Flat(flat) => return (Ok(flat.location), flat.access),
             Operand::Input(n) => (input(n), Access::Read),
             Operand::InputTexture(n) => (input(n), Access::Texture),
             Operand::Modify(n) => (self.stored(inputs[n]), Access::Write),

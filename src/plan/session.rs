@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use ndarray::{ArrayD, IxDyn};
 
@@ -22,7 +22,7 @@ use crate::graph::{DType, Graph, LEARNING_RATE, STEP, Tensor, TensorId};
 #[derive(Debug)]
 pub struct Session {
     pub(super) gpu: Gpu,
-    variables: Variables,
+    pub(super) variables: Variables,
     pub(super) plan: Plan,
     pub(super) buffers: HashMap<BufferRef, wgpu::Buffer>,
     pub(super) textures: Vec<wgpu::Texture>,
@@ -33,7 +33,7 @@ pub struct Session {
     settings: Vec<u32>,
     step: u32,
     /// The version of the variables that the kept copies are of, once the device has made them.
-    copied: Arc<AtomicU64>,
+    pub(super) copied: Arc<AtomicU64>,
 }
 
 /// What a metric added up ([`Graph::metric`]).
@@ -231,49 +231,6 @@ impl Session {
             }
             dispatch.record(&mut pass);
         }
-    }
-
-    /// Copies tensors into textures.
-    pub(super) fn copy(&self, encoder: &mut wgpu::CommandEncoder, copies: &[TextureCopy]) {
-        for copy in copies {
-            let (buffer, texture) = (&self.buffers[&copy.from.buffer], &self.textures[copy.texture]);
-            // Whole rows, then what is left.
-            let (rows, rest) = ((copy.texels() / TEXTURE_WIDTH) as u32, (copy.texels() % TEXTURE_WIDTH) as u32);
-            const ROW: u32 = 16 * TEXTURE_WIDTH as u32;
-            for (y, width, height) in [(0, TEXTURE_WIDTH as u32, rows), (rows, rest, 1)] {
-                if width == 0 || height == 0 {
-                    continue;
-                }
-                let offset = copy.from.offset + u64::from(y) * u64::from(ROW);
-                let layout = wgpu::TexelCopyBufferLayout { offset, bytes_per_row: Some(ROW), rows_per_image: None };
-                let origin = wgpu::Origin3d { x: 0, y, z: 0 };
-                encoder.copy_buffer_to_texture(
-                    wgpu::TexelCopyBufferInfo { buffer, layout },
-                    wgpu::TexelCopyTextureInfo { origin, ..texture.as_image_copy() },
-                    wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
-                );
-            }
-        }
-    }
-
-    /// Renews the copies of variables that the host, or another session, has changed.
-    fn renew_copies(&self, encoder: &mut wgpu::CommandEncoder) {
-        let version = match self.plan.changes_variables {
-            true => self.variables.changed(),
-            false => self.variables.version(),
-        };
-        if self.plan.kept_copies.is_empty() || self.copied.load(Ordering::Acquire) == version {
-            return;
-        }
-        self.copy(encoder, &self.plan.kept_copies);
-        // An encoder that is dropped unsubmitted has copied nothing.
-        let copied = self.copied.clone();
-        encoder.on_submitted_work_done(move || copied.store(version, Ordering::Release));
-    }
-
-    /// Forgets the kept copies.
-    pub(super) fn forget_copies(&self) {
-        self.copied.store(0, Ordering::Release);
     }
 
     /// What a step begins with: it counts, and its inputs are copied to the device.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use omma::wgpu::Features;
-use omma::{Clock, Conv2d, Gpu, Graph, Mode, Optimizer, Profile, Session, TensorId, Variables};
+use omma::{Clock, Conv2d, Gpu, Graph, Mode, Optimizer, PlanOptions, Profile, Session, TensorId, Variables};
 
 use super::{evaluation, in_time, training};
 use crate::support::{gpu, host_device, message};
@@ -67,7 +67,8 @@ fn work_is_that_of_the_formula_whatever_kernel_computes_it() {
     let labels = graph.label_input("labels", 2).unwrap();
     let loss = y.softmax_cross_entropy(labels).unwrap();
     graph.minimize(loss, &Optimizer::sgd(0.1)).unwrap();
-    let mut session = Session::new(gpu, &graph, &[loss], &Variables::new(gpu, 1)).unwrap();
+    let (variables, options) = (Variables::new(gpu, 1), PlanOptions::default().without_fusion());
+    let mut session = Session::with_options(gpu, &graph, &[loss], &variables, &options).unwrap();
     let pixels = vec![0.5_f32; 2 * 4 * 9 * 7];
     let inputs = [("x", (&pixels).into()), ("labels", [0_u32, 2].as_slice().into())];
     let profile = session.profile_blocking(&inputs).unwrap();

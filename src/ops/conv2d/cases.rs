@@ -1,6 +1,8 @@
 //! The convolutions that every kernel variant is tried on.
 
 use super::Conv2d;
+use crate::graph::Mode;
+use crate::ops::batch_norm::BatchNorm;
 use crate::selftest::OpCase;
 
 /// Name, x `[N, C, H, W]`, settings.
@@ -62,6 +64,17 @@ pub(crate) fn cases() -> Vec<OpCase> {
         let weight = cx.normal("weight", [5, 3, 3, 3])?;
         cx.normal("x", [2, 3, 6, 6])?.conv2d_with(weight, None, Conv2d::new(5, 3)).map(|y| vec![y])
     }));
+    for (channels, mode) in [(8, Mode::Evaluation), (8, Mode::Training), (3, Mode::Evaluation)] {
+        let title = format!("conv2d and what follows, {channels} channels, {mode:?}");
+        let case = OpCase::new(title, move |cx| {
+            let settings = Conv2d::new(channels, 3).padding(1);
+            let x = cx.normal("x", [2, channels, 7, 9])?.conv2d("first", settings)?.relu()?;
+            let y = x.conv2d("second", settings.without_bias())?.batch_norm("bn", BatchNorm::default())?;
+            // Its gradient meets that of the block at x.
+            Ok(vec![y.add(x)?.leaky_relu(0.1)?])
+        });
+        cases.push(case.mode(mode).randomize_parameters());
+    }
     // 4.3 million outputs in workgroups of 64: more of these than a dimension allows.
     cases.push(
         OpCase::new("conv2d past 65,535 workgroups", |cx| {

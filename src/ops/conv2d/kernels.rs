@@ -1,7 +1,7 @@
 //! Which kernel computes a convolution or a gradient of it, and over which grid.
 
-use super::geometry::Geometry;
 use super::depthwise::{self, Layout};
+use super::geometry::Geometry;
 use super::{BLOCKED, ConvParams, NAIVE, NAME, TILED, channels_last, packed};
 use crate::error::Result;
 use crate::gpu::DeviceClass;
