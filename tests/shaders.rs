@@ -338,3 +338,13 @@ fn files_are_small_and_begin_with_what_they_are() {
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
+
+/// ARCHITECTURE.md says where and why.
+#[test]
+fn unsafe_code_stands_in_one_place() {
+    for path in files(&root().join("src"), "rs") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let expected = usize::from(path.ends_with("src/gpu/store.rs"));
+        assert_eq!(text.matches("allow(unsafe_code").count(), expected, "{}", path.display());
+    }
+}
