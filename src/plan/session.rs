@@ -11,7 +11,7 @@ use super::memory::ALIGNMENT;
 use super::prepare::{Ready, prepare};
 use super::readback::{Readback, ReadbackPool, Region};
 use super::staging::Ring;
-use super::{BufferRef, Fetch, Location, Plan, PlanOptions, TEXTURE_WIDTH, TextureCopy, Variables};
+use super::{BufferRef, Fetch, Location, Plan, PlanOptions, TEXTURE_WIDTH, Variables};
 use crate::error::{Error, Result};
 use crate::gpu::{Compiling, Gpu, Pipeline};
 use crate::graph::{DType, Graph, LEARNING_RATE, STEP, Tensor, TensorId};
