@@ -301,3 +301,45 @@ fn a_device_with_default_limits_trains() {
     }
     assert!(losses[3] < losses[0], "{losses:?}");
 }
+
+#[test]
+fn a_budget_trades_time_for_memory_and_no_bits() {
+    let Some(gpu) = crate::gpu() else { return };
+    let train = |options: &PlanOptions| {
+        let graph = Graph::new(Mode::Training);
+        let mut x = graph.input("x", [4, 8, 16, 16]).unwrap();
+        for layer in 0..4 {
+            let y = x.conv2d(&format!("conv{layer}"), Conv2d::new(8, 3).padding(1)).unwrap();
+            x = y.batch_norm(&format!("bn{layer}"), BatchNorm::default()).unwrap().relu().unwrap();
+        }
+        let labels = graph.label_input("labels", 4).unwrap();
+        let logits = x.flatten().unwrap().dense("fc", 3).unwrap();
+        let loss = logits.softmax_cross_entropy(labels).unwrap();
+        graph.minimize(loss, &Optimizer::sgd(0.1).momentum(0.9)).unwrap();
+        let variables = Variables::new(gpu, 7);
+        let mut session = Session::with_options(gpu, &graph, &[loss], &variables, options)?;
+        session.poison().unwrap();
+        let pixels: Vec<f32> = (0..4 * 8 * 256).map(|i| (i % 37) as f32 / 37.0 - 0.5).collect();
+        for _ in 0..3 {
+            session.run_blocking(&[("x", (&pixels).into()), ("labels", [0_u32, 1, 2, 1].as_slice().into())]).unwrap();
+        }
+        let bits: Vec<u32> =
+            variables.read_all_blocking().unwrap().iter().flat_map(|(_, array)| array.mapv(f32::to_bits)).collect();
+        Result::Ok((session.plan().memory(), session.plan().dispatches(), bits))
+    };
+    let (memory, dispatches, bits) = train(&PlanOptions::default()).unwrap();
+    let enough = train(&PlanOptions::default().memory_budget(memory.total())).unwrap();
+    assert_eq!((enough.0, enough.1), (memory, dispatches), "nothing is repeated without need");
+    let (less, more, same) = train(&PlanOptions::default().memory_budget(memory.total() - 1)).unwrap();
+    assert!(
+        less.slabs < memory.slabs && more > dispatches,
+        "{less:?} in {more} dispatches, {memory:?} in {dispatches}"
+    );
+    assert_eq!(same, bits);
+    match train(&PlanOptions::default().memory_budget(1)) {
+        Err(Error::Limit { needed, limit, allowed, .. }) => {
+            assert_eq!((needed, limit, allowed), (less.total(), "memory_budget", 1));
+        }
+        other => panic!("{:?}", other.map(|(memory, ..)| memory)),
+    }
+}

@@ -18,6 +18,8 @@ use crate::ops::chain;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Key {
     Tensor(TensorId),
+    /// A tensor that is computed a second time.
+    Again(TensorId),
     /// The copy of a tensor in another format than it was written in.
     Converted(TensorId, Format),
     /// Node and scratch number.
@@ -28,7 +30,8 @@ impl Plan {
     /// Plans the nodes that `fetch` and every in-place update (optimizer, running statistics, metrics) need.
     ///
     /// # Errors
-    /// When a kernel is not legal on the device, or a tensor or grid exceeds its limits.
+    /// When a kernel is not legal on the device, a tensor or grid exceeds its limits, or the plan cannot do with the memory
+    /// that the options allow.
     pub fn new(
         graph: &Graph,
         fetch: &[Tensor<'_>],
@@ -38,13 +41,29 @@ impl Plan {
     ) -> Result<Self> {
         graph.owns("plan", fetch)?;
         let data = graph.data();
-        let mut builder = Builder::new(&data, layout, capabilities, options);
-        builder.nodes = builder.order(fetch);
-        builder.fix_places()?;
-        for node in 0..builder.nodes.len() {
-            builder.lower(node)?;
+        let build = |recompute: bool| {
+            let mut builder = Builder::new(&data, layout, capabilities, options);
+            builder.nodes = builder.order(fetch);
+            if recompute {
+                builder.recompute(&fetch.iter().map(Tensor::id).collect());
+            }
+            builder.fix_places()?;
+            for node in 0..builder.nodes.len() {
+                builder.lower(node)?;
+            }
+            builder.arrange(fetch)
+        };
+        let plan = build(false)?;
+        let Some(allowed) = options.memory_budget.filter(|&budget| plan.memory().total() > budget) else {
+            return Ok(plan);
+        };
+        let plan = build(true)?;
+        match plan.memory().total() {
+            needed if needed > allowed => {
+                Err(Error::Limit { what: "a session".into(), needed, limit: "memory_budget", allowed })
+            }
+            _ => Ok(plan),
         }
-        builder.arrange(fetch)
     }
 }
 
@@ -56,6 +75,8 @@ pub(super) struct Builder<'a> {
     pub(super) options: &'a PlanOptions,
     /// What is computed, in order.
     pub(super) nodes: Vec<Fused>,
+    /// Tensors that are computed twice, and the node that does it the second time.
+    pub(super) again: HashMap<TensorId, usize>,
     /// Tensors that are another one, or its copy in the other format, under a new shape.
     aliases: HashMap<TensorId, Key>,
     /// Tensors that are not planar, and the inputs of nodes (node, number) that are read so.
@@ -101,7 +122,7 @@ impl<'a> Builder<'a> {
             guards: Vec::new(),
             choices: Vec::new(),
         };
-        let (aliases, formats, reads, converted, fixed, wanted) = Default::default();
+        let (again, aliases, formats, reads, converted, fixed, wanted) = Default::default();
         let (nodes, dispatches, scratch, made, shared) = Default::default();
         Self {
             data,
@@ -109,6 +130,7 @@ impl<'a> Builder<'a> {
             capabilities,
             options,
             nodes,
+            again,
             aliases,
             formats,
             reads,
@@ -325,8 +347,10 @@ impl<'a> Builder<'a> {
     }
 
     /// Where a tensor is, in the format that it was written in. Views are planar.
-    fn stored(&self, id: TensorId) -> Key {
-        self.aliases.get(&id).copied().unwrap_or(Key::Tensor(id))
+    fn stored(&self, node: usize, id: TensorId) -> Key {
+        let again = self.again.get(&id).is_some_and(|&from| node >= from);
+        let own = if again { Key::Again(id) } else { Key::Tensor(id) };
+        self.aliases.get(&id).copied().unwrap_or(own)
     }
 
     fn format(&self, id: TensorId) -> Format {
@@ -334,14 +358,14 @@ impl<'a> Builder<'a> {
     }
 
     /// The tensor in a format that it has.
-    fn key(&self, id: TensorId, format: Format) -> Key {
+    fn key(&self, node: usize, id: TensorId, format: Format) -> Key {
         let same = self.format(id).coincides(format, &self.data.value(id).ty);
-        if same { self.stored(id) } else { Key::Converted(id, format) }
+        if same { self.stored(node, id) } else { Key::Converted(id, format) }
     }
 
     /// The tensor in a format; where it is not there, `node` first makes it.
     pub(super) fn in_format(&mut self, node: usize, id: TensorId, format: Format) -> Result<Key> {
-        let key = self.key(id, format);
+        let key = self.key(node, id, format);
         // The key of a view may be the copy of another tensor, which is there.
         if key == Key::Converted(id, format) && self.converted.insert((id, format)) {
             // Every way between two formats leads over the planar one.
@@ -361,17 +385,17 @@ impl<'a> Builder<'a> {
         let Fused { inputs, outputs, .. } = &self.nodes[node];
         let input = |n: usize| {
             let format = self.reads.get(&(node, n)).copied().unwrap_or_default();
-            self.key(inputs[n], format)
+            self.key(node, inputs[n], format)
         };
         let (key, access) = match operand {
             Operand::Flat(flat) => return (Ok(flat.location), flat.access),
             Operand::Input(n) => (input(n), Access::Read),
             Operand::InputTexture(n) => (input(n), Access::Texture),
-            Operand::Modify(n) => (self.stored(inputs[n]), Access::Write),
-            Operand::InFormat(id, format) => (self.key(id, format), Access::Read),
-            Operand::InFormatTexture(id, format) => (self.key(id, format), Access::Texture),
+            Operand::Modify(n) => (self.stored(node, inputs[n]), Access::Write),
+            Operand::InFormat(id, format) => (self.key(node, id, format), Access::Read),
+            Operand::InFormatTexture(id, format) => (self.key(node, id, format), Access::Texture),
             Operand::Converted(id, format) => (Key::Converted(id, format), Access::Write),
-            Operand::Output(n) => (Key::Tensor(outputs[n]), Access::Write),
+            Operand::Output(n) => (self.stored(node, outputs[n]), Access::Write),
             Operand::ScratchRead(n) => (self.scratch_key(node, n), Access::Read),
             Operand::ScratchTexture(n) => (self.scratch_key(node, n), Access::Texture),
             Operand::ScratchWrite(n) => (self.scratch_key(node, n), Access::Write),
@@ -382,7 +406,7 @@ impl<'a> Builder<'a> {
 
     pub(super) fn bytes(&self, key: Key) -> u64 {
         match key {
-            Key::Tensor(id) | Key::Converted(id, _) => self.data.value(id).ty.bytes(),
+            Key::Tensor(id) | Key::Again(id) | Key::Converted(id, _) => self.data.value(id).ty.bytes(),
             Key::Scratch(node, number) => self.scratch.get(&(node, number)).copied().unwrap_or(0),
         }
     }

@@ -17,6 +17,7 @@ mod options;
 mod prepare;
 mod profile;
 mod readback;
+mod recompute;
 mod report;
 mod session;
 mod staging;

@@ -7,11 +7,12 @@ pub struct PlanOptions {
     pub(crate) exclude: Vec<String>,
     pub(crate) guard: bool,
     pub(crate) fuse: bool,
+    pub(crate) memory_budget: Option<u64>,
 }
 
 impl Default for PlanOptions {
     fn default() -> Self {
-        Self { prefer: Vec::new(), exclude: Vec::new(), guard: false, fuse: true }
+        Self { prefer: Vec::new(), exclude: Vec::new(), guard: false, fuse: true, memory_budget: None }
     }
 }
 
@@ -20,6 +21,14 @@ impl PlanOptions {
     /// argument is. To find out which operation of a network takes the time, or goes wrong.
     pub fn without_fusion(mut self) -> Self {
         self.fuse = false;
+        self
+    }
+
+    /// Keeps what a session allocates ([`MemoryReport::total`](crate::MemoryReport::total)) within so many bytes: where it
+    /// would be more, cheap activations are computed a second time in the backward pass instead of being kept. The results
+    /// are the same bits. A plan that needs more all the same is refused, before anything is allocated.
+    pub fn memory_budget(mut self, bytes: u64) -> Self {
+        self.memory_budget = Some(bytes);
         self
     }
 
