@@ -6,6 +6,7 @@ mod inputs;
 mod profile;
 mod start;
 mod steps;
+mod tuning;
 
 use std::sync::mpsc;
 use std::time::Duration;

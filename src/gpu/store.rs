@@ -19,6 +19,8 @@ use std::sync::Mutex;
 
 use super::failure::{Failures, guard, lock};
 use crate::error::{Error, Result};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::files::write_atomically as write_file;
 
 /// The format's name and version.
 const MAGIC: &[u8; 8] = b"ommapip1";
@@ -125,18 +127,17 @@ impl Store {
         }
     }
 
-    #[cfg(not(target_arch = "wasm32"))]
     fn write(&self, data: &[u8]) -> Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder).map_err(Error::io(folder))?;
-        crate::files::write_atomically(&self.path, &pack(data, self.identity))
+        write_file(&self.path, &pack(data, self.identity))
     }
+}
 
-    /// A browser's page has no files, and no pipeline cache that might call this.
-    #[cfg(target_arch = "wasm32")]
-    fn write(&self, _: &[u8]) -> Result<()> {
-        Ok(())
-    }
+/// A browser's page has no files, nor a pipeline cache that might be written: this is never called.
+#[cfg(target_arch = "wasm32")]
+fn write_file(path: &Path, file: &[u8]) -> Result<()> {
+    fs::write(path, file).map_err(Error::io(path))
 }
 
 /// The one unsafe call: wgpu cannot know where data are from.

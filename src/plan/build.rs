@@ -258,6 +258,7 @@ impl<'a> Builder<'a> {
         }
         let mut lowering = Lowering {
             title: node.title(),
+            op: node.op.clone(),
             inputs: self.types(&node.inputs),
             outputs: self.types(&node.outputs),
             epilogue: node.chain.clone(),

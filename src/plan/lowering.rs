@@ -1,12 +1,14 @@
 //! What an operation is given to turn itself into dispatches.
 
+use std::sync::Arc;
+
 use super::format::Format;
 use super::kernel::{Dispatch, Kernel, Operand, Params, fold_grid};
 use super::{Choice, Location, PlanOptions};
 use crate::error::{Error, Result};
 use crate::gpu::{Capabilities, DeviceClass};
-use crate::graph::TensorType;
 use crate::graph::chain::Chain;
+use crate::graph::{Op, TensorType};
 
 /// Texels in a row of every texture; the shaders have the same number. A power of two, small enough that little is wasted
 /// on a last row, and large enough that WebGPU's default of 8,192 rows hold 256 MiB.
@@ -32,6 +34,7 @@ impl Candidate {
 #[derive(Debug)]
 pub(crate) struct Lowering<'a> {
     pub(crate) title: String,
+    pub(super) op: Arc<dyn Op>,
     /// The operation's inputs, then the operands of its epilogue.
     pub(crate) inputs: Vec<TensorType>,
     pub(crate) outputs: Vec<TensorType>,
@@ -58,22 +61,50 @@ impl Lowering<'_> {
         self.capabilities.class
     }
 
-    /// The first legal candidate; the caller lists them best first. The options may prefer or exclude variants by name.
+    /// The legal candidate that was the fastest on this problem, where the plan is tuned, else the first one: the caller
+    /// lists them best first. The options may prefer or exclude variants by name.
     pub(crate) fn choose(&mut self, kernel: &str, candidates: Vec<Candidate>) -> Result<&'static str> {
         let excluded = |name: &str| self.options.excludes(kernel, name).then(|| "excluded".to_string());
         let candidates: Vec<Candidate> = candidates
             .into_iter()
             .map(|c| Candidate { refusal: c.refusal.or_else(|| excluded(c.name)), ..c })
             .collect();
-        let legal = || candidates.iter().filter(|c| c.refusal.is_none());
-        let preferred = legal().find(|c| self.options.prefers(c.name));
-        let Some(chosen) = preferred.or_else(|| legal().next()).map(|c| c.name) else {
+        let legal: Vec<&'static str> = candidates.iter().filter(|c| c.refusal.is_none()).map(|c| c.name).collect();
+        let preferred = legal.iter().find(|name| self.options.prefers(name));
+        // What the caller prefers is not for the clock to decide.
+        let open = legal.len() > 1 && preferred.is_none();
+        let tuning = self.options.tuning.as_ref().filter(|_| open);
+        let problem = tuning.map(|_| self.problem(kernel, &legal));
+        let fastest = tuning.zip(problem.as_ref()).and_then(|(tuning, problem)| tuning.fastest(problem));
+        let fastest = fastest.and_then(|fastest| legal.iter().find(|name| **name == fastest));
+        let Some(&chosen) = preferred.or(fastest).or(legal.first()) else {
             let reasons: Vec<String> =
                 candidates.iter().map(|c| format!("{}: {}", c.name, c.refusal.as_deref().unwrap_or("legal"))).collect();
             return Err(Error::NoKernel { op: format!("{} ({kernel})", self.title), reason: reasons.join("; ") });
         };
-        self.choices.push(Choice { node: self.title.clone(), kernel: kernel.to_string(), chosen, candidates });
+        let (node, kernel) = (self.title.clone(), kernel.to_string());
+        self.choices.push(Choice { node, kernel, chosen, candidates, problem });
         Ok(chosen)
+    }
+
+    /// All that a choice depends on, as text: nodes of one problem have the same candidates and take the same time.
+    fn problem(&self, kernel: &str, candidates: &[&str]) -> String {
+        let list = |types: &[TensorType], formats: &[Format]| {
+            let one = |(ty, format): (&TensorType, &Format)| match format {
+                Format::Planar => ty.to_string(),
+                _ => format!("{ty} {format:?}"),
+            };
+            types.iter().zip(formats).map(one).collect::<Vec<_>>().join(", ")
+        };
+        let inputs = list(&self.inputs, &self.formats);
+        let outputs = list(&self.outputs, &vec![Format::Planar; self.outputs.len()]);
+        let mut text = format!("{kernel} of {}: {:?} ({inputs}) -> ({outputs})", candidates.join(", "), self.op);
+        if !self.epilogue.is_empty() {
+            text += &format!(" then {:?}", self.epilogue);
+        }
+        // What the node chose before, such as the kernel whose operands are now in question.
+        self.choices.iter().for_each(|choice| text += &format!("; {}[{}]", choice.kernel, choice.chosen));
+        text
     }
 
     /// The format of an operation that works in either: that of its input number `leading`, unless the options say

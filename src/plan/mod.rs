@@ -22,6 +22,9 @@ mod report;
 mod session;
 mod staging;
 mod textures;
+#[cfg(not(target_arch = "wasm32"))]
+mod tune;
+mod tuning;
 mod variables;
 
 use std::collections::HashMap;
@@ -102,6 +105,8 @@ pub struct Choice {
     pub chosen: &'static str,
     /// All variants in order of preference, with the reasons against the illegal ones.
     pub candidates: Vec<Candidate>,
+    /// What timing may decide, where the plan is tuned and there is more than one candidate.
+    pub(crate) problem: Option<String>,
 }
 
 /// One dispatch, placed.

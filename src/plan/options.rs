@@ -1,6 +1,11 @@
 //! What a caller may decide about a plan.
 
-/// Kernel preferences and diagnostics. The default is right for everything but tests and strange drivers.
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::tuning::Tuning;
+
+/// Kernel preferences, tuning and diagnostics. The default is right for everything but tests and strange drivers.
 #[derive(Debug, Clone)]
 pub struct PlanOptions {
     pub(crate) prefer: Vec<String>,
@@ -8,11 +13,17 @@ pub struct PlanOptions {
     pub(crate) guard: bool,
     pub(crate) fuse: bool,
     pub(crate) memory_budget: Option<u64>,
+    /// Whether sessions time kernels, and the file of what they found.
+    #[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "a browser's page cannot wait for timings"))]
+    pub(crate) tune: Option<Option<PathBuf>>,
+    /// What is known, to plan by.
+    pub(crate) tuning: Option<Arc<Tuning>>,
 }
 
 impl Default for PlanOptions {
     fn default() -> Self {
-        Self { prefer: Vec::new(), exclude: Vec::new(), guard: false, fuse: true, memory_budget: None }
+        let (prefer, exclude) = Default::default();
+        Self { prefer, exclude, guard: false, fuse: true, memory_budget: None, tune: None, tuning: None }
     }
 }
 
@@ -42,6 +53,19 @@ impl PlanOptions {
     /// [`Plan`](crate::Plan) names them. For a driver that gets it wrong.
     pub fn exclude(mut self, variant: impl Into<String>) -> Self {
         self.exclude.push(variant.into());
+        self
+    }
+
+    /// Lets sessions choose their kernels by the clock: where more than one is legal, each is timed on the session's own
+    /// shapes, and the fastest taken. What is found is kept in `file`, if one is given, by adapter, driver and problem, and
+    /// is not timed again: with one file the kernels, and so the bits of the results, stay the same. Without this call
+    /// nothing that was ever timed has an influence.
+    ///
+    /// Making a session then waits for the device: for seconds, or for minutes on a slow device, and it needs memory for a
+    /// second copy of the variables and tensors meanwhile. A file that is damaged or foreign, or cannot be written, costs a
+    /// warning in the log and the time to find out anew. A browser's page cannot wait: there this changes nothing.
+    pub fn tune(mut self, file: Option<PathBuf>) -> Self {
+        self.tune = Some(file);
         self
     }
 

@@ -105,6 +105,8 @@ impl Session {
         options: &PlanOptions,
         mut progress: impl FnMut(Compiling<'_>),
     ) -> Result<Self> {
+        #[cfg(not(target_arch = "wasm32"))]
+        let options = &super::tune::tuned(gpu, graph, fetch, options)?;
         let layout = variables.declare(graph)?;
         let plan = Plan::new(graph, fetch, &layout, gpu.capabilities(), options)?;
         let mut buffers = variables.buffers();

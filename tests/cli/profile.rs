@@ -99,6 +99,7 @@ fn the_trace_has_an_event_for_every_dispatch() {
 #[test]
 fn what_cannot_be_profiled_is_one_line() {
     fails(&["profile", "lenet6"], &["MODEL: expected one of lenet5, ", "mobilenet-block", ", got `lenet6`"]);
+    fails(&["profile", "lenet6", "--tune"], &["MODEL"]);
     fails(&["profile", "lenet5", "--steps", "0"], &["--steps: expected at least 1, got 0"]);
     fails(&["profile", "lenet5", "--batch", "0"], &["--batch: expected at least 1, got 0"]);
     fails(

@@ -1,4 +1,5 @@
-//! The folder in which the command keeps what would take time to find out again: compiled kernels.
+//! The folder in which the command keeps what would take time to find out again: compiled kernels, and which are the
+//! fastest.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -65,11 +65,18 @@ struct Kernels {
     /// Do without kernels that fail the self-test here: a variant's name, or one of one kernel as `conv2d.forward[tiled]`
     #[arg(long, value_name = "VARIANT")]
     exclude: Vec<String>,
+    /// Time the kernels on this network's shapes, once, and take the fastest of each
+    #[arg(long)]
+    tune: bool,
 }
 
 impl Kernels {
     fn options(&self) -> PlanOptions {
-        self.exclude.iter().fold(PlanOptions::default(), PlanOptions::exclude)
+        let options = self.exclude.iter().fold(PlanOptions::default(), PlanOptions::exclude);
+        match self.tune {
+            true => options.tune(cache::folder().map(|folder| folder.join("tuning.json"))),
+            false => options,
+        }
     }
 }
 
