@@ -85,7 +85,7 @@ impl Op for CrossEntropy {
         let params = params([rows, classes])?;
         dispatch_rows(cx, &SHADER, ["forward", "forward_workgroup"], &params, &operands, [rows, classes])?;
         let sum = [Operand::ScratchRead(each), Operand::Output(0)];
-        reduce::lower_sum(cx, [1, 1, rows], 1.0 / rows as f64, sum)
+        reduce::lower_sum(cx, [1, 1, 1, rows], 1.0 / rows as f64, sum)
     }
 }
 

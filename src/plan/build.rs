@@ -40,6 +40,8 @@ impl Plan {
         let data = graph.data();
         let mut builder = Builder::new(&data, layout, capabilities, options);
         builder.nodes = builder.order(fetch);
+        let read = builder.nodes.iter().flat_map(|node| node.inputs.iter().copied());
+        builder.needed = read.chain(fetch.iter().map(Tensor::id)).collect();
         builder.fix_places()?;
         for node in 0..builder.nodes.len() {
             builder.lower(node)?;
@@ -56,6 +58,8 @@ pub(super) struct Builder<'a> {
     pub(super) options: &'a PlanOptions,
     /// What is computed, in order.
     pub(super) nodes: Vec<Fused>,
+    /// What the nodes read and what is fetched.
+    needed: HashSet<TensorId>,
     /// Tensors that are another one, or its copy in the other format, under a new shape.
     aliases: HashMap<TensorId, Key>,
     /// Tensors that are not planar, and the inputs of nodes (node, number) that are read so.
@@ -99,13 +103,14 @@ impl<'a> Builder<'a> {
             choices: Vec::new(),
         };
         let (aliases, formats, reads, converted, fixed, wanted) = Default::default();
-        let (nodes, dispatches, scratch) = Default::default();
+        let (nodes, needed, dispatches, scratch) = Default::default();
         Self {
             data,
             layout,
             capabilities,
             options,
             nodes,
+            needed,
             aliases,
             formats,
             reads,
@@ -233,6 +238,7 @@ impl<'a> Builder<'a> {
             title: node.title(),
             inputs: self.types(&node.inputs),
             outputs: self.types(&node.outputs),
+            needed: node.outputs.iter().map(|id| self.needed.contains(id)).collect(),
             epilogue: node.chain.clone(),
             formats: node.inputs.iter().map(|&id| self.format(id)).collect(),
             reads: vec![Format::Planar; node.inputs.len()],
