@@ -273,7 +273,7 @@ loss: f32[2] = metric
 %8: f32[2, 27] = reshape (%6)
 %10: f32[2, 27] = dropout (step, %8) p 0.25, seed 7, stream 0
 %13: f32[2, 4] = dense `fc` (%10, fc.weight, fc.bias)
-%14: f32[1] = softmax_cross_entropy (%13, labels)
+%14: f32[1], %15: f32[2, 4] = softmax_cross_entropy (%13, labels)
 accumulate `loss` (%14, loss) weight 2
 ";
     assert_eq!(graph.to_string(), expected);
