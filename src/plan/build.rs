@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::format::{Format, conversion};
-use super::kernel::{Access, Dispatch, Operand};
+use super::kernel::{Access, Dispatch, Kernel, Operand};
 use super::lowering::{Lowering, texture_refusal};
 use super::memory::{ALIGNMENT, align};
 use super::{BufferRef, Feed, Location, Plan, PlanOptions, VariableLayout};
@@ -74,6 +74,9 @@ pub(super) struct Builder<'a> {
     /// Dispatches with the node they belong to.
     pub(super) dispatches: Vec<(usize, Dispatch)>,
     scratch: HashMap<(usize, usize), u64>,
+    /// Scratch by the work that makes it, and scratch that is another node's.
+    made: HashMap<String, (usize, usize)>,
+    shared: HashMap<(usize, usize), (usize, usize)>,
     pub(super) plan: Plan,
 }
 
@@ -103,7 +106,7 @@ impl<'a> Builder<'a> {
             choices: Vec::new(),
         };
         let (aliases, formats, reads, converted, fixed, wanted) = Default::default();
-        let (nodes, needed, dispatches, scratch) = Default::default();
+        let (nodes, needed, dispatches, scratch, made, shared) = Default::default();
         Self {
             data,
             layout,
@@ -119,6 +122,8 @@ impl<'a> Builder<'a> {
             wanted,
             dispatches,
             scratch,
+            made,
+            shared,
             plan,
         }
     }
@@ -265,7 +270,11 @@ impl<'a> Builder<'a> {
         }
         self.plan.choices.extend(choices);
         self.scratch.extend((0..).zip(scratch).map(|(number, bytes)| ((index, number), bytes)));
-        self.dispatches.extend(dispatches.into_iter().map(|dispatch| (index, dispatch)));
+        for dispatch in dispatches {
+            if !self.repeats(index, &dispatch) {
+                self.dispatches.push((index, dispatch));
+            }
+        }
         for (&id, format) in node.outputs.iter().zip(writes) {
             self.formats.insert(id, format);
             if let Some(&(location, wanted)) = self.wanted.get(&id) {
@@ -274,6 +283,41 @@ impl<'a> Builder<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether an earlier node has made the same scratch of the same tensors, as where a convolution and its gradient pack
+    /// one image: then that one is used.
+    fn repeats(&mut self, node: usize, dispatch: &Dispatch) -> bool {
+        let mut written = Vec::new();
+        let mut read = Vec::new();
+        for &operand in &dispatch.operands {
+            match operand {
+                Operand::ScratchWrite(number) => written.push(number),
+                Operand::Input(_) | Operand::InputTexture(_) => read.push(self.resolve(node, operand)),
+                _ => return false,
+            }
+        }
+        let &[number] = written.as_slice() else { return false };
+        let Kernel { shader, entry, constants, template, .. } = &dispatch.kernel;
+        let work = format!(
+            "{} {entry} {constants:?} {template:?} {:?} {:?} {read:?}",
+            shader.name, dispatch.params, dispatch.workgroups
+        );
+        match self.made.get(&work) {
+            Some(&earlier) => {
+                self.shared.insert((node, number), earlier);
+                true
+            }
+            None => {
+                self.made.insert(work, (node, number));
+                false
+            }
+        }
+    }
+
+    fn scratch_key(&self, node: usize, number: usize) -> Key {
+        let (node, number) = self.shared.get(&(node, number)).copied().unwrap_or((node, number));
+        Key::Scratch(node, number)
     }
 
     /// The place of an input that is known before memory is planned.
@@ -334,9 +378,9 @@ impl<'a> Builder<'a> {
             Operand::InFormatTexture(id, format) => (self.key(id, format), Access::Texture),
             Operand::Converted(id, format) => (Key::Converted(id, format), Access::Write),
             Operand::Output(n) => (Key::Tensor(outputs[n]), Access::Write),
-            Operand::ScratchRead(n) => (Key::Scratch(node, n), Access::Read),
-            Operand::ScratchTexture(n) => (Key::Scratch(node, n), Access::Texture),
-            Operand::ScratchWrite(n) => (Key::Scratch(node, n), Access::Write),
+            Operand::ScratchRead(n) => (self.scratch_key(node, n), Access::Read),
+            Operand::ScratchTexture(n) => (self.scratch_key(node, n), Access::Texture),
+            Operand::ScratchWrite(n) => (self.scratch_key(node, n), Access::Write),
         };
         let fixed = self.fixed.get(&key).copied();
         (fixed.ok_or(key), access)

@@ -14,6 +14,7 @@ mod limits;
 mod lowering;
 mod memory;
 mod options;
+mod prepare;
 mod profile;
 mod readback;
 mod report;

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use futures_channel::oneshot;
 
 use super::host::HostTensor;
+use super::prepare::Ready;
 use super::readback::Region;
-use super::session::{Ready, Session};
+use super::session::Session;
 use super::{Plan, Step};
 use crate::error::Result;
 use crate::gpu::Gpu;

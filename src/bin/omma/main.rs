@@ -1,6 +1,7 @@
 //! The `omma` command: what the library does, from a shell.
 
 mod bench;
+mod cache;
 mod devices;
 mod digit_image;
 mod model_file;
@@ -50,7 +51,7 @@ struct Device {
 
 impl Device {
     fn options(&self) -> GpuOptions {
-        GpuOptions { adapter: self.adapter.clone(), ..GpuOptions::default() }
+        GpuOptions { adapter: self.adapter.clone(), pipeline_cache: cache::folder(), ..GpuOptions::default() }
     }
 
     fn open(&self) -> omma::Result<Gpu> {
