@@ -1,8 +1,10 @@
-// Concatenation along one axis, one part at a time: whole [outer, total, inner], part [outer, length, inner].
-//   place:   whole[o, offset + l, i] = part[o, l, i]   (the rest of whole is left as it is)
-//   extract: part[o, l, i] = whole[o, offset + l, i]   (its gradient; also a slice or a split)
-// One invocation moves one element. Memory traffic: 8 bytes an element of the part. No barriers.
-// Precondition: offset + length <= total. Needs common/grid.wgsl, common/divide.wgsl.
+// Concatenation along one axis, one part at a time: whole [outer, total], part [outer, length], the axes from the joined one
+// on taken together.
+//   place:   whole[o, offset + l] = part[o, l]   (the rest of whole is left as it is)
+//   extract: part[o, l] = whole[o, offset + l]   (its gradient; also a slice or a split)
+// One invocation moves one element or, in the form `fours`, where length, offset and total are numbers of them, a four: they
+// are given in that unit. Memory traffic: 8 bytes an element of the part. No barriers.
+// Precondition: offset + length <= total. Needs common/grid.wgsl, common/divide.wgsl, common/texture.wgsl, common/read.wgsl.
 
 override WORKGROUP: u32 = 64u;
 
@@ -11,33 +13,25 @@ struct Params {
     length: u32,
     offset: u32,
     total: u32,
-    inner: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+{% if form == "fours" %}
+{{ fours("x", 1, texture) }}
+@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
+{% else %}
+{{ scalars("x", 1, texture) }}
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
-
-/// Where an element of the part lies in the whole.
-fn whole_index(index: u32) -> u32 {
-    let row = div_rem(index, params.length * params.inner).x;
-    return index + (row * (params.total - params.length) + params.offset) * params.inner;
-}
+{% endif %}
 
 @compute @workgroup_size(WORKGROUP)
-fn place(at: Invocation) {
+fn {{ entry }}(at: Invocation) {
     let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
-    if index >= params.outer * params.length * params.inner {
+    let row = div_rem(index, params.length).x;
+    if row >= params.outer {
         return;
     }
-    y[whole_index(index)] = x[index];
-}
-
-@compute @workgroup_size(WORKGROUP)
-fn extract(at: Invocation) {
-    let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
-    if index >= params.outer * params.length * params.inner {
-        return;
-    }
-    y[index] = x[whole_index(index)];
+    let whole = index + row * (params.total - params.length) + params.offset;
+{% set to, from = ("whole", "index") if entry == "place" else ("index", "whole") %}
+    y[{{ to }}] = {{ "x_at" if form == "fours" else "x_element" }}({{ from }});
 }

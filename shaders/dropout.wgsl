@@ -4,7 +4,8 @@
 // threshold = round(p 2^32) and scale = 1 / (1 - p) from the host.
 // One invocation computes 4 consecutive elements from one Philox call; elements past `count` in the last vector lie in
 // the buffer's padding and are computed harmlessly.
-// Memory traffic: 8 bytes an element. No barriers. Needs common/grid.wgsl, common/philox.wgsl.
+// Memory traffic: 8 bytes an element. No barriers.
+// Needs common/grid.wgsl, common/philox.wgsl, common/texture.wgsl, common/read.wgsl.
 
 override WORKGROUP: u32 = 64u;
 
@@ -19,7 +20,7 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 /// [1]: the training step, which makes every step's mask another one.
 @group(0) @binding(1) var<storage, read> step: array<u32>;
-@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
+{{ fours("x", 2, texture) }}
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 
 @compute @workgroup_size(WORKGROUP)
@@ -30,5 +31,5 @@ fn forward(at: Invocation) {
     }
     let words = philox(vec4<u32>(index, step[0], 0u, 0u), vec2<u32>(params.seed, params.stream));
     let keep = words >= vec4<u32>(params.threshold);
-    y[index] = select(vec4<f32>(0.0), params.scale * x[index], keep);
+    y[index] = select(vec4<f32>(0.0), params.scale * x_at(index), keep);
 }

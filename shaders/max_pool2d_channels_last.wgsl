@@ -1,5 +1,5 @@
 // 2-d max pooling of channels-last images [N, in_height, in_width, C] to [N, out_height, out_width, C], C a multiple of 4.
-// The maths is that of max_pool2d.wgsl. One invocation computes four channels of a pixel: of y and argmax (forward), of dx (grad_input).
+// The maths is that of max_pool2d.wgsl. One invocation computes four channels of a pixel: of y and of the winners (forward), of dx (grad_input).
 // Memory traffic: forward reads each input about kernel / stride times and writes 8 bytes an output; grad_input reads 8 bytes
 // for each window that covers the cell and writes 4.
 // No barriers. Preconditions: those of max_pool2d.wgsl.
@@ -9,8 +9,8 @@ override WORKGROUP: u32 = 64u;
 
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> argmax: array<vec4<u32>>;
-@group(0) @binding(1) var<storage, read> winner: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read_write> winner: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> won: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>;
 
@@ -18,15 +18,6 @@ override WORKGROUP: u32 = 64u;
 fn place_of(index: u32, height: u32, width: u32) -> vec4<u32> {
     let pixel = div_rem(index, params.quads);
     return vec4<u32>(unflatten(pixel.x, height, width), pixel.y);
-}
-
-fn are_better(value: vec4<f32>, best: vec4<f32>) -> vec4<bool> {
-    return vec4(
-        is_better(value.x, best.x),
-        is_better(value.y, best.y),
-        is_better(value.z, best.z),
-        is_better(value.w, best.w),
-    );
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -40,20 +31,19 @@ fn forward(at: Invocation) {
     let columns = window_cells(place.z, params.kernel_width, params.stride_width, params.pad_left, params.in_width);
     let plane = place.x * params.in_height * params.in_width;
     let first = (rows.x - params.pad_top) * params.in_width + (columns.x - params.pad_left);
-    var best_cell = vec4(first);
+    var best_cell = vec4(window_place(rows.x, columns.x, place.yz));
     var best = x[(plane + first) * params.quads + place.w];
     for (var row = rows.x; row < rows.y; row += 1u) {
         let start = (row - params.pad_top) * params.in_width;
         for (var column = columns.x; column < columns.y; column += 1u) {
-            let cell = start + (column - params.pad_left);
-            let value = x[(plane + cell) * params.quads + place.w];
+            let value = x[(plane + start + (column - params.pad_left)) * params.quads + place.w];
             let better = are_better(value, best);
             best = select(best, value, better);
-            best_cell = select(best_cell, vec4(cell), better);
+            best_cell = select(best_cell, vec4(window_place(row, column, place.yz)), better);
         }
     }
     y[index] = best;
-    argmax[index] = best_cell;
+    winner[index] = vec4<f32>(best_cell);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -68,12 +58,12 @@ fn grad_input(at: Invocation) {
     let rows = covering_windows(y_padded, params.kernel_height, params.stride_height, params.out_height);
     let columns = covering_windows(x_padded, params.kernel_width, params.stride_width, params.out_width);
     let plane = place.x * params.out_height * params.out_width;
-    let cell = vec4(place.y * params.in_width + place.z);
     var sum = vec4<f32>();
     for (var row = rows.x; row < rows.y; row += 1u) {
         for (var column = columns.x; column < columns.y; column += 1u) {
             let window = (plane + row * params.out_width + column) * params.quads + place.w;
-            sum += select(vec4<f32>(), dy[window], winner[window] == cell);
+            let cell = f32(window_place(y_padded, x_padded, vec2(row, column)));
+            sum += select(vec4<f32>(), dy[window], won[window] == vec4(cell));
         }
     }
     dx[index] = sum;

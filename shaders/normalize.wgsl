@@ -1,11 +1,13 @@
 // Images of bytes to floats: y = scale[c] x + offset[c], for x [outer, channels, inner] of u8 (NCHW), channels <= 4.
 // Four bytes lie in one word, the first in its lowest bits. The host folds 1 / 255, mean and deviation into the
 // factors.
-// One invocation computes 4 consecutive elements; elements past the end in the last vector lie in the buffer's padding
-// and are computed harmlessly.
+// One invocation computes 4 consecutive elements, all of one channel where planes are a number of fours (WHOLE); elements
+// past the end in the last vector lie in the buffer's padding and are computed harmlessly.
+// The bytes come from a buffer on every device: as floats, in a texture, they need not keep their bits.
 // Memory traffic: 5 bytes an element. No barriers. Needs common/grid.wgsl, common/divide.wgsl.
 
 override WORKGROUP: u32 = 64u;
+override WHOLE: bool = false;
 
 struct Params {
     /// outer * channels * inner.
@@ -44,8 +46,10 @@ fn forward(at: Invocation) {
         return;
     }
     let first = index * 4u;
-    let channel =
-        vec4<u32>(channel_of(first), channel_of(first + 1u), channel_of(first + 2u), channel_of(first + 3u));
+    var channel = vec4<u32>(channel_of(first));
+    if !WHOLE {
+        channel = vec4<u32>(channel.x, channel_of(first + 1u), channel_of(first + 2u), channel_of(first + 3u));
+    }
     let scale = pick(vec4<f32>(params.scale_0, params.scale_1, params.scale_2, params.scale_3), channel);
     let offset = pick(vec4<f32>(params.offset_0, params.offset_1, params.offset_2, params.offset_3), channel);
     let bytes = (vec4<u32>(x[index]) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu);

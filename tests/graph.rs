@@ -269,11 +269,11 @@ fc.bias: f32[4] = parameter, Zeros
 loss: f32[2] = metric
 %4: f32[2, 3, 6, 6] = conv2d `conv` (images, conv.weight, conv.bias) stride [1, 1], padding [1, 1, 1, 1], dilation [1, 1], groups 1
 %5: f32[2, 3, 6, 6] = relu (%4)
-%6: f32[2, 3, 3, 3], %7: u32[2, 3, 3, 3] = max_pool2d (%5) window 2x2, stride 2x2, padding [0, 0, 0, 0]
+%6: f32[2, 3, 3, 3], %7: f32[2, 3, 3, 3] = max_pool2d (%5) window 2x2, stride 2x2, padding [0, 0, 0, 0]
 %8: f32[2, 27] = reshape (%6)
 %10: f32[2, 27] = dropout (step, %8) p 0.25, seed 7, stream 0
 %13: f32[2, 4] = dense `fc` (%10, fc.weight, fc.bias)
-%14: f32[1] = softmax_cross_entropy (%13, labels)
+%14: f32[1], %15: f32[2, 4] = softmax_cross_entropy (%13, labels)
 accumulate `loss` (%14, loss) weight 2
 ";
     assert_eq!(graph.to_string(), expected);

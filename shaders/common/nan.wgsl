@@ -9,3 +9,12 @@ fn is_nan(value: f32) -> bool {
 fn is_better(value: f32, best: f32) -> bool {
     return !is_nan(best) && (value > best || is_nan(value));
 }
+
+fn are_nan(values: vec4<f32>) -> vec4<bool> {
+    return (bitcast<vec4<u32>>(values) & vec4(0x7fffffffu)) > vec4(0x7f800000u);
+}
+
+/// [`is_better`] for each of four windows.
+fn are_better(values: vec4<f32>, best: vec4<f32>) -> vec4<bool> {
+    return !are_nan(best) & ((values > best) | are_nan(values));
+}

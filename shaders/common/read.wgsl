@@ -27,3 +27,16 @@ fn {{ name }}_element(index: u32) -> f32 {
 fn {{ name }}_element(index: u32) -> f32 { return {{ name }}[index]; }
 {% endif %}
 {% endmacro %}
+{#- Pairs of a buffer, or of a texture: NAME_pair. #}
+{% macro pairs(name, binding, texture) %}
+{% if texture %}
+{{ fours(name, binding, texture) }}
+fn {{ name }}_pair(index: u32) -> vec2<f32> {
+    let four = {{ name }}_at(index >> 1u);
+    return select(four.xy, four.zw, (index & 1u) != 0u);
+}
+{% else %}
+@group(0) @binding({{ binding }}) var<storage, read> {{ name }}: array<vec2<f32>>;
+fn {{ name }}_pair(index: u32) -> vec2<f32> { return {{ name }}[index]; }
+{% endif %}
+{% endmacro %}

@@ -39,3 +39,9 @@ fn covering_windows(cell: u32, kernel: u32, stride: u32, windows: u32) -> vec2<u
     let first = div_rem(max(cell, kernel) - kernel, stride).x + 1u;
     return vec2<u32>(select(first, 0u, cell < kernel), min(div_rem(cell, stride).x + 1u, windows));
 }
+
+/// Where a cell, in coordinates of the padded plane, stands in a window.
+fn window_place(row: u32, column: u32, window: vec2<u32>) -> u32 {
+    let within = vec2(row, column) - window * vec2(params.stride_height, params.stride_width);
+    return within.x * params.kernel_width + within.y;
+}

@@ -1,7 +1,7 @@
 //! The handle that models are written with. Operations add their own methods to it, each in its own file.
 
 use super::types::{DType, Shape, TensorType};
-use super::{Graph, TensorId};
+use super::{Graph, Init, Role, Source, TensorId};
 
 /// A symbolic tensor: a place in a [`Graph`] with a known shape. Copy it freely.
 #[derive(Clone, Copy)]
@@ -28,6 +28,13 @@ impl<'g> Tensor<'g> {
     /// Element type and shape.
     pub fn ty(&self) -> TensorType {
         self.graph.data().value(self.id).ty.clone()
+    }
+
+    /// Whether every element is this number, known beforehand.
+    pub(crate) fn is_constant(&self, number: f32) -> bool {
+        let data = self.graph.data();
+        let source = &data.value(self.id).source;
+        matches!(source, Source::Variable { role: Role::Constant, init: Init::Constant(fill) } if *fill == number)
     }
 
     /// The extents.

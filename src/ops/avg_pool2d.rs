@@ -5,9 +5,10 @@
 
 use super::pool::{Pool2d, PoolParams, case_windows};
 use crate::error::Result;
+use crate::gpu::DeviceClass;
 use crate::graph::gradients::no_gradient;
 use crate::graph::{Evaluation, GradientContext, Op, Tensor, TensorType};
-use crate::plan::{Format, Kernel, Lowering, Operand, Shader, shader};
+use crate::plan::{Candidate, Format, Kernel, Lowering, Operand, Shader, shader};
 use crate::reference::{Checked, avg_pool2d as reference};
 use crate::selftest::OpCase;
 
@@ -15,6 +16,8 @@ const NAME: &str = "avg_pool2d";
 pub(crate) static SHADER: Shader = shader!("avg_pool2d", PoolParams, ["grid", "divide", "window", "average"]);
 pub(crate) static CHANNELS_LAST: Shader =
     shader!("avg_pool2d_channels_last", PoolParams, ["grid", "divide", "window", "average"]);
+pub(crate) static UNROLLED: Shader =
+    shader!("avg_pool2d_unrolled", PoolParams, ["grid", "divide", "window", "texture", "read", "unrolled"]);
 
 impl<'g> Tensor<'g> {
     /// The mean over windows of `[N, C, H, W]`.
@@ -43,21 +46,31 @@ fn geometry(pool: &Pool2d, x: &TensorType) -> reference::Geometry {
 }
 
 /// Adds the dispatch of either direction over images `x` in this format.
-pub(super) fn lower(
-    cx: &mut Lowering<'_>,
-    pool: &Pool2d,
-    entry: &'static str,
-    x: &TensorType,
-    format: Format,
-) -> Result<()> {
-    let params = pool.params(NAME, x, format)?;
+fn lower(cx: &mut Lowering<'_>, pool: &Pool2d, entry: &'static str, x: &TensorType, format: Format) -> Result<()> {
+    let last = format == Format::ChannelsLast;
+    let mut variants = vec![Candidate::unless("unrolled", pool.unrolled_refusal()), Candidate::unless("loops", None)];
+    // Planes of a GPU are better gone over by neighbouring invocations.
+    if !last && cx.class() != DeviceClass::Cpu {
+        variants.reverse();
+    }
+    let name = format!("{NAME}.{entry}");
+    let unrolled = cx.choose(&name, variants)? == "unrolled";
+    let textured = unrolled && cx.choose_textures(&name, cx.inputs[0].elements())?;
     let count = cx.outputs[0].elements();
-    let (kernel, count) = match format {
-        Format::ChannelsLast => (Kernel::new(&CHANNELS_LAST, entry).variant("channels_last"), count / 4),
-        _ => (Kernel::new(&SHADER, entry), count),
+    let (kernel, count) = match (unrolled, last) {
+        (true, _) => {
+            let kernel = Kernel::new(&UNROLLED, entry).variant("unrolled");
+            (pool.unroll(kernel, entry, format, textured), count.div_ceil(4))
+        }
+        (_, true) => (Kernel::new(&CHANNELS_LAST, entry).variant("loops"), count / 4),
+        _ => (Kernel::new(&SHADER, entry).variant("loops"), count),
     };
     let kernel = kernel.flag("COUNT_INCLUDE_PAD", pool.count_include_pad);
-    cx.dispatch_flat(kernel, &params, &[Operand::Input(0), Operand::Output(0)], count)
+    let mut operands = [Operand::Input(0), Operand::Output(0)];
+    if textured {
+        cx.through_textures(&mut operands[..1], 0);
+    }
+    cx.dispatch_flat(kernel, &pool.params(NAME, x, format)?, &operands, count)
 }
 
 impl Op for AvgPool2d {
@@ -84,7 +97,7 @@ impl Op for AvgPool2d {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let format = cx.follow("avg_pool2d.forward", 0)?;
+        let format = cx.follow("avg_pool2d.format", 0)?;
         let x = cx.inputs[0].clone();
         lower(cx, &self.0, "forward", &x, format)
     }
@@ -115,7 +128,7 @@ impl Op for AvgPool2dGradInput {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let format = cx.follow("avg_pool2d.grad_input", 0)?;
+        let format = cx.follow("avg_pool2d.grad_input.format", 0)?;
         lower(cx, &self.pool, "grad_input", &self.x, format)
     }
 }

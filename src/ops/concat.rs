@@ -4,17 +4,17 @@ use super::around;
 use crate::error::{Error, Result};
 use crate::graph::gradients::no_gradient;
 use crate::graph::{Evaluation, GradientContext, Graph, Op, Tensor, TensorType};
-use crate::plan::{Kernel, Lowering, Operand, Shader, params, shader, word};
+use crate::plan::{Candidate, Format, Kernel, Lowering, Operand, Shader, params, shader, word};
 use crate::reference::{Checked, concat as reference};
 use crate::selftest::OpCase;
 
 const NAME: &str = "concat";
 
 params! {
-    /// The part `[outer, length, inner]` stands at `offset` of `[outer, total, inner]`.
-    ConcatParams { outer: u32, length: u32, offset: u32, total: u32, inner: u32 }
+    /// The part `[outer, length]` stands at `offset` of `[outer, total]`.
+    ConcatParams { outer: u32, length: u32, offset: u32, total: u32 }
 }
-pub(crate) static SHADER: Shader = shader!("concat", ConcatParams, ["grid", "divide"]);
+pub(crate) static SHADER: Shader = shader!("concat", ConcatParams, ["grid", "divide", "texture", "read"]);
 
 impl Graph {
     /// Joins f32 tensors along `axis`; all other axes must agree.
@@ -29,14 +29,54 @@ impl Graph {
     }
 }
 
-fn concat_params(outer: usize, length: usize, offset: usize, total: usize, inner: usize) -> Result<ConcatParams> {
-    Ok(ConcatParams {
-        outer: word(NAME, outer)?,
-        length: word(NAME, length)?,
-        offset: word(NAME, offset)?,
-        total: word(NAME, total)?,
-        inner: word(NAME, inner)?,
-    })
+/// A part of a whole along an axis.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    outer: usize,
+    length: usize,
+    offset: usize,
+    total: usize,
+    inner: usize,
+}
+
+impl Part {
+    /// The same in images of this format, when they are joined along their channels.
+    fn in_format(self, format: Format) -> Self {
+        let [outer, _, inner] = format.view([self.outer, self.total, self.inner]);
+        Self { outer, inner, ..self }
+    }
+
+    /// Adds the dispatch that moves it.
+    fn lower(self, cx: &mut Lowering<'_>, entry: &'static str, [from, to]: [Operand; 2]) -> Result<()> {
+        let Self { outer, length, offset, total, inner } = self;
+        let whole = [length, offset, total].iter().all(|extent| (extent * inner).is_multiple_of(4));
+        let refusal = (!whole).then(|| "only where rows of parts are whole fours".to_string());
+        let name = format!("{NAME}.{entry}");
+        let candidates = vec![Candidate::unless("fours", refusal), Candidate::unless("elements", None)];
+        let form = cx.choose(&name, candidates)?;
+        let moved = outer * length * inner;
+        let textured = cx.choose_textures(&name, moved)?;
+        let from = if textured { from.textured() } else { from };
+        let width = if form == "fours" { 4 } else { 1 };
+        let unit = |extent: usize| word(NAME, extent * inner / width);
+        let params = ConcatParams {
+            outer: word(NAME, outer)?,
+            length: unit(length)?,
+            offset: unit(offset)?,
+            total: unit(total)?,
+        };
+        let kernel = Kernel::new(&SHADER, entry)
+            .variant(form)
+            .template("entry", entry)
+            .template("form", form)
+            .template("texture", u8::from(textured));
+        cx.dispatch_flat(kernel, &params, &[from, to], moved / width)
+    }
+}
+
+/// Whether images may be joined or cut along this axis where their channels lie together.
+fn keeps_channels(axis: usize, mut types: impl Iterator<Item = TensorType>) -> bool {
+    axis == 1 && types.all(|ty| Format::refusal(&ty).is_none())
 }
 
 #[derive(Debug)]
@@ -96,12 +136,17 @@ impl Op for Concat {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let [outer, total, inner] = around(NAME, &cx.outputs[0], self.axis)?;
+        // Better one part converted than many.
+        let leading = (0..cx.inputs.len()).find(|&index| cx.format(index) == Format::ChannelsLast).unwrap_or(0);
+        let format = match keeps_channels(self.axis, cx.inputs.clone().into_iter()) {
+            true => cx.follow("concat.format", leading)?,
+            false => Format::Planar,
+        };
         let mut offset = 0;
         for index in 0..cx.inputs.len() {
             let length = cx.inputs[index].shape[self.axis];
-            let params = concat_params(outer, length, offset, total, inner)?;
-            let operands = [Operand::Input(index), Operand::Output(0)];
-            cx.dispatch_flat(Kernel::new(&SHADER, "place"), &params, &operands, outer * length * inner)?;
+            let part = Part { outer, length, offset, total, inner }.in_format(format);
+            part.lower(cx, "place", [Operand::Input(index), Operand::Output(0)])?;
             offset += length;
         }
         Ok(())
@@ -140,16 +185,25 @@ impl Op for Extract {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let [outer, total, inner] = around(NAME, &cx.inputs[0], self.axis)?;
-        let length = self.part.shape[self.axis];
-        let params = concat_params(outer, length, self.offset, total, inner)?;
-        let operands = [Operand::Input(0), Operand::Output(0)];
-        cx.dispatch_flat(Kernel::new(&SHADER, "extract"), &params, &operands, self.part.elements())
+        let types = [cx.inputs[0].clone(), self.part.clone()].into_iter();
+        let format = match keeps_channels(self.axis, types) && self.offset.is_multiple_of(4) {
+            true => cx.follow("concat.extract.format", 0)?,
+            false => Format::Planar,
+        };
+        let part = Part { outer, length: self.part.shape[self.axis], offset: self.offset, total, inner };
+        part.in_format(format).lower(cx, "extract", [Operand::Input(0), Operand::Output(0)])
     }
 }
 
 pub(crate) fn cases() -> Vec<OpCase> {
-    let list: [(&[usize], usize, &[usize]); 4] =
-        [(&[2, 3, 5, 7], 1, &[3, 1, 67]), (&[1, 1], 0, &[1]), (&[3, 4], 1, &[4, 2]), (&[2, 5, 3], 2, &[3, 1])];
+    let list: [(&[usize], usize, &[usize]); 6] = [
+        (&[2, 3, 5, 7], 1, &[3, 1, 67]),
+        (&[1, 1], 0, &[1]),
+        (&[3, 4], 1, &[4, 2]),
+        (&[2, 5, 3], 2, &[3, 1]),
+        (&[2, 4, 9, 5], 1, &[8, 4, 60]),
+        (&[2, 4, 30, 6], 2, &[31, 66]),
+    ];
     list.into_iter()
         .map(|(shape, axis, lengths)| {
             OpCase::new(format!("concat {shape:?} axis {axis} of {lengths:?}"), move |cx| {

@@ -14,7 +14,7 @@ const NAME: &str = "dropout";
 params! {
     DropoutParams { count: u32, threshold: u32, scale: f32, seed: u32, stream: u32 }
 }
-pub(crate) static SHADER: Shader = shader!("dropout", DropoutParams, ["grid", "philox"]);
+pub(crate) static SHADER: Shader = shader!("dropout", DropoutParams, ["grid", "philox", "texture", "read"]);
 
 impl<'g> Tensor<'g> {
     /// Drops each element with probability `p` while training; in evaluation it is the tensor itself. [`Graph::seed`]
@@ -81,8 +81,10 @@ impl Op for Dropout {
             seed: self.seed,
             stream: self.stream,
         };
-        let operands = [Operand::Input(0), Operand::Input(1), Operand::Output(0)];
-        cx.dispatch_flat(Kernel::new(&SHADER, "forward"), &params, &operands, count.div_ceil(4))
+        let textured = cx.choose_textures(NAME, count)?;
+        let x = if textured { Operand::InputTexture(1) } else { Operand::Input(1) };
+        let kernel = Kernel::new(&SHADER, "forward").template("texture", u8::from(textured));
+        cx.dispatch_flat(kernel, &params, &[Operand::Input(0), x, Operand::Output(0)], count.div_ceil(4))
     }
 }
 

@@ -1,10 +1,12 @@
 //! Max pooling over the last two axes: y[n,c,i,j] = max of x over the window, with the place of the first maximum.
 //!
-//! The gradient goes to that place alone; each input pixel gathers from the windows that may have chosen it.
+//! The gradient goes to that place alone; each input pixel gathers from the windows that may have chosen it. Places are
+//! those in the window, and kept as floats, which textures hold exactly.
 
 use super::MAX_ITERATIONS;
 use super::pool::{Pool2d, PoolParams, case_windows};
 use crate::error::Result;
+use crate::gpu::DeviceClass;
 use crate::graph::gradients::no_gradient;
 use crate::graph::{Evaluation, GradientContext, Op, Tensor, TensorType};
 use crate::plan::{Candidate, Format, Kernel, Lowering, Operand, Shader, shader};
@@ -12,9 +14,12 @@ use crate::reference::{Checked, max_pool2d as reference};
 use crate::selftest::OpCase;
 
 const NAME: &str = "max_pool2d";
-pub(crate) static SHADER: Shader = shader!("max_pool2d", PoolParams, ["grid", "divide", "window", "nan"]);
+pub(crate) static SHADER: Shader =
+    shader!("max_pool2d", PoolParams, ["grid", "divide", "window", "nan", "texture", "read"]);
 pub(crate) static CHANNELS_LAST: Shader =
     shader!("max_pool2d_channels_last", PoolParams, ["grid", "divide", "window", "nan"]);
+pub(crate) static UNROLLED: Shader =
+    shader!("max_pool2d_unrolled", PoolParams, ["grid", "divide", "window", "nan", "texture", "read", "unrolled"]);
 
 impl<'g> Tensor<'g> {
     /// The maximum over windows of `[N, C, H, W]`; padding never wins, NaN always does. `max_pool2d(2)` halves the size.
@@ -51,10 +56,9 @@ impl Op for MaxPool2d {
         self.0.describe()
     }
 
-    /// Outputs: the maxima, and where in its plane each stands (row-major index, u32).
+    /// Outputs: the maxima, and where in its window each stands (row-major index).
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
-        let output = self.0.output(NAME, &inputs[0])?;
-        Ok(vec![output.clone(), TensorType::u32(output.shape)])
+        Ok(vec![self.0.output(NAME, &inputs[0])?; 2])
     }
 
     fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
@@ -64,25 +68,79 @@ impl Op for MaxPool2d {
     }
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
-        let (values, argmax) = reference::forward(&geometry(&self.0, &cx.input_types[0]), cx.inputs[0]);
-        vec![values, Checked::exact(argmax.into_iter().map(f64::from).collect())]
+        let (values, places) = reference::forward(&geometry(&self.0, &cx.input_types[0]), cx.inputs[0]);
+        vec![values, Checked::exact(places.into_iter().map(f64::from).collect())]
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let format = cx.follow("max_pool2d.format", 0)?;
-        let params = self.0.params(NAME, &cx.inputs[0], format)?;
-        let operands = [Operand::Input(0), Operand::Output(0), Operand::Output(1)];
-        let count = cx.outputs[0].elements();
-        if format == Format::ChannelsLast {
-            let kernel = Kernel::new(&CHANNELS_LAST, "forward").variant("channels_last");
-            return cx.dispatch_flat(kernel, &params, &operands, count / 4);
+        let x = cx.inputs[0].clone();
+        let unless_planar = |refusal: Option<String>| only_planar(format).or(refusal);
+        let pairs = Candidate::unless("pairs", unless_planar(no_pairs(&self.0, &x)));
+        let general = Candidate::unless("general", unless_planar(None));
+        let (variant, textured) = choose(cx, &self.0, &x, format, "max_pool2d.forward", vec![pairs, general])?;
+        let mut operands = vec![Operand::Input(0), Operand::Output(0)];
+        let winners = cx.needs(1) || !matches!(variant, "pairs" | "unrolled");
+        if winners {
+            operands.push(Operand::Output(1));
         }
-        let variants =
-            vec![Candidate::unless("pairs", no_pairs(&self.0, &cx.inputs[0])), Candidate::unless("general", None)];
-        let variant = cx.choose("max_pool2d.forward", variants)?;
-        let (entry, count) = if variant == "pairs" { ("forward_pairs", count / 2) } else { ("forward", count) };
-        cx.dispatch_flat(Kernel::new(&SHADER, entry).variant(variant), &params, &operands, count)
+        if textured {
+            cx.through_textures(&mut operands[..1], 0);
+        }
+        let count = cx.outputs[0].elements();
+        let (shader, entry, count) = match variant {
+            "pairs" => (&SHADER, "forward_pairs", count / 2),
+            "unrolled" => (&UNROLLED, "forward", count.div_ceil(4)),
+            "general" => (&SHADER, "forward", count),
+            _ => (&CHANNELS_LAST, "forward", count / 4),
+        };
+        let kernel = kernel(shader, entry, variant, &self.0, format, textured);
+        let kernel = kernel.template("winners", u8::from(winners));
+        cx.dispatch_flat(kernel, &self.0.params(NAME, &x, format)?, &operands, count)
     }
+}
+
+fn only_planar(format: Format) -> Option<String> {
+    (format != Format::Planar).then(|| "only for planes".into())
+}
+
+/// The variant, `loops` and `unrolled` beside those that are given, and whether its inputs, of which `read` is the larger
+/// one, are read through textures.
+fn choose(
+    cx: &mut Lowering<'_>,
+    pool: &Pool2d,
+    read: &TensorType,
+    format: Format,
+    kernel: &str,
+    mut variants: Vec<Candidate>,
+) -> Result<(&'static str, bool)> {
+    let unrolled = Candidate::unless("unrolled", pool.unrolled_refusal());
+    let planes = (format == Format::Planar).then(|| "only for channels-last images".into());
+    let loops = Candidate::unless("loops", planes);
+    // Planes of a GPU are better gone over by neighbouring invocations; on a CPU only pairs are as good.
+    let first = match (cx.class(), format) {
+        (_, Format::ChannelsLast) => 0,
+        (DeviceClass::Cpu, _) => 1,
+        _ => variants.len(),
+    };
+    variants.insert(first, unrolled);
+    variants.push(loops);
+    let variant = cx.choose(kernel, variants)?;
+    let textured = matches!(variant, "pairs" | "unrolled") && cx.choose_textures(kernel, read.elements())?;
+    Ok((variant, textured))
+}
+
+/// A kernel with what its text is made for.
+fn kernel(
+    shader: &'static Shader,
+    entry: &'static str,
+    variant: &'static str,
+    pool: &Pool2d,
+    format: Format,
+    textured: bool,
+) -> Kernel {
+    let kernel = Kernel::new(shader, entry).variant(variant);
+    pool.unroll(kernel, entry, format, textured)
 }
 
 /// Why windows cannot be taken two by two.
@@ -92,7 +150,7 @@ fn no_pairs(pool: &Pool2d, x: &TensorType) -> Option<String> {
     (!halves || !whole).then(|| "only for windows and strides of 2 over planes of whole pairs of windows".into())
 }
 
-/// (argmax, dy) -> dx
+/// (winners, dy) -> dx
 #[derive(Debug)]
 struct MaxPool2dGradInput {
     pool: Pool2d,
@@ -118,29 +176,32 @@ impl Op for MaxPool2dGradInput {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let format = cx.follow("max_pool2d.grad_input.format", 0)?;
-        let params = self.pool.params(NAME, &self.x, format)?;
-        let operands = [Operand::Input(0), Operand::Input(1), Operand::Output(0)];
-        if format == Format::ChannelsLast {
-            let kernel = Kernel::new(&CHANNELS_LAST, "grad_input").variant("channels_last");
-            return cx.dispatch_flat(kernel, &params, &operands, self.x.elements() / 4);
-        }
-        let Pool2d { kernel, stride, padding, .. } = self.pool;
-        let overlap = kernel.iter().zip(stride).any(|(&kernel, stride)| kernel > stride);
+        let Pool2d { kernel: window, stride, padding, .. } = self.pool;
+        let overlap = window.iter().zip(stride).any(|(&window, stride)| window > stride);
         let long = stride[0].saturating_mul(stride[1] + 2) > MAX_ITERATIONS;
         let refusal = (overlap || long).then(|| "windows overlap or lie too far apart".to_string());
         let variants = vec![
-            Candidate::unless("pairs", no_pairs(&self.pool, &self.x)),
-            Candidate::unless("disjoint", refusal),
-            Candidate::unless("general", None),
+            Candidate::unless("pairs", only_planar(format).or(no_pairs(&self.pool, &self.x))),
+            Candidate::unless("disjoint", only_planar(format).or(refusal)),
+            Candidate::unless("general", only_planar(format)),
         ];
-        let variant = cx.choose("max_pool2d.grad_input", variants)?;
+        let read = cx.inputs[0].clone();
+        let (variant, textured) = choose(cx, &self.pool, &read, format, "max_pool2d.grad_input", variants)?;
+        let mut operands = [Operand::Input(0), Operand::Input(1), Operand::Output(0)];
+        if textured {
+            cx.through_textures(&mut operands[..2], 0);
+        }
         let fields = |axis: usize| (self.x.shape[axis + 2] + padding[axis]).div_ceil(stride[axis]);
-        let (entry, count) = match variant {
-            "pairs" => ("grad_input_pairs", self.x.elements() / 8),
-            "disjoint" => ("grad_input_disjoint", self.x.shape[0] * self.x.shape[1] * fields(0) * fields(1)),
-            _ => ("grad_input", self.x.elements()),
+        let elements = self.x.elements();
+        let (shader, entry, count) = match variant {
+            "pairs" => (&SHADER, "grad_input_pairs", elements / 8),
+            "unrolled" => (&UNROLLED, "grad_input", elements.div_ceil(4)),
+            "disjoint" => (&SHADER, "grad_input_disjoint", self.x.shape[0] * self.x.shape[1] * fields(0) * fields(1)),
+            "general" => (&SHADER, "grad_input", elements),
+            _ => (&CHANNELS_LAST, "grad_input", elements / 4),
         };
-        cx.dispatch_flat(Kernel::new(&SHADER, entry).variant(variant), &params, &operands, count)
+        let kernel = kernel(shader, entry, variant, &self.pool, format, textured);
+        cx.dispatch_flat(kernel, &self.pool.params(NAME, &self.x, format)?, &operands, count)
     }
 }
 

@@ -43,7 +43,7 @@ pub struct Family {
 pub const FAMILIES: &[Family] = &[
     Family {
         stem: "avg_pool2d",
-        shaders: &[&avg_pool2d::SHADER, &avg_pool2d::CHANNELS_LAST],
+        shaders: &[&avg_pool2d::SHADER, &avg_pool2d::CHANNELS_LAST, &avg_pool2d::UNROLLED],
         cases: avg_pool2d::cases,
     },
     Family {
@@ -75,7 +75,7 @@ pub const FAMILIES: &[Family] = &[
     Family { stem: "dropout", shaders: &[&dropout::SHADER], cases: dropout::cases },
     Family {
         stem: "max_pool2d",
-        shaders: &[&max_pool2d::SHADER, &max_pool2d::CHANNELS_LAST],
+        shaders: &[&max_pool2d::SHADER, &max_pool2d::CHANNELS_LAST, &max_pool2d::UNROLLED],
         cases: max_pool2d::cases,
     },
     Family { stem: "metrics", shaders: &[&metrics::SHADER], cases: metrics::cases },

@@ -98,7 +98,9 @@ impl Op for Normalize {
             offset_3: f3.1,
         };
         let operands = [Operand::Input(0), Operand::Output(0)];
-        cx.dispatch_flat(Kernel::new(&SHADER, "forward"), &params, &operands, count.div_ceil(4))
+        let whole = (shape[2] * shape[3]).is_multiple_of(4);
+        let kernel = Kernel::new(&SHADER, "forward").flag("WHOLE", whole);
+        cx.dispatch_flat(kernel, &params, &operands, count.div_ceil(4))
     }
 }
 

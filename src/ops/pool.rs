@@ -3,7 +3,7 @@
 use super::{MAX_ITERATIONS, image};
 use crate::error::{Error, Result};
 use crate::graph::TensorType;
-use crate::plan::{Format, params, word};
+use crate::plan::{Format, Kernel, params, word};
 
 params! {
     /// The `Params` of both pooling shaders.
@@ -128,6 +128,29 @@ impl Pool2d {
         })
     }
 
+    /// Why the text of the windows that a cell is in, or of the cells of a window, cannot be unrolled.
+    pub(super) fn unrolled_refusal(&self) -> Option<String> {
+        /// Cells of a window, at most: compiling takes longer with each.
+        const MOST: usize = 25;
+        let cells = self.kernel[0].saturating_mul(self.kernel[1]);
+        (cells > MOST).then(|| format!("only for windows of at most {MOST} cells, not {cells}"))
+    }
+
+    /// What the unrolled shaders are made for.
+    pub(super) fn unroll(&self, kernel: Kernel, entry: &'static str, format: Format, textured: bool) -> Kernel {
+        let [windows_height, windows_width] = [0, 1].map(|axis| self.kernel[axis].div_ceil(self.stride[axis]));
+        kernel
+            .template("entry", entry)
+            .template("last", u8::from(format == Format::ChannelsLast))
+            .template("texture", u8::from(textured))
+            .template("kernel_height", self.kernel[0])
+            .template("kernel_width", self.kernel[1])
+            .template("stride_height", self.stride[0])
+            .template("stride_width", self.stride[1])
+            .template("windows_height", windows_height)
+            .template("windows_width", windows_width)
+    }
+
     /// The output's type.
     pub(super) fn output(&self, op: &str, x: &TensorType) -> Result<TensorType> {
         let [_, _, _, out_height, out_width] = self.sizes(op, x)?;
@@ -161,5 +184,10 @@ pub(super) fn case_windows() -> Vec<([usize; 4], Pool2d)> {
         ([1, 1, 1, 1], Pool2d::new(1)),
         ([2, 12, 9, 7], Pool2d::new(3).stride(2).padding(1)),
         ([1, 8, 5, 6], Pool2d::new(2).strides(3, 2).paddings(1, 0, 0, 1).ceil_mode(true).count_include_pad(false)),
+        // Large enough to be read through textures, where a device does that.
+        ([2, 32, 19, 13], Pool2d::new(3).stride(2).padding(1)),
+        ([1, 16, 44, 32], Pool2d::new(2)),
+        // Too large to be unrolled.
+        ([1, 4, 9, 8], Pool2d::rectangle(6, 5).strides(3, 2).paddings(2, 1, 3, 0).count_include_pad(false)),
     ]
 }

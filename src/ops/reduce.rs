@@ -1,23 +1,25 @@
-//! Sums over a view `[outer, channels, inner]`: y[c] = scale·Σ x[o,c,i], and back: dx[o,c,i] = scale·dy[c].
+//! Sums over a view `[outer, channels, inner]`: y[c] = scale·Σ x[o,c,i], and back: dx[o,c,i] = scale·dy[c]. The kernels
+//! know several such views after one another, which the planes of channels-last images are.
 //!
 //! Global average pooling, means and bias gradients are all this one reduction.
 
-use super::{MAX_ITERATIONS, Pool2d, avg_pool2d, image};
+use super::{MAX_ITERATIONS, image};
 use crate::error::{Error, Result};
+use crate::gpu::DeviceClass;
 use crate::graph::gradients::no_gradient;
 use crate::graph::{DType, Evaluation, GradientContext, Op, Shape, Tensor, TensorType};
-use crate::plan::{Format, Kernel, Lowering, Operand, Shader, params, shader, word};
+use crate::plan::{Candidate, Format, Kernel, Lowering, Operand, Shader, params, shader, word};
 use crate::reference::Checked;
 pub(super) use crate::reference::reduce as reference;
 use crate::selftest::OpCase;
 
 params! {
-    ReduceParams { outer: u32, channels: u32, inner: u32, lanes: u32, scale: f32 }
+    ReduceParams { groups: u32, outer: u32, channels: u32, inner: u32, lanes: u32, scale: f32 }
 }
 const NAME: &str = "reduce";
 const GLOBAL: &str = "global_avg_pool2d";
 const TO_CHANNELS: &str = "sum_to_channels";
-pub(crate) static SHADER: Shader = shader!("reduce", ReduceParams, ["grid", "divide", "channel"]);
+pub(crate) static SHADER: Shader = shader!("reduce", ReduceParams, ["grid", "divide", "channel", "texture", "read"]);
 
 impl<'g> Tensor<'g> {
     /// The mean of each plane: `[N, C, H, W]` to `[N, C, 1, 1]`, as PyTorch's `AdaptiveAvgPool2d(1)`.
@@ -59,44 +61,109 @@ struct ChannelSum {
 }
 
 impl ChannelSum {
+    /// Whether it is of images, which have formats.
+    fn of_images(&self) -> bool {
+        [GLOBAL, TO_CHANNELS].contains(&self.name)
+    }
+
+    /// The view `[groups, outer, channels, inner]` of an `x` in this format.
+    fn view_in(&self, format: Format, x: &TensorType) -> [usize; 4] {
+        if self.name == GLOBAL && format == Format::ChannelsLast {
+            return [x.shape[0], x.shape[2] * x.shape[3], x.shape[1], 1];
+        }
+        let [outer, channels, inner] = format.view(self.view);
+        [1, outer, channels, inner]
+    }
+
     fn scale(&self) -> f64 {
         if self.mean { 1.0 / (self.view[0] * self.view[2]) as f64 } else { 1.0 }
     }
 }
 
-fn params([outer, channels, inner]: [usize; 3], lanes: usize, scale: f64) -> Result<ReduceParams> {
-    Ok(ReduceParams {
-        outer: word(NAME, outer)?,
-        channels: word(NAME, channels)?,
-        inner: word(NAME, inner)?,
-        lanes: word(NAME, lanes)?,
-        scale: scale as f32,
-    })
+/// How a view `[groups, outer, channels, inner]` is gone over.
+#[derive(Debug, Clone, Copy)]
+struct Form {
+    name: &'static str,
+    /// The view in units of what one access reads.
+    view: [usize; 4],
 }
 
-/// The pooling window that is the whole image.
-fn whole(x: &TensorType) -> Pool2d {
-    Pool2d::rectangle(x.shape[2], x.shape[3])
-}
-
-/// Whether one invocation can go over that window.
-fn is_window(x: &TensorType) -> bool {
-    x.shape[2].saturating_mul(x.shape[3] + 2) <= MAX_ITERATIONS
-}
-
-/// Sums operand `x` over outer and inner into operand `y`, in one dispatch or two.
-pub(super) fn lower_sum(cx: &mut Lowering<'_>, view: [usize; 3], scale: f64, [x, y]: [Operand; 2]) -> Result<()> {
-    let [outer, channels, inner] = view;
-    let lanes = lanes_of(NAME, outer * inner)?;
-    let params = params(view, lanes, scale)?;
-    let partial_sums = Kernel::new(&SHADER, "partial_sums");
-    if lanes == 1 {
-        return cx.dispatch_flat(partial_sums, &params, &[x, y], channels);
+impl Form {
+    /// Chooses one for a kernel.
+    fn choose(cx: &mut Lowering<'_>, kernel: &str, [groups, outer, channels, inner]: [usize; 4]) -> Result<Self> {
+        let not = |message: &str, legal: bool| (!legal).then(|| message.to_string());
+        let last = not("only where fours of channels lie together", inner == 1 && channels.is_multiple_of(4));
+        let planes = not("only where a channel's elements lie together in fours", inner.is_multiple_of(4));
+        let mut candidates = vec![
+            Candidate::unless("channels", last),
+            Candidate::unless("planes", planes),
+            Candidate::unless("elements", None),
+        ];
+        // A GPU reads single elements of neighbours at once, and has the more invocations.
+        if cx.class() != DeviceClass::Cpu {
+            candidates.rotate_right(1);
+        }
+        let name = cx.choose(kernel, candidates)?;
+        let view = match name {
+            "channels" => [groups, outer, channels / 4, 1],
+            "planes" => [groups, outer, channels, inner / 4],
+            _ => [groups, outer, channels, inner],
+        };
+        Ok(Self { name, view })
     }
-    let partial = cx.scratch(channels * lanes);
-    cx.dispatch_flat(partial_sums, &params, &[x, Operand::ScratchWrite(partial)], channels * lanes)?;
+
+    fn params(self, lanes: usize, scale: f64) -> Result<ReduceParams> {
+        let [groups, outer, channels, inner] = self.view;
+        Ok(ReduceParams {
+            groups: word(NAME, groups)?,
+            outer: word(NAME, outer)?,
+            channels: word(NAME, channels)?,
+            inner: word(NAME, inner)?,
+            lanes: word(NAME, lanes)?,
+            scale: scale as f32,
+        })
+    }
+
+    fn kernel(self, entry: &'static str, textured: bool) -> Kernel {
+        Kernel::new(&SHADER, entry)
+            .variant(self.name)
+            .template("entry", entry)
+            .template("form", self.name)
+            .template("texture", u8::from(textured))
+    }
+}
+
+/// Sums operand `x`, a view `[groups, outer, channels, inner]`, over outer and inner into operand `y`, in one dispatch or
+/// two.
+pub(super) fn lower_sum(cx: &mut Lowering<'_>, view: [usize; 4], scale: f64, [x, y]: [Operand; 2]) -> Result<()> {
+    let form = Form::choose(cx, "reduce.partial_sums", view)?;
+    let textured = cx.choose_textures(NAME, view.iter().product())?;
+    let x = if textured { x.textured() } else { x };
+    let [groups, outer, channels, inner] = form.view;
+    let (length, results) = (outer * inner, groups * channels);
+    let lanes = match cx.class() {
+        DeviceClass::Cpu => busy_lanes(length, results),
+        _ => lanes_of(NAME, length)?,
+    };
+    let params = form.params(lanes, scale)?;
+    let partial_sums = form.kernel("partial_sums", textured);
+    if lanes == 1 {
+        return cx.dispatch_flat(partial_sums, &params, &[x, y], results);
+    }
+    let width = if form.name == "channels" { 4 } else { 1 };
+    let partial = cx.scratch(results * lanes * width);
+    cx.dispatch_flat(partial_sums, &params, &[x, Operand::ScratchWrite(partial)], results * lanes)?;
     let operands = [Operand::ScratchRead(partial), y];
-    cx.dispatch_flat(Kernel::new(&SHADER, "finish"), &params, &operands, channels)
+    cx.dispatch_flat(form.kernel("finish", false), &params, &operands, results)
+}
+
+/// Into how many partial sums a CPU cuts each of so many sums of `length`: as many as keep a few cores busy, unless all
+/// of it is done sooner than a second dispatch begins. [`lanes_of`] has allowed the length.
+fn busy_lanes(length: usize, results: usize) -> usize {
+    const BUSY: usize = 256;
+    const SHORT: usize = 1 << 14;
+    let busy = if length * results <= SHORT { 1 } else { BUSY.div_ceil(results) };
+    busy.max(length.div_ceil(MAX_ITERATIONS * 9 / 10)).min(length)
 }
 
 /// Into how many partial sums to cut a sum of `length`: none for a short one, else about as many as each then has
@@ -122,6 +189,7 @@ impl Op for ChannelSum {
         if inputs[0].dtype != DType::F32 {
             return Err(Error::shape(self.name, "an f32 tensor", &inputs[0]));
         }
+        lanes_of(self.name, self.view[0] * self.view[2])?;
         Ok(vec![TensorType::f32(self.output.clone())])
     }
 
@@ -137,13 +205,14 @@ impl Op for ChannelSum {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        if self.name == GLOBAL && is_window(&cx.inputs[0]) && cx.follow(GLOBAL, 0)? == Format::ChannelsLast {
-            let x = cx.inputs[0].clone();
-            return avg_pool2d::lower(cx, &whole(&x), "forward", &x, Format::ChannelsLast);
-        }
-        // A channel's elements are a view of either format; those of a plane are not.
-        let format = if self.name == TO_CHANNELS { cx.follow(TO_CHANNELS, 0)? } else { Format::Planar };
-        lower_sum(cx, format.view(self.view), self.scale(), [Operand::Input(0), Operand::Output(0)])
+        // A channel's elements are a view of either format; those of a plane are too, image by image.
+        let format = if self.of_images() { cx.follow(self.name, 0)? } else { Format::Planar };
+        lower_sum(
+            cx,
+            self.view_in(format, &cx.inputs[0].clone()),
+            self.scale(),
+            [Operand::Input(0), Operand::Output(0)],
+        )
     }
 }
 
@@ -173,29 +242,43 @@ impl Op for ChannelBroadcast {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let pooled = self.sum.name == GLOBAL && is_window(&self.x);
-        if pooled && cx.originate("global_avg_pool2d.grad_input")? == Format::ChannelsLast {
-            return avg_pool2d::lower(cx, &whole(&self.x), "grad_input", &self.x, Format::ChannelsLast);
+        let format = match self.sum.name {
+            GLOBAL => cx.originate("global_avg_pool2d.grad_input")?,
+            _ => Format::Planar,
+        };
+        let form = Form::choose(cx, "reduce.broadcast", self.sum.view_in(format, &self.x))?;
+        let params = form.params(1, self.sum.scale())?;
+        let textured = cx.choose_textures("reduce.broadcast", cx.inputs[0].elements())?;
+        let mut operands = [Operand::Input(0), Operand::Output(0)];
+        if textured {
+            cx.through_textures(&mut operands[..1], 0);
         }
-        let params = params(self.sum.view, 1, self.sum.scale())?;
-        let operands = [Operand::Input(0), Operand::Output(0)];
-        cx.dispatch_flat(Kernel::new(&SHADER, "broadcast"), &params, &operands, self.x.elements())
+        cx.dispatch_flat(form.kernel("broadcast", textured), &params, &operands, form.view.iter().product())
     }
 }
 
 pub(crate) fn cases() -> Vec<OpCase> {
-    let pooled = [[2, 3, 7, 5], [1, 1, 1, 1], [1, 67, 16, 17], [1, 2, 263, 257], [3, 12, 5, 7], [1, 4, 263, 257]].map(
-        |shape: [usize; 4]| {
-            OpCase::new(format!("global_avg_pool2d {shape:?}"), move |cx| {
-                cx.normal("x", shape)?.global_avg_pool2d().map(|y| vec![y])
-            })
-        },
-    );
-    let means = [1, 255, 257, 70_001].map(|count: usize| {
+    let pooled =
+        [[2, 3, 7, 5], [1, 1, 1, 1], [1, 67, 16, 17], [1, 2, 263, 257], [3, 12, 5, 7], [1, 4, 263, 257], [2, 64, 8, 6]]
+            .map(|shape: [usize; 4]| {
+                OpCase::new(format!("global_avg_pool2d {shape:?}"), move |cx| {
+                    cx.normal("x", shape)?.global_avg_pool2d().map(|y| vec![y])
+                })
+            });
+    let means = [1, 255, 257, 4100, 70_001].map(|count: usize| {
         OpCase::new(format!("mean [{count}]"), move |cx| cx.normal("x", [count])?.mean().map(|y| vec![y]))
     });
     // The bias gradients of the convolutions and dense layers are the third use.
-    let shapes = [vec![3, 5, 31], vec![64, 10, 1], vec![2, 67, 300], vec![2, 12, 7, 5]];
+    let shapes = [
+        vec![3, 5, 31],
+        vec![64, 10, 1],
+        vec![2, 67, 300],
+        vec![2, 12, 7, 5],
+        vec![3, 16, 40, 5],
+        vec![700, 12],
+        vec![4, 64, 2, 2],
+        vec![9, 40, 20, 10],
+    ];
     let sums = shapes.map(|shape| {
         OpCase::new(format!("sum_to_channels {shape:?}"), move |cx| {
             cx.normal("x", shape.clone())?.sum_to_channels("").map(|y| vec![y])

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::gpu::DeviceClass;
 use crate::graph::gradients::no_gradient;
 use crate::graph::{Evaluation, GradientContext, Op, Tensor, TensorType};
-use crate::plan::{Candidate, Kernel, Lowering, Operand, Params, Shader, params, shader, word};
+use crate::plan::{Candidate, Kernel, Lowering, Operand, Shader, params, shader, word};
 use crate::reference::{Checked, softmax as reference};
 use crate::selftest::OpCase;
 
@@ -14,7 +14,7 @@ const NAME: &str = "softmax";
 params! {
     SoftmaxParams { outer: u32, classes: u32, inner: u32 }
 }
-pub(crate) static SHADER: Shader = shader!("softmax", SoftmaxParams, ["grid", "tree"]);
+pub(crate) static SHADER: Shader = shader!("softmax", SoftmaxParams, ["grid", "divide", "tree", "texture", "read"]);
 
 impl<'g> Tensor<'g> {
     /// Softmax along `axis`.
@@ -26,8 +26,8 @@ impl<'g> Tensor<'g> {
     }
 }
 
-/// How a row is worked on: by one invocation, or by a workgroup together. Shared with the cross-entropy.
-pub(super) fn choose_rows(cx: &mut Lowering<'_>, kernel: &str, classes: usize) -> Result<&'static str> {
+/// How a row may be worked on, best first: by one invocation, or by a workgroup together. Shared with the cross-entropy.
+pub(super) fn row_variants(cx: &Lowering<'_>, classes: usize) -> Vec<Candidate> {
     // Three loops over the row; a software adapter counts their exits too.
     let work = |length: usize| 3 * (length + 1);
     let long = |work: usize| (work > MAX_ITERATIONS).then(|| format!("{work} iterations are too many"));
@@ -35,29 +35,22 @@ pub(super) fn choose_rows(cx: &mut Lowering<'_>, kernel: &str, classes: usize) -
     let workgroup = Candidate::unless("workgroup", long(work(classes.div_ceil(cx.workgroup_size()))));
     // A GPU wants many invocations; on a CPU the barriers cost more than they bring.
     let few = classes <= 32;
-    let list = match cx.class() {
+    match cx.class() {
         DeviceClass::Gpu if !few => vec![workgroup, serial],
         _ => vec![serial, workgroup],
-    };
-    cx.choose(kernel, list)
+    }
 }
 
-/// Dispatches the entry point of the variant that [`choose_rows`] took.
-pub(super) fn dispatch_rows(
-    cx: &mut Lowering<'_>,
-    shader: &'static Shader,
-    [serial, workgroup]: [&'static str; 2],
-    params: &impl Params,
-    operands: &[Operand],
-    [rows, classes]: [usize; 2],
-) -> Result<()> {
-    let kernel = format!("{}.{serial}", shader.name);
-    let variant = choose_rows(cx, &kernel, classes)?;
-    if variant == "serial" {
-        return cx.dispatch_flat(Kernel::new(shader, serial).variant(variant), params, operands, rows);
+/// Chooses the form of a kernel: that of the list which fits and is first, or single elements, which a GPU prefers.
+pub(super) fn choose_form(cx: &mut Lowering<'_>, kernel: &str, fours: &[(&'static str, bool)]) -> Result<&'static str> {
+    let refusal = |fits: bool| (!fits).then(|| "only for whole fours".to_string());
+    let mut candidates: Vec<Candidate> =
+        fours.iter().map(|&(name, fits)| Candidate::unless(name, refusal(fits))).collect();
+    candidates.push(Candidate::unless("elements", None));
+    if cx.class() != DeviceClass::Cpu {
+        candidates.rotate_right(1);
     }
-    let kernel = Kernel::new(shader, workgroup).variant(variant).constant("WORKGROUP", cx.workgroup_size() as f64);
-    cx.dispatch(kernel, params, operands, rows)
+    cx.choose(&format!("{kernel}.form"), candidates)
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -66,11 +59,41 @@ struct Softmax {
 }
 
 impl Softmax {
-    fn lower(self, cx: &mut Lowering<'_>, entries: [&'static str; 2], operands: &[Operand]) -> Result<()> {
+    fn lower(self, cx: &mut Lowering<'_>, entry: &'static str, operands: &mut [Operand]) -> Result<()> {
         let [outer, classes, inner] = around(NAME, &cx.inputs[0], self.axis)?;
+        let name = format!("{NAME}.{entry}");
+        let variants = row_variants(cx, classes);
+        let rows = cx.choose(&name, variants)?;
+        let serial = rows == "serial";
+        let along = inner == 1 && classes.is_multiple_of(4);
+        let form = match serial {
+            true => choose_form(cx, &name, &[("along", along), ("across", inner.is_multiple_of(4))])?,
+            false => "elements",
+        };
+        let textured = serial && cx.choose_textures(&name, outer * classes * inner)?;
+        if textured {
+            cx.through_textures(&mut *operands, 0);
+        }
+        let [classes, inner] = match form {
+            "along" => [classes / 4, inner],
+            "across" => [classes, inner / 4],
+            _ => [classes, inner],
+        };
         let params =
             SoftmaxParams { outer: word(NAME, outer)?, classes: word(NAME, classes)?, inner: word(NAME, inner)? };
-        dispatch_rows(cx, &SHADER, entries, &params, operands, [outer * inner, classes])
+        let kernel = Kernel::new(&SHADER, entry)
+            .variant(rows)
+            .template("entry", entry)
+            .template("rows", rows)
+            .template("form", form)
+            .template("texture", u8::from(textured));
+        match serial {
+            true => cx.dispatch_flat(kernel, &params, operands, outer * inner),
+            false => {
+                let kernel = kernel.constant("WORKGROUP", cx.workgroup_size() as f64);
+                cx.dispatch(kernel, &params, operands, outer * inner)
+            }
+        }
     }
 }
 
@@ -100,7 +123,7 @@ impl Op for Softmax {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        Self::lower(*self, cx, ["forward", "forward_workgroup"], &[Operand::Input(0), Operand::Output(0)])
+        Self::lower(*self, cx, "forward", &mut [Operand::Input(0), Operand::Output(0)])
     }
 }
 
@@ -127,13 +150,20 @@ impl Op for SoftmaxGradInput {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let operands = [Operand::Input(0), Operand::Input(1), Operand::Output(0)];
-        self.0.lower(cx, ["grad_input", "grad_input_workgroup"], &operands)
+        self.0.lower(cx, "grad_input", &mut [Operand::Input(0), Operand::Input(1), Operand::Output(0)])
     }
 }
 
 pub(crate) fn cases() -> Vec<OpCase> {
-    let list = [(vec![4, 10], 1), (vec![1, 1], 1), (vec![2, 67, 3, 5], 1), (vec![7, 3, 2], 0), (vec![2, 1009], 1)];
+    let list = [
+        (vec![4, 10], 1),
+        (vec![1, 1], 1),
+        (vec![2, 67, 3, 5], 1),
+        (vec![7, 3, 2], 0),
+        (vec![2, 1009], 1),
+        (vec![33, 132], 1),
+        (vec![2, 13, 6, 30], 1),
+    ];
     let mut cases: Vec<OpCase> = list
         .into_iter()
         .map(|(shape, axis): (Vec<usize>, usize)| {

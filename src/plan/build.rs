@@ -47,6 +47,8 @@ impl Plan {
             if recompute {
                 builder.recompute(&fetch.iter().map(Tensor::id).collect());
             }
+            let read = builder.nodes.iter().flat_map(|node| node.inputs.iter().copied());
+            builder.needed = read.chain(fetch.iter().map(Tensor::id)).collect();
             builder.fix_places()?;
             for node in 0..builder.nodes.len() {
                 builder.lower(node)?;
@@ -77,6 +79,8 @@ pub(super) struct Builder<'a> {
     pub(super) nodes: Vec<Fused>,
     /// Tensors that are computed twice, and the node that does it the second time.
     pub(super) again: HashMap<TensorId, usize>,
+    /// What the nodes read and what is fetched.
+    needed: HashSet<TensorId>,
     /// Tensors that are another one, or its copy in the other format, under a new shape.
     aliases: HashMap<TensorId, Key>,
     /// Tensors that are not planar, and the inputs of nodes (node, number) that are read so.
@@ -123,7 +127,7 @@ impl<'a> Builder<'a> {
             choices: Vec::new(),
         };
         let (again, aliases, formats, reads, converted, fixed, wanted) = Default::default();
-        let (nodes, dispatches, scratch, made, shared) = Default::default();
+        let (nodes, needed, dispatches, scratch, made, shared) = Default::default();
         Self {
             data,
             layout,
@@ -131,6 +135,7 @@ impl<'a> Builder<'a> {
             options,
             nodes,
             again,
+            needed,
             aliases,
             formats,
             reads,
@@ -261,6 +266,7 @@ impl<'a> Builder<'a> {
             op: node.op.clone(),
             inputs: self.types(&node.inputs),
             outputs: self.types(&node.outputs),
+            needed: node.outputs.iter().map(|id| self.needed.contains(id)).collect(),
             epilogue: node.chain.clone(),
             formats: node.inputs.iter().map(|&id| self.format(id)).collect(),
             reads: vec![Format::Planar; node.inputs.len()],

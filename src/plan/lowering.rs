@@ -38,6 +38,8 @@ pub(crate) struct Lowering<'a> {
     /// The operation's inputs, then the operands of its epilogue.
     pub(crate) inputs: Vec<TensorType>,
     pub(crate) outputs: Vec<TensorType>,
+    /// Which outputs the step fetches or another node reads.
+    pub(super) needed: Vec<bool>,
     /// What is computed of the one output before it is stored: only for operations that ask for it.
     pub(crate) epilogue: Chain,
     /// How each input lies in memory.
@@ -162,6 +164,11 @@ impl Lowering<'_> {
     pub(crate) fn scratch(&mut self, elements: usize) -> usize {
         self.scratch.push(elements as u64 * 4);
         self.scratch.len() - 1
+    }
+
+    /// Whether anybody reads this output; one that nobody does need not be written.
+    pub(crate) fn needs(&self, output: usize) -> bool {
+        self.needed[output]
     }
 
     /// Number of the operation's own inputs.

@@ -36,13 +36,13 @@ impl Geometry {
     }
 }
 
-/// The maxima, and for each the flat index h·W + w of its cell within the input plane.
+/// The maxima, and for each the place h·KW + w of its cell within the window, padding counted.
 #[must_use]
 pub fn forward(g: &Geometry, x: &[f64]) -> (Checked, Vec<u32>) {
     let plane = g.in_height * g.in_width;
     debug_assert_eq!(x.len(), g.planes * plane, "x is [planes, H, W]");
     let [rows, columns] = g.axes();
-    let (mut values, mut argmax) = (Vec::new(), Vec::new());
+    let (mut values, mut places) = (Vec::new(), Vec::new());
     for x in x.chunks_exact(plane) {
         for i in 0..rows.windows() {
             for j in 0..columns.windows() {
@@ -56,23 +56,27 @@ pub fn forward(g: &Geometry, x: &[f64]) -> (Checked, Vec<u32>) {
                     }
                 }
                 values.push(x[best]);
-                argmax.push(best as u32);
+                let (h, w) = (best / g.in_width + rows.begin, best % g.in_width + columns.begin);
+                places.push(((h - i * rows.stride) * columns.kernel + w - j * columns.stride) as u32);
             }
         }
     }
-    (Checked::exact(values), argmax)
+    (Checked::exact(values), places)
 }
 
 /// dx: each dy goes to the cell that won its window.
 #[must_use]
-pub fn grad_input(g: &Geometry, argmax: &[u32], dy: &[f64]) -> Checked {
+pub fn grad_input(g: &Geometry, places: &[u32], dy: &[f64]) -> Checked {
     let [rows, columns] = g.axes();
     let (plane, out_plane) = (g.in_height * g.in_width, rows.windows() * columns.windows());
     debug_assert_eq!(dy.len(), g.planes * out_plane, "dy is [planes, OH, OW]");
-    debug_assert_eq!(argmax.len(), dy.len(), "one cell for each output");
+    debug_assert_eq!(places.len(), dy.len(), "one cell for each output");
     let mut dx = Checked::zeros(g.planes * plane, rows.overlap() * columns.overlap());
-    for (index, (&cell, &dy)) in argmax.iter().zip(dy).enumerate() {
-        dx.add(index / out_plane * plane + cell as usize, dy);
+    for (index, (&place, &dy)) in places.iter().zip(dy).enumerate() {
+        let (window, place) = (index % out_plane, place as usize);
+        let h = window / columns.windows() * rows.stride + place / columns.kernel - rows.begin;
+        let w = window % columns.windows() * columns.stride + place % columns.kernel - columns.begin;
+        dx.add(index / out_plane * plane + h * g.in_width + w, dy);
     }
     dx
 }
