@@ -14,7 +14,8 @@
 // An input whose channels are no multiple of 4 comes by rows (see conv2d_pack.wgsl): a row of the kernel is then one tap of
 // KW * C channels.
 //
-// grad_input is the same with dy for x and the weight transposed, four by four in registers, which costs nothing. Pixels of
+// grad_input is the same with dy for x and the weight transposed, four by four in registers, which costs nothing; its result
+// is planar where the channels of x are no fours. Pixels of
 // dx whose position is equal modulo the stride meet the same taps (common/phases.wgsl), so a workgroup takes pixels of one
 // phase, and no inserted zero is multiplied.
 //
@@ -37,7 +38,7 @@ const NOWHERE = 0xffffffffu;
 
 {{ fours("image", 1, texture) }}
 {{ fours("weight", 2, texture) }}
-@group(0) @binding(3) var<storage, read_write> result: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> result: array<{{ "f32" if planar else "vec4<f32>" }}>;
 {% for operand in operands %}
 {{ fours("values" ~ loop.index0, loop.index0 + 4, operand.texture) }}
 {% endfor %}
@@ -49,7 +50,8 @@ struct Walk {
     stride: u32,
 }
 
-/// A pixel of the output: where it goes in fours of channels (NOWHERE for one too many), and what it sees first.
+/// A pixel of the output: where it goes, in fours of channels or, planar, in elements (NOWHERE for one too many), and what
+/// it sees first.
 struct Pixel {
     into: u32,
     n: u32,
@@ -87,7 +89,11 @@ fn gradient_pixel(index: u32, phase: vec2<u32>, vertical: Taps, horizontal: Taps
     if n >= params.batch || y >= params.in_height || x >= params.in_width {
         return Pixel(NOWHERE, 0u, 0u, 0u);
     }
+{% if planar %}
+    let into = (n * params.in_channels * params.in_height + y) * params.in_width + x;
+{% else %}
     let into = ((n * params.in_height + y) * params.in_width + x) * (params.in_channels / 4u);
+{% endif %}
     let row = first_met(y, params.pad_top, vertical.first, params.dilation_height, params.stride_height);
     let column = first_met(x, params.pad_left, horizontal.first, params.dilation_width, params.stride_width);
     return Pixel(into, n, row, column);
@@ -97,7 +103,7 @@ fn gradient_pixel(index: u32, phase: vec2<u32>, vertical: Taps, horizontal: Taps
     channels on both sides, `tap` the rows of the weight that belong to a tap: by rows fewer than the image's channels, so
     that the last four reaches into the next tap, where it meets zeros of the image. #}
 {% macro multiply(height, width, depth, tap, columns) %}
-    let length = {{ "texels(textureDimensions(image))" if texture else "arrayLength(&image)" }};
+    let length = {{ "texels(textureDimensions(weight))" if texture else "arrayLength(&weight)" }};
     let depth = bound(({{ depth }}) / 4u, length);
     let columns = {{ columns }} / 4u;
     let vertical_count = bound(vertical.taps.count, length);
@@ -161,6 +167,18 @@ fn gradient_pixel(index: u32, phase: vec2<u32>, vertical: Taps, horizontal: Taps
 {% endfor %}
 {% for q in quads %}
     let column{{ q }} = first_column + column + {{ q * lanes // share }}u;
+{% if planar %}
+    let plane = params.in_height * params.in_width;
+{% for i in rows %}
+    if into{{ i }} != NOWHERE {
+{% for l in range(4) %}
+        if 4u * column{{ q }} + {{ l }}u < {{ columns }} {
+            result[into{{ i }} + (4u * column{{ q }} + {{ l }}u) * plane] = sum{{ i }}_{{ q }}.{{ "xyzw"[l] }};
+        }
+{% endfor %}
+    }
+{% endfor %}
+{% else %}
     if column{{ q }} < {{ columns }} / 4u {
 {% for operand in operands %}
 {% if operand.channel %}
@@ -175,6 +193,7 @@ fn gradient_pixel(index: u32, phase: vec2<u32>, vertical: Taps, horizontal: Taps
         }
 {% endfor %}
     }
+{% endif %}
 {% endfor %}
 {% endmacro %}
 
@@ -210,7 +229,7 @@ fn forward(invocation: Invocation) {
 {% else %}
 @compute @workgroup_size(LANES)
 fn grad_input(invocation: Invocation) {
-    let column_tiles = tiles(params.in_channels / 4u, COLUMNS);
+    let column_tiles = tiles(tiles(params.in_channels, 4u), COLUMNS);
     let phase_height = tiles(params.in_height, params.stride_height);
     let phase_width = tiles(params.in_width, params.stride_width);
     let phase_tiles = tiles(params.batch * phase_height * phase_width, PIXELS);

@@ -1,5 +1,5 @@
 // Copies of a convolution's operands in the order in which its kernels read them. Needs common/grid.wgsl,
-// common/conv2d.wgsl, common/texture.wgsl, common/read.wgsl and common/packed.wgsl.
+// common/divide.wgsl, common/conv2d.wgsl, common/texture.wgsl, common/read.wgsl and common/packed.wgsl.
 //
 //   images  [N, C, H, W] with a border of zeros, for stride and dilation 1:
 //           [N, C, OH + KH - 1, pitch] of four pixels, where line l, pixel p is x[l - pad_top, p - pad_left], and pitch
@@ -14,7 +14,7 @@
 // One invocation copies a line of an image, or four elements. A line starts anywhere, but is read in fours, each once: on a
 // CPU adapter four numbers that lie together cost what one costs. No barriers.
 //
-// Precondition, for the loops of a software adapter (lavapipe): pitch <= 65,535.
+// Preconditions: below 2^30 invocations of rows; for the loops of a software adapter (lavapipe), pitch <= 65,535.
 
 override WORKGROUP: u32 = 64u;
 // Channels of a tile of conv2d_packed.wgsl, a multiple of 4.
@@ -24,18 +24,12 @@ override TRANSPOSED: bool = false;
 override QUADS: u32 = 4u;
 
 {{ fours("source", 1, texture) }}
+{{ elements("source") }}
 @group(0) @binding(2) var<storage, read_write> packed: array<vec4<f32>>;
 
 const LANES = vec4<u32>(0u, 1u, 2u, 3u);
 
-// One element of the source.
-fn source_element(index: u32) -> f32 {
-    let four = source_at(index >> 2u);
-    let two = select(four.xy, four.zw, (index & 2u) != 0u);
-    return select(two.x, two.y, (index & 1u) != 0u);
-}
-
-// Four of them.
+// Four elements of the source.
 fn source_elements(at: vec4<u32>) -> vec4<f32> {
     return vec4(source_element(at.x), source_element(at.y), source_element(at.z), source_element(at.w));
 }
@@ -92,17 +86,22 @@ fn weight(invocation: Invocation) {
 fn rows(invocation: Invocation) {
     let index = flat_workgroup(invocation.group, invocation.groups) * WORKGROUP + invocation.local;
     let length = params.in_channels * params.kernel_width;
-    let fours_of_row = tiles(length, 4u);
-    let pixel = index / fours_of_row;
-    let line = pixel / params.out_width;
-    let n = line / params.in_height;
-    if n >= params.batch { return; }
-    let position = 4u * (index - pixel * fours_of_row) + LANES;
-    let kx = position / params.in_channels;
-    let c = position - kx * params.in_channels;
-    let x = (pixel - line * params.out_width) * params.stride_width - params.pad_left + kx * params.dilation_width;
-    let seen = (position < vec4(length)) & (x < vec4(params.in_width));
-    let y = line - n * params.in_height;
-    let at = select(vec4<u32>(), ((n * params.in_channels + c) * params.in_height + y) * params.in_width + x, seen);
+    let place = div_rem(index, tiles(length, 4u));
+    let across = div_rem(place.x, params.out_width);
+    let down = div_rem(across.x, params.in_height);
+    if down.x >= params.batch { return; }
+    // Column of the kernel and channel of the first position, and of those behind it.
+    let first = div_rem(4u * place.y, params.in_channels);
+{% for l in range(1, 4) %}
+{% set before = "first" if l == 1 else "next" ~ (l - 1) %}
+    let wraps{{ l }} = {{ before }}.y + 1u == params.in_channels;
+    let next{{ l }} = select(vec2({{ before }}.x, {{ before }}.y + 1u), vec2({{ before }}.x + 1u, 0u), wraps{{ l }});
+{% endfor %}
+    let kx = vec4(first.x, next1.x, next2.x, next3.x);
+    let c = vec4(first.y, next1.y, next2.y, next3.y);
+    let x = across.y * params.stride_width - params.pad_left + kx * params.dilation_width;
+    let seen = (4u * place.y + LANES < vec4(length)) & (x < vec4(params.in_width));
+    let rows = (down.x * params.in_channels + c) * params.in_height + down.y;
+    let at = select(vec4<u32>(), rows * params.in_width + x, seen);
     packed[index] = select(vec4<f32>(), source_elements(at), seen);
 }

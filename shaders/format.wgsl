@@ -2,9 +2,9 @@
 //   images:  [N, C, H, W] (planar) and [N, H, W, C] (channels-last), C a multiple of 4
 //   filters: [O, C, KH, KW] (planar) and [KH, KW, C, O] (taps-first), O a multiple of 4
 //
-// One invocation moves a block of 4 channels by up to 4 pixels, or 4 outputs by up to 4 taps. The planes are addressed as
-// scalars, since a plane may begin anywhere; the channels as vectors. Memory traffic: 8 bytes an element. No barriers.
-// Needs common/grid.wgsl, common/divide.wgsl.
+// One invocation moves a block of 4 channels by up to 4 pixels, or 4 outputs by up to 4 taps. Channels are addressed in fours,
+// and so are the planes where each is a number of them (`aligned`). Memory traffic: 8 bytes an element. No barriers.
+// Needs common/grid.wgsl, common/divide.wgsl, common/texture.wgsl, common/read.wgsl.
 
 override WORKGROUP: u32 = 64u;
 
@@ -18,10 +18,13 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> planes: array<f32>;
-@group(0) @binding(2) var<storage, read_write> vectors: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> source: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> target_planes: array<f32>;
+{{ fours("source", 1, texture) }}
+{{ elements("source") }}
+{% if gather or aligned %}
+@group(0) @binding(2) var<storage, read_write> result: array<vec4<f32>>;
+{% else %}
+@group(0) @binding(2) var<storage, read_write> result: array<f32>;
+{% endif %}
 
 /// Where a block begins, its first element in the planes and its first vector; how far the next plane and the next vector
 /// are; and how many pixels it has.
@@ -57,42 +60,67 @@ fn filter_block(at: Invocation) -> Block {
     return Block(plane, filter_length, vector, params.rows * params.quads, min(4u, params.pixels - place.z));
 }
 
-fn gather(block: Block) {
+{% if gather %}
+/// From planes into channels.
+fn move_block(block: Block) {
+{% if aligned %}
+    if block.pixels == 0u { return; }
+    let first = block.plane / 4u;
+    let step = block.plane_step / 4u;
+    let planes = mat4x4(
+        source_at(first), source_at(first + step), source_at(first + 2u * step), source_at(first + 3u * step));
+    let vectors = transpose(planes);
+{% for pixel in range(4) %}
+    result[block.vector + {{ pixel }}u * block.vector_step] = vectors[{{ pixel }}];
+{% endfor %}
+{% else %}
     for (var pixel = 0u; pixel < block.pixels; pixel += 1u) {
         let start = block.plane + pixel;
         let step = block.plane_step;
-        let four = vec4(planes[start], planes[start + step], planes[start + 2u * step], planes[start + 3u * step]);
-        vectors[block.vector + pixel * block.vector_step] = four;
+        result[block.vector + pixel * block.vector_step] = vec4(
+            source_element(start),
+            source_element(start + step),
+            source_element(start + 2u * step),
+            source_element(start + 3u * step),
+        );
     }
+{% endif %}
 }
-
-fn scatter(block: Block) {
+{% else %}
+/// From channels into planes.
+fn move_block(block: Block) {
+{% if aligned %}
+    if block.pixels == 0u { return; }
+    let step = block.vector_step;
+    let vectors = mat4x4(
+        source_at(block.vector),
+        source_at(block.vector + step),
+        source_at(block.vector + 2u * step),
+        source_at(block.vector + 3u * step),
+    );
+    let planes = transpose(vectors);
+{% for channel in range(4) %}
+    result[(block.plane + {{ channel }}u * block.plane_step) / 4u] = planes[{{ channel }}];
+{% endfor %}
+{% else %}
     for (var pixel = 0u; pixel < block.pixels; pixel += 1u) {
-        let four = source[block.vector + pixel * block.vector_step];
+        let four = source_at(block.vector + pixel * block.vector_step);
         let into = block.plane + pixel;
-        target_planes[into] = four.x;
-        target_planes[into + block.plane_step] = four.y;
-        target_planes[into + 2u * block.plane_step] = four.z;
-        target_planes[into + 3u * block.plane_step] = four.w;
+        result[into] = four.x;
+        result[into + block.plane_step] = four.y;
+        result[into + 2u * block.plane_step] = four.z;
+        result[into + 3u * block.plane_step] = four.w;
     }
+{% endif %}
+}
+{% endif %}
+
+@compute @workgroup_size(WORKGROUP)
+fn image(at: Invocation) {
+    move_block(image_block(at));
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn to_channels_last(at: Invocation) {
-    gather(image_block(at));
-}
-
-@compute @workgroup_size(WORKGROUP)
-fn from_channels_last(at: Invocation) {
-    scatter(image_block(at));
-}
-
-@compute @workgroup_size(WORKGROUP)
-fn to_taps_first(at: Invocation) {
-    gather(filter_block(at));
-}
-
-@compute @workgroup_size(WORKGROUP)
-fn from_taps_first(at: Invocation) {
-    scatter(filter_block(at));
+fn weight(at: Invocation) {
+    move_block(filter_block(at));
 }

@@ -6,7 +6,8 @@
 // The betas come as 1 - beta, rounded once by the host: 1 - 0.999f would have lost ten bits.
 // One invocation updates 4 consecutive parameters; those past `count` in the last vector lie in the buffers' padding
 // and are updated harmlessly (zeros stay zeros).
-// Memory traffic, bytes a parameter: sgd 20, adam 28. No barriers. Needs common/grid.wgsl.
+// Memory traffic, bytes a parameter: sgd 20, adam 28. No barriers. On a software adapter everything is read from copies in
+// textures, what is updated, too. Needs common/grid.wgsl, common/texture.wgsl, common/read.wgsl.
 
 override WORKGROUP: u32 = 64u;
 override NESTEROV: bool = false;
@@ -26,16 +27,29 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 /// [1]: the learning rate.
 @group(0) @binding(1) var<storage, read> rate: array<f32>;
-// sgd: rate, gradients -> weights, velocity (both updated)
-@group(0) @binding(2) var<storage, read> gradients: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> weights: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> velocity: array<vec4<f32>>;
-// adam: rate, step, adam_gradients -> adam_weights, first_moment, second_moment (all updated)
+{#- What is updated: read from a texture, or where it is written. -#}
+{% macro updated(name, binding, copy) %}
+@group(0) @binding({{ binding }}) var<storage, read_write> {{ name }}: array<vec4<f32>>;
+{% if texture %}
+{{ fours(name ~ "_copy", copy, texture) }}
+fn {{ name }}_at(index: u32) -> vec4<f32> { return {{ name }}_copy_at(index); }
+{% else %}
+fn {{ name }}_at(index: u32) -> vec4<f32> { return {{ name }}[index]; }
+{% endif %}
+{% endmacro %}
+{% if adam %}
+// rate, step, gradients -> weights, first_moment, second_moment (all updated)
 @group(0) @binding(2) var<storage, read> step: array<u32>;
-@group(0) @binding(3) var<storage, read> adam_gradients: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> adam_weights: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> first_moment: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> second_moment: array<vec4<f32>>;
+{{ fours("gradients", 3, texture) }}
+{{ updated("weights", 4, 7) }}
+{{ updated("first_moment", 5, 8) }}
+{{ updated("second_moment", 6, 9) }}
+{% else %}
+// rate, gradients -> weights, velocity (both updated)
+{{ fours("gradients", 2, texture) }}
+{{ updated("weights", 3, 5) }}
+{{ updated("velocity", 4, 6) }}
+{% endif %}
 
 /// 1 - beta^t from 1 - beta, for both betas, by repeated squaring of beta in complement form: with u = 1 - a and
 /// v = 1 - b, 1 - a b = u + v (1 - u). Nothing cancels, unlike in 1 - pow(beta, t), and no step is too large.
@@ -51,39 +65,43 @@ fn bias_correction(complement: vec2<f32>, t: u32) -> vec2<f32> {
     return result;
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn sgd(at: Invocation) {
-    let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
-    if index * 4u >= params.count {
-        return;
-    }
-    let weight = weights[index];
-    let gradient = gradients[index] + params.weight_decay * weight;
-    let speed = params.momentum * velocity[index] + gradient;
-    velocity[index] = speed;
-    let direction = select(speed, gradient + params.momentum * speed, NESTEROV);
-    weights[index] = weight - rate[0] * direction;
-}
-
+{% if adam %}
 @compute @workgroup_size(WORKGROUP)
 fn adam(at: Invocation) {
     let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
     if index * 4u >= params.count {
         return;
     }
-    var weight = adam_weights[index];
-    var gradient = adam_gradients[index];
+    var weight = weights_at(index);
+    var gradient = gradients_at(index);
     if DECOUPLED {
         weight -= rate[0] * params.weight_decay * weight;
     } else {
         gradient += params.weight_decay * weight;
     }
     // beta m + (1 - beta) g, written with 1 - beta alone.
-    let first = first_moment[index] + params.beta1_complement * (gradient - first_moment[index]);
-    let second = second_moment[index] + params.beta2_complement * (gradient * gradient - second_moment[index]);
+    let first_before = first_moment_at(index);
+    let second_before = second_moment_at(index);
+    let first = first_before + params.beta1_complement * (gradient - first_before);
+    let second = second_before + params.beta2_complement * (gradient * gradient - second_before);
     first_moment[index] = first;
     second_moment[index] = second;
     let correction = bias_correction(vec2<f32>(params.beta1_complement, params.beta2_complement), step[0]);
     let deviation = sqrt(second / correction.y);
-    adam_weights[index] = weight - rate[0] * (first / correction.x) / (deviation + params.epsilon);
+    weights[index] = weight - rate[0] * (first / correction.x) / (deviation + params.epsilon);
 }
+{% else %}
+@compute @workgroup_size(WORKGROUP)
+fn sgd(at: Invocation) {
+    let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
+    if index * 4u >= params.count {
+        return;
+    }
+    let weight = weights_at(index);
+    let gradient = gradients_at(index) + params.weight_decay * weight;
+    let speed = params.momentum * velocity_at(index) + gradient;
+    velocity[index] = speed;
+    let direction = select(speed, gradient + params.momentum * speed, NESTEROV);
+    weights[index] = weight - rate[0] * direction;
+}
+{% endif %}

@@ -56,7 +56,9 @@ pub mod selftest;
 pub mod train;
 
 pub use error::{Error, Result};
-pub use gpu::{AdapterSummary, BindingKind, Capabilities, DeviceClass, Gpu, GpuOptions, Statistics, adapters};
+pub use gpu::{
+    AdapterSummary, BindingKind, Capabilities, Compiling, DeviceClass, Gpu, GpuOptions, Statistics, adapters,
+};
 pub use graph::{DType, Evaluator, Graph, Init, Mode, Shape, Tensor, TensorId, TensorType};
 pub use ops::batch_norm::BatchNorm;
 pub use ops::conv2d::Conv2d;

@@ -1,5 +1,8 @@
 //! The command as a user runs it: what it prints, and that every bad input is one clear line and a non-zero exit.
 
+mod cache;
+mod profile;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -7,7 +10,8 @@ const DIGITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist");
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_omma"));
-    command.args(arguments).env_remove("RUST_LOG");
+    // What the command keeps goes to a folder of the tests, not to the user's.
+    command.args(arguments).env_remove("RUST_LOG").env("OMMA_CACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
     command
 }
 

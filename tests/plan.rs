@@ -58,9 +58,11 @@ fn tensors_share_memory_by_lifetime() {
     for _ in 0..20 {
         x = x.relu().unwrap();
     }
-    let plan = plan(&graph, &[x], gpu.capabilities(), &PlanOptions::default()).unwrap();
-    assert_eq!(plan.dispatches(), 20);
-    assert_eq!(plan.memory().slabs, 2 * one, "a chain needs two tensors at a time");
+    let apart = plan(&graph, &[x], gpu.capabilities(), &PlanOptions::default().without_fusion()).unwrap();
+    assert_eq!(apart.dispatches(), 20);
+    assert_eq!(apart.memory().slabs, 2 * one, "a chain needs two tensors at a time");
+    let fused = plan(&graph, &[x], gpu.capabilities(), &PlanOptions::default()).unwrap();
+    assert_eq!((fused.dispatches(), fused.memory().slabs), (1, one), "nothing between is stored");
 }
 
 #[test]
@@ -111,8 +113,8 @@ fn too_many_bindings_are_refused() {
     let mut capabilities = gpu.capabilities().clone();
     capabilities.limits.max_storage_buffers_per_shader_stage = 2;
     let graph = Graph::new(Mode::Evaluation);
-    let x = graph.input("x", [2, 3]).unwrap();
-    match plan(&graph, &[x.add(x.relu().unwrap()).unwrap()], &capabilities, &PlanOptions::default()) {
+    let (x, y) = (graph.input("x", [2, 3]).unwrap(), graph.input("y", [2, 3]).unwrap());
+    match plan(&graph, &[x.add(y.relu().unwrap()).unwrap()], &capabilities, &PlanOptions::default()) {
         Err(Error::Limit { needed, limit, .. }) => {
             assert_eq!((needed, limit), (3, "max_storage_buffers_per_shader_stage"));
         }
@@ -125,8 +127,8 @@ fn a_grid_folds_within_the_limit_or_is_refused() {
     let Some(gpu) = crate::gpu() else { return };
     let mut capabilities = gpu.capabilities().clone();
     let graph = Graph::new(Mode::Evaluation);
-    let y = graph.input("x", [1 << 14]).unwrap().relu().unwrap();
-    // 2^14 elements, four an invocation, 64 invocations a workgroup: 64 workgroups are 4 by 4 by 4.
+    let y = graph.input("x", [1 << 16]).unwrap().relu().unwrap();
+    // 2^16 elements, 16 an invocation, 64 invocations a workgroup: 64 workgroups are 4 by 4 by 4.
     capabilities.limits.max_compute_workgroups_per_dimension = 4;
     let text = plan(&graph, &[y], &capabilities, &PlanOptions::default()).unwrap().to_string();
     assert!(text.contains("[4, 4, 4]"), "{text}");
@@ -150,14 +152,15 @@ fn a_variant_can_be_preferred_and_excluded() {
     let y = convolution(&graph);
     let chosen = |options: &PlanOptions| {
         let plan = plan(&graph, &[y], gpu.capabilities(), options).unwrap();
-        let [choice] = plan.choices() else { panic!("{:?}", plan.choices()) };
+        let of_kernel = |choice: &&omma::Choice| choice.kernel == "conv2d.forward";
+        let choice = plan.choices().iter().find(of_kernel).unwrap_or_else(|| panic!("{:?}", plan.choices()));
         assert!(plan.kernels().any(|kernel| kernel.variant == choice.chosen), "the choice is what runs");
         choice.clone()
     };
     let default = chosen(&PlanOptions::default());
     assert_eq!((default.node.as_str(), default.kernel.as_str()), ("conv2d `conv`", "conv2d.forward"));
     assert!(default.candidates.len() >= 3);
-    for candidate in &default.candidates {
+    for candidate in default.candidates.iter().filter(|candidate| candidate.refusal.is_none()) {
         assert_eq!(chosen(&PlanOptions::default().prefer(candidate.name)).chosen, candidate.name);
     }
     let without = chosen(&PlanOptions::default().exclude(default.chosen));
@@ -196,7 +199,7 @@ fn no_legal_kernel_is_an_error_with_every_reason() {
     let Some(gpu) = crate::gpu() else { return };
     let graph = Graph::new(Mode::Evaluation);
     let y = convolution(&graph);
-    let variants = ["naive", "tiled", "blocked", "packed"];
+    let variants = ["naive", "tiled_large", "tiled", "tiled_small", "blocked", "packed", "channels_last"];
     let options = variants.into_iter().fold(PlanOptions::default(), PlanOptions::exclude);
     match plan(&graph, &[y], gpu.capabilities(), &options) {
         Err(Error::NoKernel { op, reason }) => {
@@ -245,17 +248,14 @@ fn a_variable_has_one_role() {
     assert_eq!(error.to_string(), "variable `scale`: expected a parameter f32[2], got a state f32[2]");
 }
 
-/// The longest sum that a kernel may run in one invocation, and one more.
+/// More inputs than one invocation may sum up: the sum is cut into slices.
 #[test]
-fn a_dense_layer_has_a_largest_number_of_inputs() {
+fn a_dense_layer_may_have_any_number_of_inputs() {
     let Some(gpu) = crate::gpu() else { return };
-    let planned = |inputs| {
-        let graph = Graph::new(Mode::Evaluation);
-        let y = graph.input("x", [1, inputs]).unwrap().dense("fc", 1).unwrap();
-        plan(&graph, &[y], gpu.capabilities(), &PlanOptions::default())
-    };
-    planned(209_696).unwrap();
-    assert!(matches!(planned(209_697), Err(Error::NoKernel { .. })));
+    let graph = Graph::new(Mode::Evaluation);
+    let y = graph.input("x", [1, 3_000_001]).unwrap().dense("fc", 1).unwrap();
+    let plan = plan(&graph, &[y], gpu.capabilities(), &PlanOptions::default()).unwrap();
+    assert!(plan.kernels().any(|kernel| kernel.entry == "sum_partials"), "{plan}");
 }
 
 /// WebGPU's own defaults: what a browser gives without being asked for more.

@@ -4,6 +4,7 @@ mod encode;
 mod failures;
 mod inputs;
 mod profile;
+mod start;
 mod steps;
 
 use std::sync::mpsc;

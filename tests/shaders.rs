@@ -297,7 +297,7 @@ fn every_file_belongs_to_a_family() {
         assert!(FAMILIES.iter().any(|family| family.stem == name), "tests/ops/{name}.rs tests no family");
     }
     // What families share has a file, but no row.
-    let shared = ["mod", "pool", "reshape"];
+    let shared = ["chain", "mod", "pool", "reshape"];
     for folder in ["src/ops", "src/reference"] {
         for name in stems(folder, "rs").iter().filter(|name| !shared.contains(&name.as_str())) {
             assert!(FAMILIES.iter().any(|family| family.stem == name), "{folder}/{name}.rs has no row");
@@ -337,4 +337,14 @@ fn files_are_small_and_begin_with_what_they_are() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// ARCHITECTURE.md says where and why.
+#[test]
+fn unsafe_code_stands_in_one_place() {
+    for path in files(&root().join("src"), "rs") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let expected = usize::from(path.ends_with("src/gpu/store.rs"));
+        assert_eq!(text.matches("allow(unsafe_code").count(), expected, "{}", path.display());
+    }
 }

@@ -1,4 +1,5 @@
-{#- Functions of single elements, one after the other: `links` of the host. Needs common/functions.wgsl. -#}
+// Functions of single elements, one after the other: the host's `links`. Needs common/functions.wgsl.
+
 /// What the links make of `previous` and their operands.
 fn chain(previous: vec4<f32>{% for operand in operands %}, operand{{ loop.index0 }}: vec4<f32>{% endfor %}) -> vec4<f32> {
 {% for link in links %}

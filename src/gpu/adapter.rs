@@ -1,6 +1,7 @@
 //! Which adapter: listed, ranked, filtered by what the user asked for, opened with all it has.
 
 use std::cmp::Reverse;
+use std::path::PathBuf;
 
 use crate::error::{Error, Result};
 
@@ -12,12 +13,22 @@ pub struct GpuOptions {
     pub backends: Option<wgpu::Backends>,
     /// A part of the adapter's name, in any case.
     pub adapter: Option<String>,
+    /// A folder in which compiled pipelines are kept for the next process ([`GpuOptions::pipeline_cache`]).
+    pub pipeline_cache: Option<PathBuf>,
 }
 
 impl GpuOptions {
     /// Takes the adapter whose name contains `name`.
     pub fn adapter(name: impl Into<String>) -> Self {
         Self { adapter: Some(name.into()), ..Self::default() }
+    }
+
+    /// Keeps compiled pipelines in this folder, in a file for each adapter and driver, where the driver has something to
+    /// keep (Vulkan's do). The file is written when sessions have compiled something new. A folder that cannot be read or
+    /// written, and a file that is damaged or foreign, cost a warning in the log and the time to compile.
+    pub fn pipeline_cache(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.pipeline_cache = Some(folder.into());
+        self
     }
 
     fn resolved(&self) -> Result<(wgpu::Backends, Option<String>)> {
@@ -49,8 +60,10 @@ fn parse_backends(names: &str) -> Result<wgpu::Backends> {
 }
 
 /// Features that kernels and tools may come to use: taken where the adapter has them, needed by none so far.
-const USEFUL: wgpu::Features =
-    wgpu::Features::SUBGROUP.union(wgpu::Features::SHADER_F16).union(wgpu::Features::TIMESTAMP_QUERY);
+const USEFUL: wgpu::Features = wgpu::Features::SUBGROUP
+    .union(wgpu::Features::SHADER_F16)
+    .union(wgpu::Features::TIMESTAMP_QUERY)
+    .union(wgpu::Features::PIPELINE_CACHE);
 
 /// One adapter as `omma devices` lists it.
 #[derive(Debug, Clone)]

@@ -2,10 +2,13 @@
 
 mod adapter;
 mod capabilities;
+mod compile;
 mod failure;
+mod parallel;
 mod pipelines;
 #[cfg(not(target_arch = "wasm32"))]
 mod poller;
+mod store;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,11 +17,14 @@ use futures_channel::oneshot;
 
 pub use adapter::{AdapterSummary, GpuOptions, adapters};
 pub use capabilities::{Capabilities, DeviceClass};
+pub use compile::Compiling;
 pub use pipelines::BindingKind;
 pub(crate) use pipelines::{Pipeline, PipelineSource, TEXEL};
 
 use crate::error::{Error, Result};
 use failure::Failures;
+use pipelines::Pipelines;
+use store::Store;
 
 /// A wgpu device with everything Omma keeps for it. Clones share it; it may be used from several threads.
 #[derive(Debug, Clone)]
@@ -31,7 +37,9 @@ struct Inner {
     device: wgpu::Device,
     queue: wgpu::Queue,
     capabilities: Capabilities,
-    pipelines: pipelines::Cache,
+    pipelines: Pipelines,
+    /// Where compiled pipelines are kept for the next process, if anywhere.
+    store: Option<Store>,
     failures: Arc<Failures>,
     counters: Counters,
     #[cfg(not(target_arch = "wasm32"))]
@@ -83,7 +91,9 @@ impl Gpu {
         device.set_device_lost_callback(move |reason, message| lost.device_lost(format!("{reason:?}: {message}")));
         let stray = failures.clone();
         device.on_uncaptured_error(Arc::new(move |error| stray.stray(error)));
-        Ok(Self::assemble(&adapter, device, queue, failures))
+        let folder = options.pipeline_cache.as_deref();
+        let store = folder.and_then(|folder| Store::open(&device, &failures, &adapter.get_info(), folder));
+        Ok(Self::assemble(&adapter, device, queue, failures, store))
     }
 
     /// [`Gpu::new`], waiting for it.
@@ -98,10 +108,16 @@ impl Gpu {
     /// Takes the host's device. Nothing more is requested of it: Omma stays within the limits and features that the
     /// device was opened with, sets no callback on it, and only ever polls it for work it waits for.
     pub fn from_wgpu(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue) -> Self {
-        Self::assemble(adapter, device, queue, Arc::default())
+        Self::assemble(adapter, device, queue, Arc::default(), None)
     }
 
-    fn assemble(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue, failures: Arc<Failures>) -> Self {
+    fn assemble(
+        adapter: &wgpu::Adapter,
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        failures: Arc<Failures>,
+        store: Option<Store>,
+    ) -> Self {
         let capabilities = Capabilities::new(adapter.get_info(), device.limits(), device.features());
         Self {
             inner: Arc::new(Inner {
@@ -110,7 +126,8 @@ impl Gpu {
                 device,
                 queue,
                 capabilities,
-                pipelines: pipelines::Cache::default(),
+                pipelines: Pipelines::default(),
+                store,
                 failures,
                 counters: Counters::default(),
             }),
@@ -210,15 +227,6 @@ impl Gpu {
         let bytes = u64::from(width) * u64::from(height) * 16;
         self.inner.counters.texture_bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(texture)
-    }
-
-    /// Compiles the pipeline, or returns the one compiled before from the same text, constants and bindings.
-    pub(crate) fn pipeline(&self, source: &PipelineSource) -> Result<Arc<Pipeline>> {
-        self.inner.pipelines.get(source, || {
-            let pipeline = self.guard(&source.label, || pipelines::compile(&self.inner.device, source))?;
-            self.inner.counters.pipelines.fetch_add(1, Ordering::Relaxed);
-            Ok(pipeline)
-        })
     }
 
     pub(crate) fn create_bind_group(

@@ -1,10 +1,9 @@
-//! Compute pipelines and their cache.
+//! Compute pipelines: what determines one, and those that a device has.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use super::failure::lock;
-use crate::error::Result;
 
 /// The format of every texture: four f32 a texel, so that a texel is read as a `vec4<f32>` of a buffer would be.
 pub(crate) const TEXEL: wgpu::TextureFormat = wgpu::TextureFormat::Rgba32Float;
@@ -76,26 +75,40 @@ pub(crate) struct Pipeline {
 
 type Key = (Arc<str>, &'static str, Vec<(&'static str, u64)>, Vec<BindingKind>);
 
-#[derive(Debug, Default)]
-pub(super) struct Cache(Mutex<HashMap<Key, Arc<Pipeline>>>);
-
-impl Cache {
-    pub(super) fn get(
-        &self,
-        source: &PipelineSource,
-        compile: impl FnOnce() -> Result<Pipeline>,
-    ) -> Result<Arc<Pipeline>> {
-        let constants = source.constants.iter().map(|&(name, value)| (name, value.to_bits())).collect();
-        let key = (source.text.clone(), source.entry, constants, source.bindings.clone());
-        if let Some(pipeline) = lock(&self.0).get(&key) {
-            return Ok(pipeline.clone());
-        }
-        let pipeline = Arc::new(compile()?);
-        Ok(lock(&self.0).entry(key).or_insert(pipeline).clone())
+impl PipelineSource {
+    /// All but the label, which changes nothing.
+    fn key(&self) -> Key {
+        let constants = self.constants.iter().map(|&(name, value)| (name, value.to_bits())).collect();
+        (self.text.clone(), self.entry, constants, self.bindings.clone())
     }
 }
 
-pub(super) fn compile(device: &wgpu::Device, source: &PipelineSource) -> Pipeline {
+/// Every pipeline of the device.
+#[derive(Debug, Default)]
+pub(super) struct Pipelines(Mutex<HashMap<Key, Arc<Pipeline>>>);
+
+impl Pipelines {
+    /// What of `sources` is not there, each once.
+    pub(super) fn missing<'a>(&self, sources: &'a [PipelineSource]) -> Vec<&'a PipelineSource> {
+        let there = lock(&self.0);
+        let mut seen = HashSet::new();
+        let missing = sources.iter().filter(|source| {
+            let key = source.key();
+            !there.contains_key(&key) && seen.insert(key)
+        });
+        missing.collect()
+    }
+
+    pub(super) fn add(&self, source: &PipelineSource, pipeline: Pipeline) {
+        lock(&self.0).entry(source.key()).or_insert_with(|| Arc::new(pipeline));
+    }
+
+    pub(super) fn get(&self, source: &PipelineSource) -> Option<Arc<Pipeline>> {
+        lock(&self.0).get(&source.key()).cloned()
+    }
+}
+
+pub(super) fn compile(device: &wgpu::Device, source: &PipelineSource, cache: Option<&wgpu::PipelineCache>) -> Pipeline {
     let label = Some(source.label.as_str());
     let entries: Vec<wgpu::BindGroupLayoutEntry> = (0..)
         .zip(&source.bindings)
@@ -126,7 +139,7 @@ pub(super) fn compile(device: &wgpu::Device, source: &PipelineSource) -> Pipelin
             // Every kernel writes its workgroup memory before it reads it.
             zero_initialize_workgroup_memory: false,
         },
-        cache: None,
+        cache,
     });
     Pipeline { pipeline, layout }
 }

@@ -4,8 +4,11 @@
 //! In training mean and variance (biased) are the batch's own, and the running ones move towards them by `momentum`, the
 //! variance unbiased, as in PyTorch; in evaluation they are the running ones.
 
+mod channels_last;
+
 use super::reduce::lanes_of;
 use crate::error::{Error, Result};
+use crate::gpu::DeviceClass;
 use crate::graph::chain::{Extent, Pointwise};
 use crate::graph::gradients::no_gradient;
 use crate::graph::{DType, Evaluation, GradientContext, Init, Mode, Op, Tensor, TensorType};
@@ -21,6 +24,7 @@ params! {
         outer: u32, channels: u32, inner: u32, lanes: u32, epsilon: f32, momentum: f32, factor: f32,
     }
 }
+pub(crate) use channels_last::SHADER as CHANNELS_LAST;
 pub(crate) static SHADER: Shader = shader!("batch_norm", BatchNormParams, ["grid", "divide", "channel"]);
 
 /// Settings of a batch norm layer; the default is PyTorch's.
@@ -102,6 +106,11 @@ fn params([outer, channels, inner]: [usize; 3], lanes: usize) -> Result<BatchNor
     })
 }
 
+/// Whether four channels lie together, and the device gains by that.
+fn by_fours(cx: &Lowering<'_>, [_, channels, inner]: [usize; 3]) -> bool {
+    inner == 1 && channels.is_multiple_of(4) && cx.class() == DeviceClass::Cpu
+}
+
 fn geometry(ty: &TensorType, epsilon: f32) -> reference::Geometry {
     // The shape rule has seen the type.
     let [batch, channels, inner] = view(ty).unwrap_or_default();
@@ -144,6 +153,10 @@ impl Op for Statistics {
         let format = cx.follow("batch_norm.statistics", 0)?;
         let view = format.view(view(&cx.inputs[0])?);
         let [outer, channels, inner] = view;
+        if by_fours(cx, view) {
+            let entries = ["statistics", "merge"];
+            return channels_last::lower(cx, entries, &[(Operand::Input(0), true)], [outer, channels], 0.0);
+        }
         let lanes = lanes_of(NAME, outer * inner)?;
         let params = params(view, lanes)?;
         let partial = cx.scratch(2 * channels * lanes);
@@ -245,6 +258,11 @@ impl Op for GradientSums {
         let format = cx.follow("batch_norm.grad_parameters", 0)?;
         let view = format.view(view(&cx.inputs[0])?);
         let [outer, channels, inner] = view;
+        if by_fours(cx, view) {
+            let [x, mean, variance, dy] = [0, 1, 2, 3].map(Operand::Input);
+            let reads = [(x, true), (mean, false), (variance, false), (dy, true)];
+            return channels_last::lower(cx, ["grad_sums", "grad_merge"], &reads, [outer, channels], self.epsilon);
+        }
         let lanes = lanes_of(NAME, outer * inner)?;
         let params = BatchNormParams { epsilon: self.epsilon, ..params(view, lanes)? };
         let partial = cx.scratch(2 * channels * lanes);

@@ -41,7 +41,8 @@ pub(crate) static TILED: Shader =
 pub(crate) static TILED_WEIGHT: Shader =
     shader!("conv2d_tiled_weight", ConvParams, ["grid", "divide", "conv2d", "functions", "chain", "tile"]);
 pub(crate) static BLOCKED: Shader = shader!("conv2d_blocked", ConvParams, ["grid", "conv2d"]);
-pub(crate) static PACK: Shader = shader!("conv2d_pack", ConvParams, ["grid", "conv2d", "texture", "read", "packed"]);
+pub(crate) static PACK: Shader =
+    shader!("conv2d_pack", ConvParams, ["grid", "divide", "conv2d", "texture", "read", "packed"]);
 pub(crate) static PACKED_WEIGHT: Shader =
     shader!("conv2d_packed_weight", ConvParams, ["grid", "conv2d", "texture", "read", "packed"]);
 pub(crate) static CHANNELS_LAST: Shader =

@@ -46,7 +46,11 @@ pub const FAMILIES: &[Family] = &[
         shaders: &[&avg_pool2d::SHADER, &avg_pool2d::CHANNELS_LAST],
         cases: avg_pool2d::cases,
     },
-    Family { stem: "batch_norm", shaders: &[&batch_norm::SHADER], cases: batch_norm::cases },
+    Family {
+        stem: "batch_norm",
+        shaders: &[&batch_norm::SHADER, &batch_norm::CHANNELS_LAST],
+        cases: batch_norm::cases,
+    },
     // Sums and products are functions of single elements and run their kernel.
     Family { stem: "binary", shaders: &[], cases: binary::cases },
     Family { stem: "concat", shaders: &[&concat::SHADER], cases: concat::cases },

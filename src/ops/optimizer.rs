@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{Evaluation, GradientContext, Graph, Init, LEARNING_RATE, Op, Role, Source, Tensor, TensorType};
-use crate::plan::{FlatOperand, Kernel, Location, Lowering, Operand, Shader, params, runs, shader, word};
+use crate::plan::{Access, FlatOperand, Kernel, Location, Lowering, Operand, Shader, params, runs, shader, word};
 use crate::reference::{Checked, optimizer as reference};
 use crate::selftest::OpCase;
 
@@ -14,7 +14,7 @@ params! {
         count: u32, weight_decay: f32, momentum: f32, beta1_complement: f32, beta2_complement: f32, epsilon: f32,
     }
 }
-pub(crate) static SHADER: Shader = shader!("optimizer", OptimizerParams, ["grid"]);
+pub(crate) static SHADER: Shader = shader!("optimizer", OptimizerParams, ["grid", "texture", "read"]);
 
 /// A rule for changing parameters by their gradients.
 ///
@@ -245,7 +245,7 @@ impl Op for Update {
             if residences[gradient] != Some(place) {
                 let format = cx.format(self.input(0, i));
                 cx.read_in(Operand::Input(gradient), format);
-                let to = Operand::Flat(FlatOperand { location: place, write: true });
+                let to = Operand::Flat(FlatOperand { location: place, access: Access::Write });
                 super::chain::copy(cx, Operand::Input(gradient), to, cx.inputs[gradient].elements())?;
             }
         }
@@ -253,16 +253,25 @@ impl Op for Update {
         for run in runs(&locations, limit) {
             let (first, last) = (run[0], run[run.len() - 1]);
             let bytes = locations[last].offset + locations[last].bytes - locations[first].offset;
-            let operand = |part: usize| -> Result<Operand> {
+            let operand = |part: usize, access: Access| -> Result<Operand> {
                 let place = if part == 1 { gradients[first] } else { fixed(self.input(part, first))? };
-                let location = Location { bytes, ..place };
-                Ok(Operand::Flat(FlatOperand { location, write: part != 1 }))
+                Ok(Operand::Flat(FlatOperand { location: Location { bytes, ..place }, access }))
             };
-            let slots = (2..2 + self.optimizer.slots()).map(operand).collect::<Result<Vec<_>>>()?;
-            let flat = [&[operand(1)?, operand(0)?], slots.as_slice()].concat();
-            dispatches.push((bytes as usize / 4, flat));
+            let updated: Vec<usize> = std::iter::once(0).chain(2..2 + self.optimizer.slots()).collect();
+            let words = bytes as usize / 4;
+            // The gradient and all that is updated.
+            let legal = cx.texture_refusal(1 + updated.len() as u32, words.div_ceil(4)).is_none();
+            let textured = legal && cx.choose_textures(self.name(), words)?;
+            let gradient = if textured { Access::Texture } else { Access::Read };
+            let mut flat = vec![operand(1, gradient)?];
+            for access in [Access::Write, Access::Texture].into_iter().take(if textured { 2 } else { 1 }) {
+                for &part in &updated {
+                    flat.push(operand(part, access)?);
+                }
+            }
+            dispatches.push((words, textured, flat));
         }
-        for (count, flat) in dispatches {
+        for (count, textured, flat) in dispatches {
             let mut params = OptimizerParams {
                 count: word(self.name(), count)?,
                 weight_decay: self.optimizer.weight_decay,
@@ -282,6 +291,9 @@ impl Op for Update {
                     (kernel, vec![Operand::Input(0), Operand::Input(1)])
                 }
             };
+            let kernel = kernel
+                .template("adam", u8::from(matches!(self.optimizer.rule, Rule::Adam { .. })))
+                .template("texture", u8::from(textured));
             cx.dispatch_flat(kernel, &params, &[head, flat].concat(), count.div_ceil(4))?;
         }
         Ok(())

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::build::{Access, Builder, Key};
-use super::kernel::Operand;
+use super::build::{Builder, Key};
+use super::kernel::{Access, Operand};
 use super::limits::{check_buffers, check_step};
 use super::memory::{ALIGNMENT, Block, align, place};
 use super::textures::Textures;

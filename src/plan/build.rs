@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::format::{Format, conversion};
-use super::kernel::{Dispatch, Operand};
-use super::lowering::Lowering;
+use super::kernel::{Access, Dispatch, Kernel, Operand};
+use super::lowering::{Lowering, texture_refusal};
 use super::memory::{ALIGNMENT, align};
 use super::{BufferRef, Feed, Location, Plan, PlanOptions, VariableLayout};
 use crate::error::{Error, Result};
@@ -22,15 +22,6 @@ pub(super) enum Key {
     Converted(TensorId, Format),
     /// Node and scratch number.
     Scratch(usize, usize),
-}
-
-/// How a dispatch gets at an operand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
-    Read,
-    Write,
-    /// Read through a copy in a texture.
-    Texture,
 }
 
 impl Plan {
@@ -79,6 +70,9 @@ pub(super) struct Builder<'a> {
     /// Dispatches with the node they belong to.
     pub(super) dispatches: Vec<(usize, Dispatch)>,
     scratch: HashMap<(usize, usize), u64>,
+    /// Scratch by the work that makes it, and scratch that is another node's.
+    made: HashMap<String, (usize, usize)>,
+    shared: HashMap<(usize, usize), (usize, usize)>,
     pub(super) plan: Plan,
 }
 
@@ -108,7 +102,7 @@ impl<'a> Builder<'a> {
             choices: Vec::new(),
         };
         let (aliases, formats, reads, converted, fixed, wanted) = Default::default();
-        let (nodes, dispatches, scratch) = Default::default();
+        let (nodes, dispatches, scratch, made, shared) = Default::default();
         Self {
             data,
             layout,
@@ -123,6 +117,8 @@ impl<'a> Builder<'a> {
             wanted,
             dispatches,
             scratch,
+            made,
+            shared,
             plan,
         }
     }
@@ -258,13 +254,21 @@ impl<'a> Builder<'a> {
             None => node.op.lower(&mut lowering)?,
         }
         let Lowering { dispatches, scratch, choices, reads, writes, .. } = lowering;
+        let operands = || dispatches.iter().flat_map(|dispatch| &dispatch.operands);
         for (number, format) in reads.into_iter().enumerate() {
-            self.in_format(index, node.inputs[number], format)?;
+            let read = |operand: &Operand| [Operand::Input(number), Operand::InputTexture(number)].contains(operand);
+            if operands().any(read) {
+                self.in_format(index, node.inputs[number], format)?;
+            }
             self.reads.insert((index, number), format);
         }
         self.plan.choices.extend(choices);
         self.scratch.extend((0..).zip(scratch).map(|(number, bytes)| ((index, number), bytes)));
-        self.dispatches.extend(dispatches.into_iter().map(|dispatch| (index, dispatch)));
+        for dispatch in dispatches {
+            if !self.repeats(index, &dispatch) {
+                self.dispatches.push((index, dispatch));
+            }
+        }
         for (&id, format) in node.outputs.iter().zip(writes) {
             self.formats.insert(id, format);
             if let Some(&(location, wanted)) = self.wanted.get(&id) {
@@ -273,6 +277,41 @@ impl<'a> Builder<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether an earlier node has made the same scratch of the same tensors, as where a convolution and its gradient pack
+    /// one image: then that one is used.
+    fn repeats(&mut self, node: usize, dispatch: &Dispatch) -> bool {
+        let mut written = Vec::new();
+        let mut read = Vec::new();
+        for &operand in &dispatch.operands {
+            match operand {
+                Operand::ScratchWrite(number) => written.push(number),
+                Operand::Input(_) | Operand::InputTexture(_) => read.push(self.resolve(node, operand)),
+                _ => return false,
+            }
+        }
+        let &[number] = written.as_slice() else { return false };
+        let Kernel { shader, entry, constants, template, .. } = &dispatch.kernel;
+        let work = format!(
+            "{} {entry} {constants:?} {template:?} {:?} {:?} {read:?}",
+            shader.name, dispatch.params, dispatch.workgroups
+        );
+        match self.made.get(&work) {
+            Some(&earlier) => {
+                self.shared.insert((node, number), earlier);
+                true
+            }
+            None => {
+                self.made.insert(work, (node, number));
+                false
+            }
+        }
+    }
+
+    fn scratch_key(&self, node: usize, number: usize) -> Key {
+        let (node, number) = self.shared.get(&(node, number)).copied().unwrap_or((node, number));
+        Key::Scratch(node, number)
     }
 
     /// The place of an input that is known before memory is planned.
@@ -303,11 +342,16 @@ impl<'a> Builder<'a> {
     /// The tensor in a format; where it is not there, `node` first makes it.
     pub(super) fn in_format(&mut self, node: usize, id: TensorId, format: Format) -> Result<Key> {
         let key = self.key(id, format);
-        if matches!(key, Key::Converted(..)) && self.converted.insert((id, format)) {
+        // The key of a view may be the copy of another tensor, which is there.
+        if key == Key::Converted(id, format) && self.converted.insert((id, format)) {
             // Every way between two formats leads over the planar one.
             let from = if format == Format::Planar { self.format(id) } else { Format::Planar };
             self.in_format(node, id, from)?;
-            self.dispatches.push((node, conversion(&self.data.value(id).ty, id, [from, format], self.capabilities)?));
+            let ty = &self.data.value(id).ty;
+            let (capabilities, options) = (self.capabilities, self.options);
+            let textured = options.prefers_textures(ty.elements())
+                && texture_refusal(capabilities, 1, ty.elements().div_ceil(4)).is_none();
+            self.dispatches.push((node, conversion(ty, id, [from, format], textured, capabilities)?));
         }
         Ok(key)
     }
@@ -320,9 +364,7 @@ impl<'a> Builder<'a> {
             self.key(inputs[n], format)
         };
         let (key, access) = match operand {
-            Operand::Flat(flat) => {
-                return (Ok(flat.location), if flat.write { Access::Write } else { Access::Read });
-            }
+            Operand::Flat(flat) => return (Ok(flat.location), flat.access),
             Operand::Input(n) => (input(n), Access::Read),
             Operand::InputTexture(n) => (input(n), Access::Texture),
             Operand::Modify(n) => (self.stored(inputs[n]), Access::Write),
@@ -330,9 +372,9 @@ impl<'a> Builder<'a> {
             Operand::InFormatTexture(id, format) => (self.key(id, format), Access::Texture),
             Operand::Converted(id, format) => (Key::Converted(id, format), Access::Write),
             Operand::Output(n) => (Key::Tensor(outputs[n]), Access::Write),
-            Operand::ScratchRead(n) => (Key::Scratch(node, n), Access::Read),
-            Operand::ScratchTexture(n) => (Key::Scratch(node, n), Access::Texture),
-            Operand::ScratchWrite(n) => (Key::Scratch(node, n), Access::Write),
+            Operand::ScratchRead(n) => (self.scratch_key(node, n), Access::Read),
+            Operand::ScratchTexture(n) => (self.scratch_key(node, n), Access::Texture),
+            Operand::ScratchWrite(n) => (self.scratch_key(node, n), Access::Write),
         };
         let fixed = self.fixed.get(&key).copied();
         (fixed.ok_or(key), access)

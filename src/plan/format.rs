@@ -96,13 +96,14 @@ params! {
     /// An image: images, fours of channels, pixels. A filter: channels, fours of outputs, taps.
     FormatParams { rows: u32, quads: u32, pixels: u32 }
 }
-pub(crate) static SHADER: Shader = shader!("format", FormatParams, ["grid", "divide"]);
+pub(crate) static SHADER: Shader = shader!("format", FormatParams, ["grid", "divide", "texture", "read"]);
 
 /// The dispatch that copies `tensor` between planar and another format.
 pub(super) fn conversion(
     ty: &TensorType,
     tensor: TensorId,
     [from, to]: [Format; 2],
+    textured: bool,
     capabilities: &Capabilities,
 ) -> Result<Dispatch> {
     const NAME: &str = "format";
@@ -110,21 +111,25 @@ pub(super) fn conversion(
     let (rows, quads, pixels, entry) = match (from, to) {
         (Format::TapsFirst, _) | (_, Format::TapsFirst) => {
             let [outputs, channels, taps] = filter(ty);
-            let entry = if to == Format::TapsFirst { "to_taps_first" } else { "from_taps_first" };
-            (channels, outputs / 4, taps, entry)
+            (channels, outputs / 4, taps, "weight")
         }
         _ => {
             let [batch, channels, height, width] = [0, 1, 2, 3].map(|axis| ty.shape[axis]);
-            let entry = if to == Format::ChannelsLast { "to_channels_last" } else { "from_channels_last" };
-            (batch, channels / 4, height * width, entry)
+            (batch, channels / 4, height * width, "image")
         }
     };
     let params = FormatParams { rows: word(NAME, rows)?, quads: word(NAME, quads)?, pixels: word(NAME, pixels)? };
-    let kernel = Kernel::new(&SHADER, entry).constant("WORKGROUP", WORKGROUP as f64);
+    let kernel = Kernel::new(&SHADER, entry)
+        .template("gather", u8::from(to != Format::Planar))
+        .template("aligned", u8::from(pixels.is_multiple_of(4)))
+        .template("texture", u8::from(textured))
+        .constant("WORKGROUP", WORKGROUP as f64);
     let invocations = rows * quads * pixels.div_ceil(4);
     let limit = capabilities.limits.max_compute_workgroups_per_dimension;
     let workgroups = fold_grid(NAME, invocations.div_ceil(WORKGROUP) as u64, limit)?;
-    let operands = vec![Operand::InFormat(tensor, from), Operand::Converted(tensor, to)];
+    let source = Operand::InFormat(tensor, from);
+    let source = if textured { source.textured() } else { source };
+    let operands = vec![source, Operand::Converted(tensor, to)];
     Ok(Dispatch { kernel, operands, params: params.words(), workgroups })
 }
 

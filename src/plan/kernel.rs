@@ -25,8 +25,8 @@ macro_rules! shader {
     ($name:literal, $params:ty, [$($common:literal),*]) => {
         $crate::plan::Shader {
             name: $name,
-            text: include_str!(concat!("../../shaders/", $name, ".wgsl")),
-            common: &[$(include_str!(concat!("../../shaders/common/", $common, ".wgsl"))),*],
+            text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name, ".wgsl")),
+            common: &[$(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/common/", $common, ".wgsl"))),*],
             params: <$params as $crate::plan::Params>::FIELDS,
         }
     };
@@ -211,7 +211,18 @@ impl Operand {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FlatOperand {
     pub(crate) location: super::Location,
-    pub(crate) write: bool,
+    pub(crate) access: Access,
+}
+
+/// How a dispatch gets at an operand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// It only reads.
+    Read,
+    /// It may read and write.
+    Write,
+    /// It reads a copy in a texture.
+    Texture,
 }
 
 /// A kernel with what it works on.

@@ -12,9 +12,6 @@ use crate::graph::chain::Chain;
 /// on a last row, and large enough that WebGPU's default of 8,192 rows hold 256 MiB.
 pub(crate) const TEXTURE_WIDTH: usize = 2048;
 
-/// From so many words on, reading a tensor through a texture gains more than its copy costs.
-const TEXTURE_WORDS: usize = 4096;
-
 /// A kernel variant that an operation could use, and whether it may here.
 #[derive(Debug, Clone)]
 pub struct Candidate {
@@ -150,7 +147,7 @@ impl Lowering<'_> {
     pub(crate) fn choose_textures(&mut self, kernel: &str, words: usize) -> Result<bool> {
         let refusal = self.texture_refusal(1, words.div_ceil(4));
         let mut candidates = vec![Candidate::unless("textures", refusal), Candidate::unless("buffers", None)];
-        if words < TEXTURE_WORDS {
+        if !self.options.prefers_textures(words) {
             candidates.reverse();
         }
         Ok(self.choose(&format!("{kernel}.read"), candidates)? == "textures")
@@ -158,16 +155,7 @@ impl Lowering<'_> {
 
     /// Why a kernel cannot read `count` operands of up to so many texels through textures.
     pub(crate) fn texture_refusal(&self, count: u32, texels: usize) -> Option<String> {
-        let limits = &self.capabilities.limits;
-        let (most, side) = (limits.max_storage_textures_per_shader_stage, limits.max_texture_dimension_2d as usize);
-        if self.class() != DeviceClass::Cpu {
-            return Some("only for software adapters".into());
-        }
-        if count > most {
-            return Some(format!("it needs {count} storage textures, the device allows {most}"));
-        }
-        (TEXTURE_WIDTH > side || texels > side * TEXTURE_WIDTH)
-            .then(|| format!("{texels} texels do not fit into a texture whose sides are at most {side}"))
+        texture_refusal(self.capabilities, count, texels)
     }
 
     /// Lets the operands be read through textures, as many of them as the device allows beside so many others; says which.
@@ -221,6 +209,20 @@ impl Lowering<'_> {
     pub(crate) fn workgroup_size(&self) -> usize {
         64
     }
+}
+
+/// Why a kernel cannot read `count` operands of up to so many texels through textures.
+pub(super) fn texture_refusal(capabilities: &Capabilities, count: u32, texels: usize) -> Option<String> {
+    let limits = &capabilities.limits;
+    let (most, side) = (limits.max_storage_textures_per_shader_stage, limits.max_texture_dimension_2d as usize);
+    if capabilities.class != DeviceClass::Cpu {
+        return Some("only for software adapters".into());
+    }
+    if count > most {
+        return Some(format!("it needs {count} storage textures, the device allows {most}"));
+    }
+    (TEXTURE_WIDTH > side || texels > side * TEXTURE_WIDTH)
+        .then(|| format!("{texels} texels do not fit into a texture whose sides are at most {side}"))
 }
 
 /// A size as a shader's u32.

@@ -4,6 +4,7 @@
 
 mod arrange;
 mod build;
+mod copies;
 mod diagnostics;
 pub(crate) mod format;
 mod host;
@@ -13,6 +14,7 @@ mod limits;
 mod lowering;
 mod memory;
 mod options;
+mod prepare;
 mod profile;
 mod readback;
 mod report;
@@ -25,7 +27,7 @@ use std::collections::HashMap;
 
 pub(crate) use format::Format;
 pub use host::{Element, HostTensor, HostValues};
-pub(crate) use kernel::{FlatOperand, Operand, Params, Word, params, shader};
+pub(crate) use kernel::{Access, FlatOperand, Operand, Params, Word, params, shader};
 pub use kernel::{Kernel, Shader};
 pub use layout::VariableLayout;
 pub(crate) use layout::runs;

@@ -48,6 +48,14 @@ impl PlanOptions {
         self.prefer.iter().any(|p| p == variant)
     }
 
+    /// Whether a tensor of so many words is better read through a texture, where a device reads those faster.
+    pub(crate) fn prefers_textures(&self, words: usize) -> bool {
+        /// From so many words on, it gains more than the copy costs.
+        const ENOUGH: usize = 4096;
+        let asked = |name: &str| self.prefers(name);
+        asked("textures") || (words >= ENOUGH && !asked("buffers") && !self.exclude.iter().any(|e| e == "textures"))
+    }
+
     pub(crate) fn excludes(&self, kernel: &str, variant: &str) -> bool {
         self.exclude.iter().any(|e| e == variant || *e == format!("{kernel}[{variant}]"))
     }

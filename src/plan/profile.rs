@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use futures_channel::oneshot;
 
 use super::host::HostTensor;
+use super::prepare::Ready;
 use super::readback::Region;
-use super::session::{Ready, Session};
+use super::session::Session;
 use super::{Plan, Step};
 use crate::error::Result;
 use crate::gpu::Gpu;
@@ -60,10 +61,28 @@ impl Profile {
         self.dispatches.iter().map(|dispatch| dispatch.nanoseconds).sum()
     }
 
+    /// Several profiles of one session as one: of every dispatch the median start and the median time, each for itself.
+    /// `None` where there is no profile, or where they are of different plans.
+    pub fn median(profiles: &[Self]) -> Option<Self> {
+        let mut all = profiles.first()?.clone();
+        let kernels = |profile: &Self| profile.dispatches.iter().map(|d| d.kernel.clone()).collect::<Vec<_>>();
+        if profiles.iter().any(|profile| kernels(profile) != kernels(&all)) {
+            return None;
+        }
+        let mut flops: HashMap<usize, u64> = HashMap::new();
+        for (index, dispatch) in all.dispatches.iter_mut().enumerate() {
+            let of = |time: fn(&DispatchProfile) -> f64| middle(profiles.iter().map(|p| time(&p.dispatches[index])));
+            (dispatch.start, dispatch.nanoseconds) = (of(|d| d.start), of(|d| d.nanoseconds));
+            *flops.entry(dispatch.number).or_default() += dispatch.flops;
+        }
+        all.give_work(&flops);
+        Some(all)
+    }
+
     /// Puts times, as (start, end) in nanoseconds, to the steps of a plan.
     fn new(clock: Clock, plan: &Plan, times: &[(f64, f64)]) -> Self {
         let origin = times.first().map_or(0.0, |&(start, _)| start);
-        let mut dispatches: Vec<DispatchProfile> = plan
+        let dispatches = plan
             .steps
             .iter()
             .zip(times)
@@ -80,16 +99,32 @@ impl Profile {
                 bytes: step.bytes(),
             })
             .collect();
+        let mut profile = Self { clock, dispatches };
+        profile.give_work(&plan.steps.iter().map(|step| (step.number, step.flops)).collect());
+        profile
+    }
+
+    /// Gives the operations of each node to its longest dispatch.
+    fn give_work(&mut self, flops: &HashMap<usize, u64>) {
         let mut longest: HashMap<usize, usize> = HashMap::new();
-        for (index, step) in plan.steps.iter().enumerate().take(dispatches.len()) {
-            let best = longest.entry(step.number).or_insert(index);
-            if dispatches[index].nanoseconds > dispatches[*best].nanoseconds {
+        for (index, dispatch) in self.dispatches.iter().enumerate() {
+            let best = longest.entry(dispatch.number).or_insert(index);
+            if dispatch.nanoseconds > self.dispatches[*best].nanoseconds {
                 *best = index;
             }
         }
-        longest.into_values().for_each(|index| dispatches[index].flops = plan.steps[index].flops);
-        Self { clock, dispatches }
+        for (index, dispatch) in self.dispatches.iter_mut().enumerate() {
+            let given = longest.get(&dispatch.number) == Some(&index);
+            dispatch.flops = if given { flops.get(&dispatch.number).copied().unwrap_or(0) } else { 0 };
+        }
     }
+}
+
+/// The median, the larger one of two.
+fn middle(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
 impl Step {

@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use ndarray::{ArrayD, IxDyn};
 
 use super::host::{Element, HostTensor};
 use super::memory::ALIGNMENT;
+use super::prepare::{Ready, prepare};
 use super::readback::{Readback, ReadbackPool, Region};
 use super::staging::Ring;
-use super::{BufferRef, Fetch, Location, Plan, PlanOptions, TEXTURE_WIDTH, TextureCopy, Variables};
+use super::{BufferRef, Fetch, Location, Plan, PlanOptions, TEXTURE_WIDTH, Variables};
 use crate::error::{Error, Result};
-use crate::gpu::{BindingKind, Gpu, Pipeline, PipelineSource};
+use crate::gpu::{Compiling, Gpu, Pipeline};
 use crate::graph::{DType, Graph, LEARNING_RATE, STEP, Tensor, TensorId};
 
 /// A graph ready to run on a device: everything compiled, allocated and bound.
@@ -22,7 +23,7 @@ use crate::graph::{DType, Graph, LEARNING_RATE, STEP, Tensor, TensorId};
 #[derive(Debug)]
 pub struct Session {
     pub(super) gpu: Gpu,
-    variables: Variables,
+    pub(super) variables: Variables,
     pub(super) plan: Plan,
     pub(super) buffers: HashMap<BufferRef, wgpu::Buffer>,
     pub(super) textures: Vec<wgpu::Texture>,
@@ -33,7 +34,7 @@ pub struct Session {
     settings: Vec<u32>,
     step: u32,
     /// The version of the variables that the kept copies are of, once the device has made them.
-    copied: Arc<AtomicU64>,
+    pub(super) copied: Arc<AtomicU64>,
 }
 
 /// What a metric added up ([`Graph::metric`]).
@@ -51,24 +52,6 @@ impl Metric {
     /// The mean value; NaN when no step was counted.
     pub fn mean(&self) -> f64 {
         self.sum / self.weight
-    }
-}
-
-/// A dispatch with all that it is recorded from.
-#[derive(Debug)]
-pub(super) struct Ready {
-    pub(super) pipeline: Arc<Pipeline>,
-    bind_group: wgpu::BindGroup,
-    workgroups: [u32; 3],
-    pub(super) copies: Vec<TextureCopy>,
-}
-
-impl Ready {
-    /// Into a pass whose pipeline is set.
-    pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        pass.set_bind_group(0, &self.bind_group, &[]);
-        let [x, y, z] = self.workgroups;
-        pass.dispatch_workgroups(x, y, z);
     }
 }
 
@@ -92,6 +75,35 @@ impl Session {
         fetch: &[Tensor<'_>],
         variables: &Variables,
         options: &PlanOptions,
+    ) -> Result<Self> {
+        Self::with_progress(gpu, graph, fetch, variables, options, |_| ())
+    }
+
+    /// [`Session::with_options`], telling on the calling thread of each kernel that was compiled.
+    ///
+    /// ```
+    /// # use omma::{Compiling, Gpu, GpuOptions, Graph, Mode, PlanOptions, Session, Variables};
+    /// # fn main() -> omma::Result<()> {
+    /// # let graph = Graph::new(Mode::Evaluation);
+    /// # let y = graph.input("x", 4)?.relu()?;
+    /// # let gpu = Gpu::new_blocking(&GpuOptions::default())?;
+    /// # let (variables, options) = (Variables::new(&gpu, 0), PlanOptions::default());
+    /// Session::with_progress(&gpu, &graph, &[y], &variables, &options, |Compiling { done, total, label, .. }| {
+    ///     println!("{done} of {total}: {label}");
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Session::new`].
+    pub fn with_progress(
+        gpu: &Gpu,
+        graph: &Graph,
+        fetch: &[Tensor<'_>],
+        variables: &Variables,
+        options: &PlanOptions,
+        mut progress: impl FnMut(Compiling<'_>),
     ) -> Result<Self> {
         let layout = variables.declare(graph)?;
         let plan = Plan::new(graph, fetch, &layout, gpu.capabilities(), options)?;
@@ -118,7 +130,7 @@ impl Session {
         let textures: Vec<wgpu::Texture> = rows
             .map(|(i, rows)| gpu.create_texture(&format!("{:?}", BufferRef::Texture(i)), [TEXTURE_WIDTH as u32, rows]))
             .collect::<Result<_>>()?;
-        let dispatches = prepare(gpu, &plan, &buffers, &textures)?;
+        let dispatches = prepare(gpu, &plan, &buffers, &textures, &mut progress)?;
         let settings = plan.feeds.iter().map(|feed| feed.default.map_or(0, f32::to_bits)).collect();
         let ring = Ring::new(gpu, plan.input_bytes)?;
         let readbacks = ReadbackPool::default();
@@ -231,49 +243,6 @@ impl Session {
             }
             dispatch.record(&mut pass);
         }
-    }
-
-    /// Copies tensors into textures.
-    pub(super) fn copy(&self, encoder: &mut wgpu::CommandEncoder, copies: &[TextureCopy]) {
-        for copy in copies {
-            let (buffer, texture) = (&self.buffers[&copy.from.buffer], &self.textures[copy.texture]);
-            // Whole rows, then what is left.
-            let (rows, rest) = ((copy.texels() / TEXTURE_WIDTH) as u32, (copy.texels() % TEXTURE_WIDTH) as u32);
-            const ROW: u32 = 16 * TEXTURE_WIDTH as u32;
-            for (y, width, height) in [(0, TEXTURE_WIDTH as u32, rows), (rows, rest, 1)] {
-                if width == 0 || height == 0 {
-                    continue;
-                }
-                let offset = copy.from.offset + u64::from(y) * u64::from(ROW);
-                let layout = wgpu::TexelCopyBufferLayout { offset, bytes_per_row: Some(ROW), rows_per_image: None };
-                let origin = wgpu::Origin3d { x: 0, y, z: 0 };
-                encoder.copy_buffer_to_texture(
-                    wgpu::TexelCopyBufferInfo { buffer, layout },
-                    wgpu::TexelCopyTextureInfo { origin, ..texture.as_image_copy() },
-                    wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
-                );
-            }
-        }
-    }
-
-    /// Renews the copies of variables that the host, or another session, has changed.
-    fn renew_copies(&self, encoder: &mut wgpu::CommandEncoder) {
-        let version = match self.plan.changes_variables {
-            true => self.variables.changed(),
-            false => self.variables.version(),
-        };
-        if self.plan.kept_copies.is_empty() || self.copied.load(Ordering::Acquire) == version {
-            return;
-        }
-        self.copy(encoder, &self.plan.kept_copies);
-        // An encoder that is dropped unsubmitted has copied nothing.
-        let copied = self.copied.clone();
-        encoder.on_submitted_work_done(move || copied.store(version, Ordering::Release));
-    }
-
-    /// Forgets the kept copies.
-    pub(super) fn forget_copies(&self) {
-        self.copied.store(0, Ordering::Release);
     }
 
     /// What a step begins with: it counts, and its inputs are copied to the device.
@@ -431,47 +400,4 @@ impl Session {
         self.gpu.wait_blocking()?;
         pollster::block_on(pending)
     }
-}
-
-/// Compiles every kernel and binds every buffer.
-fn prepare(
-    gpu: &Gpu,
-    plan: &Plan,
-    buffers: &HashMap<BufferRef, wgpu::Buffer>,
-    textures: &[wgpu::Texture],
-) -> Result<Vec<Ready>> {
-    if plan.steps.is_empty() {
-        return Ok(Vec::new());
-    }
-    let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-    let uniforms = gpu.create_buffer("params", plan.uniforms.len() as u64, usage)?;
-    gpu.write_buffer("params", &uniforms, 0, &plan.uniforms)?;
-    let views: Vec<wgpu::TextureView> =
-        textures.iter().map(|texture| texture.create_view(&Default::default())).collect();
-    let mut dispatches = Vec::with_capacity(plan.steps.len());
-    for step in &plan.steps {
-        let kinds = step.bindings.iter().map(|&(_, kind)| kind);
-        let source = PipelineSource {
-            label: step.kernel.label(),
-            text: step.kernel.source()?,
-            entry: step.kernel.entry,
-            constants: step.kernel.constants.clone(),
-            bindings: std::iter::once(BindingKind::Uniform).chain(kinds).collect(),
-        };
-        let pipeline = gpu.pipeline(&source)?;
-        // Kernels may read whole vec4s; a tensor's place is padded for it.
-        let size = |bytes: u64| std::num::NonZeroU64::new(bytes.next_multiple_of(16));
-        let binding = |buffer, offset, bytes| {
-            wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: size(bytes) })
-        };
-        let mut bindings = vec![binding(&uniforms, step.params.0, step.params.1)];
-        bindings.extend(step.bindings.iter().map(|(at, _)| match at.buffer {
-            BufferRef::Texture(number) => wgpu::BindingResource::TextureView(&views[number]),
-            buffer => binding(&buffers[&buffer], at.offset, at.bytes),
-        }));
-        let label = format!("{} {}", step.kernel.label(), step.node);
-        let bind_group = gpu.create_bind_group(&label, &pipeline, bindings)?;
-        dispatches.push(Ready { pipeline, bind_group, workgroups: step.workgroups, copies: step.copies.clone() });
-    }
-    Ok(dispatches)
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use omma::wgpu::Features;
-use omma::{Clock, Conv2d, Gpu, Graph, Mode, Optimizer, Profile, Session, TensorId, Variables};
+use omma::{Clock, Conv2d, Gpu, Graph, Mode, Optimizer, PlanOptions, Profile, Session, TensorId, Variables};
 
 use super::{evaluation, in_time, training};
 use crate::support::{gpu, host_device, message};
@@ -67,7 +67,8 @@ fn work_is_that_of_the_formula_whatever_kernel_computes_it() {
     let labels = graph.label_input("labels", 2).unwrap();
     let loss = y.softmax_cross_entropy(labels).unwrap();
     graph.minimize(loss, &Optimizer::sgd(0.1)).unwrap();
-    let mut session = Session::new(gpu, &graph, &[loss], &Variables::new(gpu, 1)).unwrap();
+    let (variables, options) = (Variables::new(gpu, 1), PlanOptions::default().without_fusion());
+    let mut session = Session::with_options(gpu, &graph, &[loss], &variables, &options).unwrap();
     let pixels = vec![0.5_f32; 2 * 4 * 9 * 7];
     let inputs = [("x", (&pixels).into()), ("labels", [0_u32, 2].as_slice().into())];
     let profile = session.profile_blocking(&inputs).unwrap();
@@ -113,4 +114,27 @@ fn a_profile_wants_the_inputs_of_a_step_and_can_be_awaited() {
     let x = empty.input("x", [1]).unwrap();
     let mut session = Session::new(gpu, &empty, &[x], &Variables::new(gpu, 1)).unwrap();
     assert!(session.profile_blocking(&[("x", [1.0_f32].as_slice().into())]).unwrap().dispatches.is_empty());
+}
+
+#[test]
+fn the_median_is_of_each_dispatch_and_keeps_the_work() {
+    let Some(gpu) = gpu() else { return };
+    let (mut session, _) = training(gpu, &Variables::new(gpu, 3), 2);
+    let inputs = [("x", X.as_slice().into()), ("labels", [0_u32, 1].as_slice().into())];
+    let profiles: Vec<Profile> = (0..3).map(|_| session.profile_blocking(&inputs).unwrap()).collect();
+    let median = Profile::median(&profiles).unwrap();
+    assert_eq!(median.clock, profiles[0].clock);
+    for (index, dispatch) in median.dispatches.iter().enumerate() {
+        let mut times = [0, 1, 2].map(|step| profiles[step].dispatches[index].nanoseconds);
+        times.sort_by(f64::total_cmp);
+        assert_eq!(dispatch.nanoseconds, times[1]);
+    }
+    // The longest dispatch of a node may be another one by the median, but the node's work is the same.
+    let mut work: Vec<_> = [&median, &profiles[0]].map(flops).into();
+    work.iter_mut().for_each(|work| work.sort_unstable());
+    assert!(!work[0].is_empty() && work[0] == work[1], "{work:?}");
+    let (mut other, _) = evaluation(gpu, &Variables::new(gpu, 3), 2);
+    let other = other.profile_blocking(&inputs[..1]).unwrap();
+    assert!(Profile::median(&[profiles[0].clone(), other]).is_none(), "of different plans");
+    assert!(Profile::median(&[]).is_none());
 }

@@ -12,13 +12,13 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use omma::{Gpu, PlanOptions, Result};
 
-use cases::{Case, cases};
-pub(crate) use cases::{NETWORKS, Network, Prepared};
+use cases::cases;
+pub(crate) use cases::{Case, NETWORKS, Network, Prepared};
 use ceilings::Ceilings;
 use row::{Row, Table};
 use timing::Timing;
 
-use crate::output::{Output, remark};
+use crate::output::{Output, adapter, remark};
 use crate::{Device, Kernels};
 
 #[derive(Debug, Args)]
@@ -116,10 +116,7 @@ impl Bench {
             true => "timestamps of the device",
             false => "the host's clock, a submission for each dispatch",
         };
-        table.out.line(format_args!(
-            "adapter {} ({}), driver {} {}",
-            info.name, info.backend, info.driver, info.driver_info
-        ));
+        table.out.line(adapter(info));
         table.out.line(format_args!(
             "ceilings {:.1} GFLOP/s (chains of multiply-adds), {:.2} GB/s (copy, read and written); dispatches by {clock}",
             ceilings.gflops, ceilings.gbps

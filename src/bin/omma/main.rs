@@ -1,12 +1,14 @@
 //! The `omma` command: what the library does, from a shell.
 
 mod bench;
+mod cache;
 mod devices;
 mod digit_image;
 mod model_file;
 mod output;
 mod pictures;
 mod predict;
+mod profile;
 mod selftest;
 mod train;
 
@@ -35,6 +37,8 @@ enum Command {
     Selftest(selftest::Selftest),
     /// Measure how fast kernels, operations and networks are on this adapter, against its own ceilings
     Bench(bench::Bench),
+    /// Show where the time of a network's step goes, dispatch by dispatch
+    Profile(profile::Profile),
 }
 
 /// Which adapter to compute on.
@@ -47,7 +51,7 @@ struct Device {
 
 impl Device {
     fn options(&self) -> GpuOptions {
-        GpuOptions { adapter: self.adapter.clone(), ..GpuOptions::default() }
+        GpuOptions { adapter: self.adapter.clone(), pipeline_cache: cache::folder(), ..GpuOptions::default() }
     }
 
     fn open(&self) -> omma::Result<Gpu> {
@@ -95,6 +99,7 @@ fn main() -> ExitCode {
         Command::Predict(command) => command.run(),
         Command::Selftest(command) => command.run(),
         Command::Bench(command) => command.run(),
+        Command::Profile(command) => command.run(),
     };
     match result {
         Ok(code) => code,

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 
-use omma::{Error, Result};
+use omma::{Error, Result, wgpu};
 
 /// Standard output, up to the first line that cannot be written.
 #[derive(Debug, Default)]
@@ -40,6 +40,11 @@ impl Output {
 /// Says a line on standard error; where that cannot be written there is nobody to tell.
 pub(crate) fn remark(line: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// The adapter and its driver, as reports begin.
+pub(crate) fn adapter(info: &wgpu::AdapterInfo) -> String {
+    format!("adapter {} ({}), driver {} {}", info.name, info.backend, info.driver, info.driver_info)
 }
 
 /// The text in one line.

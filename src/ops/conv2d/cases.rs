@@ -1,6 +1,8 @@
 //! The convolutions that every kernel variant is tried on.
 
 use super::Conv2d;
+use crate::graph::Mode;
+use crate::ops::batch_norm::BatchNorm;
 use crate::selftest::OpCase;
 
 /// Name, x `[N, C, H, W]`, settings.
@@ -35,6 +37,7 @@ fn problems() -> Vec<Problem> {
         ("depthwise in fours, more padding than kernel", [1, 4, 40, 3], conv(4, 3).groups(4).padding(4)),
         ("more than 65,535 pixels a channel", [3, 1, 150, 149], conv(2, 3).padding(1)),
         ("wide", [1, 130, 6, 6], conv(131, 3).padding(1)),
+        ("beyond the largest tile", [2, 5, 13, 11], conv(130, 3).padding(1)),
         ("a single element", [1, 1, 1, 1], conv(1, 1)),
         ("channels in fours, 1x1", [2, 12, 5, 7], conv(72, 1)),
         ("channels in fours, 3x3", [2, 20, 9, 8], conv(36, 3).padding(1)),
@@ -62,6 +65,17 @@ pub(crate) fn cases() -> Vec<OpCase> {
         let weight = cx.normal("weight", [5, 3, 3, 3])?;
         cx.normal("x", [2, 3, 6, 6])?.conv2d_with(weight, None, Conv2d::new(5, 3)).map(|y| vec![y])
     }));
+    for (channels, mode) in [(8, Mode::Evaluation), (8, Mode::Training), (3, Mode::Evaluation)] {
+        let title = format!("conv2d and what follows, {channels} channels, {mode:?}");
+        let case = OpCase::new(title, move |cx| {
+            let settings = Conv2d::new(channels, 3).padding(1);
+            let x = cx.normal("x", [2, channels, 7, 9])?.conv2d("first", settings)?.relu()?;
+            let y = x.conv2d("second", settings.without_bias())?.batch_norm("bn", BatchNorm::default())?;
+            // Its gradient meets that of the block at x.
+            Ok(vec![y.add(x)?.leaky_relu(0.1)?])
+        });
+        cases.push(case.mode(mode).randomize_parameters());
+    }
     // 4.3 million outputs in workgroups of 64: more of these than a dimension allows.
     cases.push(
         OpCase::new("conv2d past 65,535 workgroups", |cx| {

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::gpu::DeviceClass;
 use crate::graph::TensorType;
 use crate::graph::chain::{Chain, Extent};
-use crate::ops::chain::element_textures;
+use crate::ops::chain::{element_textures, finish};
 use crate::plan::{Format, Kernel, Lowering, Operand};
 
 /// Shuffled pixels of a tile, at most, and fours of channels a lane: together the accumulators that were fastest.
@@ -23,6 +23,8 @@ struct Problem {
     lanes: usize,
     /// Whether a row of the kernel is one tap, of an image that is packed so.
     by_rows: bool,
+    /// Whether the result is planar, since its channels are no fours.
+    planar: bool,
     /// Down and across.
     taps: [usize; 2],
     /// Fours of channels that are summed over, and of the output.
@@ -41,7 +43,8 @@ struct Problem {
 
 impl Problem {
     fn new(g: &Geometry, direction: Direction, lanes: usize) -> Self {
-        let by_rows = by_rows(g);
+        let odd = !g.channels[0].is_multiple_of(4);
+        let (by_rows, planar) = (odd && direction != Direction::GradInput, odd && direction == Direction::GradInput);
         let row = if by_rows { g.channels[0] * g.kernel[1] } else { g.channels[0] };
         let [inputs, outputs] = [row, g.channels[1]].map(|channels| channels.div_ceil(4));
         let (depth, columns) = if direction == Direction::GradInput { (outputs, inputs) } else { (inputs, outputs) };
@@ -59,7 +62,7 @@ impl Problem {
         let tiles = pixels.div_ceil(TURNS * share);
         let turns = pixels.div_ceil(tiles * share).next_multiple_of(4).min(TURNS);
         let taps = [g.kernel[0], if by_rows { 1 } else { g.kernel[1] }];
-        Self { lanes, by_rows, taps, depth, columns, share, quads, turns, pixels, phases }
+        Self { lanes, by_rows, planar, taps, depth, columns, share, quads, turns, pixels, phases }
     }
 
     /// Fours of channels of a tile.
@@ -79,11 +82,6 @@ impl Problem {
     }
 }
 
-/// Whether the input's channels are no fours.
-fn by_rows(g: &Geometry) -> bool {
-    !g.channels[0].is_multiple_of(4)
-}
-
 /// Why the variant cannot be used.
 pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> Option<String> {
     let Some(lanes) = cx.capabilities.subgroup() else {
@@ -92,8 +90,8 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> 
     if cx.class() != DeviceClass::Cpu {
         return Some("only for software adapters".into());
     }
-    if g.window.groups != 1 || !g.channels[1].is_multiple_of(4) || (by_rows(g) && direction == Direction::GradInput) {
-        return Some("only for multiples of four channels, without groups".into());
+    if g.window.groups != 1 || !g.channels[1].is_multiple_of(4) {
+        return Some("only for multiples of four output channels, without groups".into());
     }
     // A matrix is an image of single pixels.
     let images = cx.inputs.iter().any(|ty| ty.shape.len() == 4);
@@ -151,13 +149,15 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     // The weight comes first where the input gradient is computed.
     let (image, weight) = if transposed { (operands[1], operands[0]) } else { (operands[0], operands[1]) };
     let image = read_image(cx, g, &problem, image)?;
-    cx.write_in(Format::ChannelsLast);
+    cx.write_in(if problem.planar { Format::Planar } else { Format::ChannelsLast });
     cx.read_in(weight, Format::TapsFirst);
-    // Whoever follows the convolution is computed with it; so is the bias.
+    // Whoever follows the convolution is computed with it, where four channels lie together; so is the bias.
     let mut values: Vec<Operand> = operands[2..operands.len() - 1].to_vec();
     let mut chain = if values.is_empty() { Chain::default() } else { Chain::bias() };
-    chain.extend(&cx.epilogue);
-    values.extend(cx.epilogue_operands());
+    if !problem.planar {
+        chain.extend(&cx.epilogue);
+        values.extend(cx.epilogue_operands());
+    }
     for (&operand, extent) in values.iter().zip(&chain.operands) {
         if *extent == Extent::Element {
             cx.read_in(operand, Format::ChannelsLast);
@@ -172,11 +172,13 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     let kernel = kernel(&CHANNELS_LAST, if transposed { "grad_input" } else { "forward" })
         .template("texture", u8::from(textured))
         .template("transposed", u8::from(transposed))
+        .template("planar", u8::from(problem.planar))
         .template("pixels", problem.turns * problem.share)
         .template("loads", (problem.turns * problem.share).div_ceil(problem.lanes))
         .chain(&chain, &textures);
     let operands = [&read[..], &operands[operands.len() - 1..], &values].concat();
-    cx.dispatch(kernel, &params, &operands, problem.workgroups())
+    cx.dispatch(kernel, &params, &operands, problem.workgroups())?;
+    if problem.planar { finish(cx, Format::Planar) } else { Ok(()) }
 }
 
 /// The input in fours of channels: as it is, or packed by rows.

@@ -1,0 +1,114 @@
+//! `omma profile`: where the time of a network's step goes.
+
+mod report;
+mod trace;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use omma::{Clock, Error, Gpu, Profile as Times, Result, files, wgpu};
+
+use crate::bench::{Case, NETWORKS, Network, Prepared};
+use crate::output::Output;
+use crate::{Device, Kernels};
+
+#[derive(Debug, Args)]
+pub(crate) struct Profile {
+    /// The network; an unknown name lists all
+    model: String,
+    /// Images a step [default: 1, for training what `omma bench train` takes]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// A training step instead of an inference
+    #[arg(long)]
+    training: bool,
+    /// Steps that are timed; every dispatch is given its median
+    #[arg(long, value_name = "N", default_value_t = 9)]
+    steps: usize,
+    /// Print JSON, one object a line: what was measured and how, then every dispatch in order of execution
+    #[arg(long)]
+    json: bool,
+    /// Write the step whose time is the median to FILE, as a trace for Perfetto or chrome://tracing
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    #[command(flatten)]
+    device: Device,
+    #[command(flatten)]
+    kernels: Kernels,
+}
+
+/// Steps before the first that counts: the first one compiles, and clocks rise.
+const WARM_UP: usize = 2;
+
+/// What was measured.
+struct Measured {
+    case: Case,
+    info: wgpu::AdapterInfo,
+    clock: Clock,
+    steps: usize,
+    /// Of every dispatch the median.
+    median: Times,
+    /// The step whose total is the median.
+    typical: Times,
+}
+
+impl Profile {
+    pub(crate) fn run(&self) -> Result<ExitCode> {
+        let case = self.case()?;
+        if self.steps == 0 {
+            return Err(argument("--steps", "expected at least 1, got 0"));
+        }
+        let gpu = self.device.open()?;
+        let measured = self.measure(&gpu, case)?;
+        if let Some(path) = &self.trace {
+            files::write_atomically(path, trace::text(&measured).as_bytes())?;
+        }
+        let mut out = Output::default();
+        match self.json {
+            true => report::json_lines(&measured, &mut out),
+            false => report::table(&measured, &mut out),
+        }
+        out.finish()?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The step that is to be timed.
+    fn case(&self) -> Result<Case> {
+        let network = network(&self.model)?;
+        if self.training && network.classes == 0 {
+            return Err(argument("--training", &format!("expected a classifier, `{}` is none", network.name)));
+        }
+        let default = if self.training { network.training_batch } else { None };
+        match self.batch.or(default).unwrap_or(1) {
+            0 => Err(argument("--batch", "expected at least 1, got 0")),
+            batch if self.training => Ok(network.training(batch)),
+            batch => Ok(network.inferring(batch)),
+        }
+    }
+
+    fn measure(&self, gpu: &Gpu, case: Case) -> Result<Measured> {
+        let mut prepared = Prepared::new(&case, gpu, &self.kernels.options())?;
+        for _ in 0..WARM_UP {
+            prepared.step()?;
+        }
+        let mut profiles = (0..self.steps).map(|_| prepared.profile()).collect::<Result<Vec<_>>>()?;
+        let median = Times::median(&profiles);
+        profiles.sort_by(|a, b| a.nanoseconds().total_cmp(&b.nanoseconds()));
+        let typical = profiles.swap_remove(profiles.len() / 2);
+        let info = gpu.capabilities().info.clone();
+        let median = median.unwrap_or_else(|| typical.clone());
+        Ok(Measured { case, info, clock: median.clock, steps: self.steps, median, typical })
+    }
+}
+
+fn network(name: &str) -> Result<&'static Network> {
+    NETWORKS.iter().find(|network| network.name == name).ok_or_else(|| {
+        let names: Vec<&str> = NETWORKS.iter().map(|network| network.name).collect();
+        argument("MODEL", &format!("expected one of {}, got `{name}`", names.join(", ")))
+    })
+}
+
+fn argument(option: &str, message: &str) -> Error {
+    Error::Argument { op: option.into(), message: message.into() }
+}

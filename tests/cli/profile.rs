@@ -1,0 +1,108 @@
+//! `omma profile`: the table, the JSON lines, the trace, and what it refuses.
+
+use serde_json::Value;
+
+use super::{fails, omma, text};
+
+/// LeNet-5's layers, in the order of its inference.
+const LAYERS: [&str; 5] = ["conv1", "conv2", "fc1", "fc2", "fc3"];
+
+/// What a successful profile prints.
+fn profile(arguments: &[&str]) -> String {
+    let output = omma(&[&["profile", "lenet5", "--steps", "2"], arguments].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[test]
+fn the_table_has_every_layer_and_its_shares_are_the_whole() {
+    if crate::gpu().is_none() {
+        return;
+    }
+    let printed = profile(&["--batch", "3"]);
+    let lines: Vec<&str> = printed.lines().collect();
+    assert!(lines[0].starts_with("adapter "), "{printed}");
+    assert!(lines[1].starts_with("clock: timestamps") || lines[1].starts_with("clock: the host's"), "{printed}");
+    let head = lines[2].strip_prefix("lenet5 [3, 1, 28, 28] inference: ").unwrap();
+    let dispatches: usize = head.split(' ').next().unwrap().parse().unwrap();
+    assert!(head.ends_with(" ms in all; medians of 2 steps"), "{head}");
+    let (inner, outer): (Vec<&str>, Vec<&str>) = lines[4..].iter().partition(|line| line.starts_with(' '));
+    // Every one ends with its grid and its kernel.
+    let complete = inner.iter().filter(|line| line.contains("] ") && line.ends_with(']')).count();
+    assert_eq!((complete, inner.len()), (dispatches, dispatches), "{printed}");
+    let layers: Vec<&str> = outer.iter().map(|line| line.split("  ").next().unwrap()).collect();
+    let named: Vec<&str> = layers.iter().copied().filter(|layer| *layer != "(no layer)").collect();
+    assert_eq!(named, LAYERS, "{printed}");
+    for lines in [inner, outer] {
+        let share = |line: &&str| line.split(" % ").next().unwrap().rsplit(' ').next().unwrap().parse::<f64>().unwrap();
+        let sum: f64 = lines.iter().map(share).sum();
+        // Each is rounded to a tenth.
+        assert!((sum - 100.0).abs() <= 0.05 * lines.len() as f64 + 1e-9, "{sum} in {printed}");
+    }
+}
+
+#[test]
+fn the_json_lines_are_the_step() {
+    if crate::gpu().is_none() {
+        return;
+    }
+    let lines: Vec<Value> =
+        profile(&["--json", "--training"]).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (head, dispatches) = lines.split_first().unwrap();
+    assert_eq!((head["model"].as_str(), head["direction"].as_str()), (Some("lenet5"), Some("training")));
+    assert_eq!(head["dispatches"].as_u64(), Some(dispatches.len() as u64));
+    let sum = |key: &str| dispatches.iter().map(|dispatch| dispatch[key].as_f64().unwrap()).sum::<f64>();
+    assert!((sum("share") - 1.0).abs() < 1e-9);
+    assert!((sum("ms") / head["total_ms"].as_f64().unwrap() - 1.0).abs() < 1e-9);
+    let indices = dispatches.iter().map(|dispatch| dispatch["index"].as_u64());
+    assert!(indices.eq((0..dispatches.len() as u64).map(Some)));
+    let of = |node: &str| dispatches.iter().filter(|dispatch| dispatch["node"] == node).collect::<Vec<_>>();
+    let conv = of("conv2d `conv1`");
+    let flops: u64 = conv.iter().map(|dispatch| dispatch["flops"].as_u64().unwrap()).sum();
+    // Batch 64, 28x28 pixels, 6 channels of 5x5 taps, two operations each.
+    assert_eq!(flops, 2 * 64 * 28 * 28 * 6 * 25);
+    assert!(conv.iter().all(|dispatch| dispatch["layer"] == "conv1" && dispatch["ms"].as_f64() > Some(0.0)));
+    assert!(!of("sgd").is_empty() || dispatches.iter().any(|d| d["kernel"].as_str().unwrap().contains("sgd")));
+}
+
+#[test]
+fn the_trace_has_an_event_for_every_dispatch() {
+    if crate::gpu().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trace.json");
+    let printed = profile(&["--json", "--trace", path.to_str().unwrap()]);
+    let trace: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    let dispatches: Vec<&Value> = events.iter().filter(|event| event["ph"] == "X").collect();
+    assert_eq!(dispatches.len(), printed.lines().count() - 1);
+    let time = |event: &Value, key: &str| event[key].as_f64().unwrap();
+    assert_eq!(time(dispatches[0], "ts"), 0.0);
+    for pair in dispatches.windows(2) {
+        assert!(time(pair[0], "ts") <= time(pair[1], "ts"), "{pair:?}");
+    }
+    assert!(dispatches.iter().all(|event| time(event, "dur") >= 0.0));
+    assert!(dispatches.iter().any(|event| event["args"]["kernel"].as_str().unwrap().starts_with("conv2d")));
+    // Everything is on the one track that has a name.
+    let track = |event: &Value| (event["pid"].clone(), event["tid"].clone());
+    assert!(events.iter().all(|event| track(event) == track(&events[0])));
+    assert!(events.iter().any(|event| event["name"] == "thread_name" && event["ph"] == "M"));
+
+    let taken = folder.path().join("taken");
+    std::fs::create_dir_all(taken.join("kept")).unwrap();
+    let output = omma(&["profile", "lenet5", "--steps", "1", "--trace", taken.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).lines().last().unwrap().contains("taken"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn what_cannot_be_profiled_is_one_line() {
+    fails(&["profile", "lenet6"], &["MODEL: expected one of lenet5, ", "mobilenet-block", ", got `lenet6`"]);
+    fails(&["profile", "lenet5", "--steps", "0"], &["--steps: expected at least 1, got 0"]);
+    fails(&["profile", "lenet5", "--batch", "0"], &["--batch: expected at least 1, got 0"]);
+    fails(
+        &["profile", "mobilenet-block", "--training"],
+        &["--training: expected a classifier, `mobilenet-block` is none"],
+    );
+}
