@@ -16,6 +16,9 @@
 //
 // No compiler in the chain unrolls loops: the text is a template.
 //
+// The ladder on lavapipe, 3x3, 32 channels of 112x112 (two cores, both half busy with other work): 64 ms conv2d.wgsl, 4.7
+// fours from buffers, 0.8 from textures. `planar` is for GPUs, where it has not been timed.
+//
 // Preconditions. fours: C is a multiple of 4. Element counts are below 2^30. A software adapter (lavapipe) silently ends the
 // loops of an invocation after 65,535 iterations in all, so there, with L = ceil(N*OH / splits), P = ceil(N*OH*OW / splits):
 // fours 3 * ceil(OW / {{ columns }}) * L <= 65,535, planar ceil(P / 64) + 6 * KH * KW <= 65,535.

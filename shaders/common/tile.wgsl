@@ -1,41 +1,154 @@
-// A 64x64 tile of a matrix product, by a workgroup of 16x16 invocations with 4x4 results each. The two operands come
-// through workgroup memory in slabs of 16 along the summed axis; who fills them puts a barrier before and after.
+// A square tile of a matrix product by one workgroup. Its side x side invocations have blocks x blocks times 4x4 results
+// each, a tile's side / blocks apart. The operands come through workgroup memory in slabs along the summed axis, of which
+// an invocation brings four elements each. Needs common/conv2d.wgsl for `tiles`, common/functions.wgsl, common/chain.wgsl.
+//
+// The text is a template: no compiler in the chain unrolls these loops, and some count their turns.
 
-const TILE = 64u;
-const SLAB = 16u;
-// In vec4: the 16 of a tile and one more, so that a column of the slab does not fall into one memory bank.
-const PITCH = 17u;
+{% set slab = side // blocks %}
+{% set pitch = side * blocks + 1 %}
+const SIDE = {{ side }}u;
+const TILE = {{ 4 * side * blocks }}u;
+const SLAB = {{ slab }}u;
+// In vec4: those of a tile and one more, so that a column of the slab does not fall into one memory bank.
+const PITCH = {{ pitch }}u;
 const FOUR = vec4<u32>(0u, 1u, 2u, 3u);
 
-var<workgroup> left: array<vec4<f32>, SLAB * PITCH>;
-var<workgroup> right: array<vec4<f32>, SLAB * PITCH>;
+var<workgroup> left: array<vec4<f32>, {{ slab * pitch }}>;
+var<workgroup> right: array<vec4<f32>, {{ slab * pitch }}>;
 
-// The rows of an invocation's 4x4 results.
-struct Results {
-    a: vec4<f32>,
-    b: vec4<f32>,
-    c: vec4<f32>,
-    d: vec4<f32>,
+// x or dy; the weight, or dy where its gradient is computed.
+@group(0) @binding(1) var<storage, read> image: array<f32>;
+@group(0) @binding(2) var<storage, read> factor: array<f32>;
+@group(0) @binding(3) var<storage, read_write> result: array<f32>;
+{% for operand in operands %}
+@group(0) @binding({{ loop.index0 + 4 }}) var<storage, read> values{{ loop.index0 }}: array<f32>;
+{% endfor %}
+
+fn image_at(at: vec4<u32>, seen: vec4<bool>) -> vec4<f32> {
+    let i = select(vec4<u32>(), at, seen);
+    return select(vec4<f32>(), vec4(image[i.x], image[i.y], image[i.z], image[i.w]), seen);
 }
 
-fn add_term(results: Results, k: u32, at: vec2<u32>) -> Results {
-    let l = left[k * PITCH + at.y];
-    let r = right[k * PITCH + at.x];
-    return Results(
-        fma(vec4(l.x), r, results.a),
-        fma(vec4(l.y), r, results.b),
-        fma(vec4(l.z), r, results.c),
-        fma(vec4(l.w), r, results.d),
+fn factor_at(at: vec4<u32>, seen: vec4<bool>) -> vec4<f32> {
+    let i = select(vec4<u32>(), at, seen);
+    return select(vec4<f32>(), vec4(factor[i.x], factor[i.y], factor[i.z], factor[i.w]), seen);
+}
+
+// Where the results of four columns go in the plane of channel 0, and which of them are there.
+struct Target {
+    into: vec4<u32>,
+    inside: vec4<bool>,
+}
+
+fn store(place: Target, channel: u32, plane: u32, sums: vec4<f32>) {
+    let into = select(vec4<u32>(), place.into + channel * plane, place.inside);
+{% for operand in operands %}
+{% set name = "values" ~ loop.index0 %}
+{% if operand.channel %}
+    let operand{{ loop.index0 }} = vec4({{ name }}[channel]);
+{% else %}
+    let operand{{ loop.index0 }} = vec4({{ name }}[into.x], {{ name }}[into.y], {{ name }}[into.z], {{ name }}[into.w]);
+{% endif %}
+{% endfor %}
+    let value = chain(sums{% for operand in operands %}, operand{{ loop.index0 }}{% endfor %});
+    if place.inside.x { result[into.x] = value.x; }
+    if place.inside.y { result[into.y] = value.y; }
+    if place.inside.z { result[into.z] = value.z; }
+    if place.inside.w { result[into.w] = value.w; }
+}
+
+// What a workgroup computes: the corner of its tile, its group, and what is left of its index.
+struct Block {
+    row: u32,
+    column: u32,
+    group: u32,
+    rest: u32,
+}
+
+fn block_at(index: u32, rows: u32, columns: u32, groups: u32) -> Block {
+    let across = tiles(columns, TILE);
+    let down = tiles(rows, TILE);
+    let group = index / across / down;
+    return Block(index / across % down * TILE, index % across * TILE, group % groups, group / groups);
+}
+
+// What an invocation brings: four rows of the left operand, four columns of the right one, at places of their own in a slab.
+struct Share {
+    rows: vec4<u32>,
+    columns: vec4<u32>,
+    left_k: u32,
+    right_k: u32,
+    left_at: u32,
+    right_at: u32,
+}
+
+fn share_of(lane: u32, block: Block) -> Share {
+    // Neighbours bring neighbouring terms of the left operand and neighbouring columns of the right one.
+    let left_k = lane % SLAB;
+    let left_four = lane / SLAB;
+    let right_k = lane / (TILE / 4u);
+    let right_four = lane % (TILE / 4u);
+    return Share(
+        block.row + 4u * left_four + FOUR,
+        block.column + 4u * right_four + FOUR,
+        left_k,
+        right_k,
+        left_k * PITCH + left_four,
+        right_k * PITCH + right_four,
     );
 }
 
-fn add_slab(before: Results, at: vec2<u32>) -> Results {
-    var results = before;
-    for (var k = 0u; k < SLAB; k += 4u) {
-        results = add_term(results, k, at);
-        results = add_term(results, k + 1u, at);
-        results = add_term(results, k + 2u, at);
-        results = add_term(results, k + 3u, at);
-    }
-    return results;
+// A slice of a sum, in whole slabs: from where to where.
+fn slice_of(number: u32, slices: u32, length: u32) -> vec2<u32> {
+    let longest = tiles(tiles(length, SLAB), slices) * SLAB;
+    return vec2(min(number * longest, length), min((number + 1u) * longest, length));
 }
+{#- The sums of one invocation, sum0_0_0 and so on (block down, block across, row): `bring`_left(view, k) and
+    `bring`_right(view, k) give four elements of either operand, zero from `slice.y` on. The slab after next is on its way
+    while one is multiplied. Barriers in uniform control flow, if `slice` is uniform. #}
+{% macro multiply(bring) %}
+{% for i in range(blocks) %}
+{% for j in range(blocks) %}
+{% for r in range(4) %}
+    var sum{{ i }}_{{ j }}_{{ r }} = vec4<f32>();
+{% endfor %}
+{% endfor %}
+{% endfor %}
+    var next_left = {{ bring }}_left(view, slice.x + share.left_k);
+    var next_right = {{ bring }}_right(view, slice.x + share.right_k);
+    for (var start = slice.x; start < slice.y; start += SLAB) {
+        workgroupBarrier();
+        left[share.left_at] = next_left;
+        right[share.right_at] = next_right;
+        workgroupBarrier();
+        next_left = {{ bring }}_left(view, start + SLAB + share.left_k);
+        next_right = {{ bring }}_right(view, start + SLAB + share.right_k);
+{% for k in range(slab) %}
+{% for i in range(blocks) %}
+        let l{{ k }}_{{ i }} = left[{{ k * pitch + i * side }}u + at.y];
+        let r{{ k }}_{{ i }} = right[{{ k * pitch + i * side }}u + at.x];
+{% endfor %}
+{% for i in range(blocks) %}
+{% for j in range(blocks) %}
+{% for r in range(4) %}
+        sum{{ i }}_{{ j }}_{{ r }} = fma(vec4(l{{ k }}_{{ i }}.{{ "xyzw"[r] }}), r{{ k }}_{{ j }}, sum{{ i }}_{{ j }}_{{ r }});
+{% endfor %}
+{% endfor %}
+{% endfor %}
+{% endfor %}
+    }
+{% endmacro %}
+{#- Stores the sums: `place` gives the Target of four columns; rows of the group are `plane` apart from `origin` on. #}
+{% macro store_all(place, rows, first_channel, plane) %}
+{% for j in range(blocks) %}
+    let target{{ j }} = {{ place }}(view, block.column + 4u * at.x + {{ 4 * j * side }}u + FOUR);
+{% for i in range(blocks) %}
+{% for r in range(4) %}
+    let row{{ i }}_{{ j }}_{{ r }} = block.row + 4u * at.y + {{ 4 * i * side + r }}u;
+    if row{{ i }}_{{ j }}_{{ r }} < {{ rows }} {
+        store(target{{ j }}, {{ first_channel }} + row{{ i }}_{{ j }}_{{ r }}, {{ plane }}, sum{{ i }}_{{ j }}_{{ r }});
+    }
+{% endfor %}
+{% endfor %}
+{% endfor %}
+{% endmacro %}

@@ -28,16 +28,16 @@ pub(crate) fn lower(cx: &mut Lowering<'_>) -> Result<()> {
 
 /// Adds the epilogue that the node's kernel has not computed, over its output.
 pub(crate) fn finish(cx: &mut Lowering<'_>, format: Format) -> Result<()> {
-    if cx.epilogue.is_empty() {
-        return Ok(());
+    let (chain, operands) = with_bias(cx, &[], format);
+    finish_with(cx, &chain, &operands, format)
+}
+
+/// Adds the dispatch that computes a chain over the node's output, if there is anything to compute.
+pub(super) fn finish_with(cx: &mut Lowering<'_>, chain: &Chain, operands: &[Operand], format: Format) -> Result<()> {
+    match chain.is_empty() {
+        true => Ok(()),
+        false => dispatch(cx, chain, operands, Operand::Output(0), format, true),
     }
-    let (chain, operands) = (cx.epilogue.clone(), cx.epilogue_operands());
-    for (extent, &operand) in chain.operands.iter().zip(&operands) {
-        if *extent == Extent::Element {
-            cx.read_in(operand, format);
-        }
-    }
-    dispatch(cx, &chain, &operands, Operand::Output(0), format, true)
 }
 
 /// Adds a dispatch that copies `count` elements.

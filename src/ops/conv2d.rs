@@ -19,6 +19,7 @@ mod depthwise;
 mod geometry;
 mod kernels;
 mod packed;
+mod tiled;
 
 pub(crate) use cases::cases;
 pub(super) use channels_last::preferred as prefers_channels_last;
@@ -35,7 +36,10 @@ params! {
     }
 }
 pub(crate) static NAIVE: Shader = shader!("conv2d", ConvParams, ["grid", "conv2d"]);
-pub(crate) static TILED: Shader = shader!("conv2d_tiled", ConvParams, ["grid", "conv2d", "tile", "phases"]);
+pub(crate) static TILED: Shader =
+    shader!("conv2d_tiled", ConvParams, ["grid", "divide", "conv2d", "phases", "functions", "chain", "tile"]);
+pub(crate) static TILED_WEIGHT: Shader =
+    shader!("conv2d_tiled_weight", ConvParams, ["grid", "divide", "conv2d", "functions", "chain", "tile"]);
 pub(crate) static BLOCKED: Shader = shader!("conv2d_blocked", ConvParams, ["grid", "conv2d"]);
 pub(crate) static PACK: Shader =
     shader!("conv2d_pack", ConvParams, ["grid", "divide", "conv2d", "texture", "read", "packed"]);

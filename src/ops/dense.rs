@@ -52,9 +52,6 @@ impl From<usize> for Dense {
 impl<'g> Tensor<'g> {
     /// A dense layer with the parameters `NAME.weight` `[outputs, inputs]` and `NAME.bias`.
     ///
-    /// No kernel sums more than 209,696 products: with more inputs, or, where x has a gradient, more outputs, the graph
-    /// can be built, but [`Session::new`](crate::Session::new) refuses it with [`Error::NoKernel`].
-    ///
     /// # Errors
     /// When the tensor is not f32 of rank 2 (see [`Tensor::flatten`]) or a name is taken.
     pub fn dense(self, name: &str, settings: impl Into<Dense>) -> Result<Self> {

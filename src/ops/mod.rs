@@ -59,6 +59,7 @@ pub const FAMILIES: &[Family] = &[
         shaders: &[
             &conv2d::NAIVE,
             &conv2d::TILED,
+            &conv2d::TILED_WEIGHT,
             &conv2d::BLOCKED,
             &conv2d::PACK,
             &conv2d::PACKED,

@@ -37,6 +37,7 @@ fn problems() -> Vec<Problem> {
         ("depthwise in fours, more padding than kernel", [1, 4, 40, 3], conv(4, 3).groups(4).padding(4)),
         ("more than 65,535 pixels a channel", [3, 1, 150, 149], conv(2, 3).padding(1)),
         ("wide", [1, 130, 6, 6], conv(131, 3).padding(1)),
+        ("beyond the largest tile", [2, 5, 13, 11], conv(130, 3).padding(1)),
         ("a single element", [1, 1, 1, 1], conv(1, 1)),
         ("channels in fours, 1x1", [2, 12, 5, 7], conv(72, 1)),
         ("channels in fours, 3x3", [2, 20, 9, 8], conv(36, 3).padding(1)),

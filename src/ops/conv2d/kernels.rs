@@ -2,11 +2,12 @@
 
 use super::depthwise::{self, Layout};
 use super::geometry::Geometry;
-use super::{BLOCKED, ConvParams, NAIVE, NAME, TILED, channels_last, packed};
+use super::tiled::{self, Tile};
+use super::{BLOCKED, ConvParams, NAIVE, NAME, channels_last, packed};
 use crate::error::Result;
 use crate::gpu::DeviceClass;
 use crate::ops::{MAX_ITERATIONS, chain};
-use crate::plan::{Candidate, Format, Kernel, Lowering, Operand};
+use crate::plan::{Candidate, Format, Kernel, Lowering, Operand, word};
 
 /// One of the three products that a convolution and its gradients are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +30,8 @@ impl Direction {
 /// Rows (channels) and columns (pixels or taps) of a `blocked` invocation's tile, and its workgroup.
 const BLOCK: [usize; 2] = [8, 16];
 const BLOCKED_WORKGROUP: usize = 16;
-/// Side of a `tiled` workgroup's tile.
-const TILE: usize = 64;
+/// Groups of fewer channels leave a matrix kernel's tile mostly empty.
+const NARROW: usize = 8;
 
 /// A kernel's work items and, in a weight gradient, how its sum is cut into slices.
 #[derive(Debug, Clone, Copy)]
@@ -80,9 +81,30 @@ impl Slices {
         let weights = params.out_channels as usize * taps as usize;
         let partial = cx.scratch(self.count * weights);
         cx.dispatch(kernel, params, &[x, dy, Operand::ScratchWrite(partial)], workgroups)?;
-        let sum = Kernel::new(&NAIVE, "sum_partials");
-        cx.dispatch_flat(sum, params, &[Operand::ScratchRead(partial), dw], weights)
+        add_partials(cx, self.count, weights, partial, dw)
     }
+}
+
+/// Adds the dispatch that adds `count` planes of so many elements, which lie in a scratch memory.
+pub(super) fn add_partials(
+    cx: &mut Lowering<'_>,
+    count: usize,
+    elements: usize,
+    partial: usize,
+    result: Operand,
+) -> Result<()> {
+    // The shader knows the planes as filters.
+    let params = ConvParams {
+        in_channels: word(NAME, elements)?,
+        out_channels: 1,
+        groups: 1,
+        kernel_height: 1,
+        kernel_width: 1,
+        splits: word(NAME, count)?,
+        ..ConvParams::default()
+    };
+    let sum = Kernel::new(&NAIVE, "sum_partials");
+    cx.dispatch_flat(sum, &params, &[Operand::ScratchRead(partial), result], elements)
 }
 
 /// The work of one variant in one direction, and the invocations of its workgroup.
@@ -96,7 +118,7 @@ fn layout(g: &Geometry, direction: Direction, variant: &str) -> (Slices, usize) 
         Direction::GradInput => (per_group_in, g.pixels(g.input)),
         Direction::GradWeight => (per_group_out, g.taps()),
     };
-    // Pixels of dx that a stride sees at one phase share their taps: tiled kernels take the phases one after the other.
+    // Pixels of dx that a stride sees at one phase share their taps: `blocked` takes the phases one after the other.
     let [sh, sw] = g.window.stride;
     let phase = g.pixels([g.input[0].div_ceil(sh), g.input[1].div_ceil(sw)]);
     // A stride may be any number, so the products saturate; such a grid is refused.
@@ -105,38 +127,26 @@ fn layout(g: &Geometry, direction: Direction, variant: &str) -> (Slices, usize) 
     // Work items of a slice, invocations of a workgroup, the length that is cut into slices, and an invocation's loop
     // iterations for each unit of it.
     let block = rows.div_ceil(BLOCK[0]) * groups;
-    let tile = rows.div_ceil(TILE) * groups;
     let (items, workgroup, axis, each) = match (variant, direction) {
         ("naive", Direction::GradWeight) => (rows * columns * groups, 64, g.pixels(g.output), 1),
         ("naive", _) => (rows * columns * groups, 64, 1, inner * (1 + kh * (1 + kw))),
-        ("blocked", Direction::GradWeight) => {
+        (_, Direction::GradWeight) => {
             let items = block * columns.div_ceil(BLOCK[1]);
             (items, BLOCKED_WORKGROUP, g.batch * g.output[0], 1 + g.output[1])
         }
-        ("blocked", Direction::GradInput) => (
+        (_, Direction::GradInput) => (
             block.saturating_mul(phases.saturating_mul(phase).div_ceil(BLOCK[1])),
             BLOCKED_WORKGROUP,
             1,
             kh * (1 + kw * (1 + inner)),
         ),
-        ("blocked", Direction::Forward) => {
+        (_, Direction::Forward) => {
             (block * columns.div_ceil(BLOCK[1]), BLOCKED_WORKGROUP, 1, kh * (1 + kw * (1 + inner)))
-        }
-        // A slab of 16 terms takes a few loops.
-        (_, Direction::GradWeight) => (tile * columns.div_ceil(TILE), 1, g.pixels(g.output).div_ceil(16), 5),
-        (_, direction) => {
-            let columns = if direction == Direction::Forward {
-                columns.div_ceil(TILE)
-            } else {
-                phase.div_ceil(TILE).saturating_mul(phases)
-            };
-            (tile.saturating_mul(columns), 1, 1, 5 * (inner * kh * kw).div_ceil(16) + 2 * (kh + kw))
         }
     };
     let (busy, shortest) = match variant {
         "naive" => (4096, 512),
-        "blocked" => (128, 256),
-        _ => (256, 64),
+        _ => (128, 256),
     };
     (Slices::new(axis, each, items, busy, shortest), workgroup)
 }
@@ -153,22 +163,26 @@ pub(in crate::ops) fn lower(
         "packed" => packed::refusal(cx, g, direction),
         "depthwise" => depthwise::refusal(cx, g, direction, Layout::Fours),
         "depthwise_planar" => depthwise::refusal(cx, g, direction, Layout::Planar),
-        _ => too_long(layout(g, direction, variant).0.iterations()),
+        _ => match Tile::named(variant) {
+            Some(tile) => tiled::refusal(g, direction, tile),
+            None => too_long(layout(g, direction, variant).0.iterations()),
+        },
     };
     let candidate = |variant: &'static str| Candidate::unless(variant, refusal(variant));
-    // A tile of 64 channels is mostly empty where a group has few.
-    let narrow = g.group().iter().all(|&channels| channels < TILE / 8) && g.window.groups > 1;
+    // A CPU adapter gains from blocks that are half empty, too.
+    let narrow = g.group().iter().all(|&channels| channels < NARROW) && g.window.groups > 1;
     // A packed copy pays where each of its elements is read for several taps.
     let unpacked = g.kernel == [1; 2];
-    let order = match cx.class() {
-        _ if narrow => ["naive", "blocked", "tiled", "packed", "channels_last"],
-        DeviceClass::Cpu if unpacked => ["channels_last", "blocked", "packed", "tiled", "naive"],
-        DeviceClass::Cpu => ["channels_last", "packed", "blocked", "tiled", "naive"],
-        DeviceClass::Gpu => ["tiled", "blocked", "packed", "channels_last", "naive"],
+    let tiles = tiled::order(g, direction);
+    let order: &[&[&str]] = match cx.class() {
+        DeviceClass::Gpu if narrow => &[&["naive", "blocked"], &tiles, &["packed", "channels_last"]],
+        DeviceClass::Gpu => &[&tiles, &["blocked", "packed", "channels_last", "naive"]],
+        DeviceClass::Cpu if unpacked || narrow => &[&["channels_last", "blocked", "packed", "naive"], &tiles],
+        DeviceClass::Cpu => &[&["channels_last", "packed", "blocked", "naive"], &tiles],
     };
+    let order = [&["depthwise", "depthwise_planar"], order.concat().as_slice()].concat();
     let entry = direction.entry();
-    let order = ["depthwise", "depthwise_planar"].into_iter().chain(order);
-    let candidates = order.map(candidate).collect();
+    let candidates = order.into_iter().map(candidate).collect();
     let variant = cx.choose(&format!("{NAME}.{entry}"), candidates)?;
     match variant {
         // They compute the epilogue themselves.
@@ -176,7 +190,10 @@ pub(in crate::ops) fn lower(
         "depthwise" => return depthwise::lower(cx, g, direction, Layout::Fours, operands),
         "depthwise_planar" => return depthwise::lower(cx, g, direction, Layout::Planar, operands),
         "packed" => packed::lower(cx, g, direction, operands)?,
-        _ => lower_planar(cx, g, direction, operands, variant)?,
+        variant => match Tile::named(variant) {
+            Some(tile) => return tiled::lower(cx, g, direction, tile, operands),
+            None => lower_planar(cx, g, direction, operands, variant)?,
+        },
     }
     chain::finish(cx, Format::Planar)
 }
@@ -192,11 +209,10 @@ fn lower_planar(
     let entry = direction.entry();
     let kernel = match variant {
         "naive" => Kernel::new(&NAIVE, entry).constant("WORKGROUP", 64.0),
-        "blocked" => Kernel::new(&BLOCKED, entry)
+        _ => Kernel::new(&BLOCKED, entry)
             .template("rows", BLOCK[0])
             .template("columns", BLOCK[1])
             .constant("WORKGROUP", BLOCKED_WORKGROUP as f64),
-        _ => Kernel::new(&TILED, entry),
     };
     let kernel = kernel.variant(variant);
     let (slices, workgroup) = layout(g, direction, variant);

@@ -1,0 +1,174 @@
+//! The `tiled` variants for GPUs: implicit matrix products through workgroup memory, in square tiles of three sizes.
+
+use super::geometry::Geometry;
+use super::kernels::{Direction, add_partials, too_long};
+use super::{NAME, TILED, TILED_WEIGHT};
+use crate::error::Result;
+use crate::graph::chain::Chain;
+use crate::ops::MAX_ITERATIONS;
+use crate::ops::chain::{finish_with, with_bias};
+use crate::plan::{Candidate, Format, Kernel, Lowering, Operand};
+
+/// Compute units of the GPU that the choices are made for: more than an integrated one has, fewer than the largest. wgpu
+/// does not tell how many there are.
+const UNITS: usize = 64;
+/// Tiles that keep such a GPU busy: two a unit, so that one computes while the other waits for memory.
+const BUSY: usize = 2 * UNITS;
+/// A slice of a sum is worth its place among the partial sums from so many terms on.
+const SHORTEST: usize = 256;
+
+/// A tile: the invocations along a side of its workgroup, and how many blocks of 4x4 each has along a side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tile {
+    pub(super) variant: &'static str,
+    side: usize,
+    blocks: usize,
+}
+
+/// The larger a tile, the fewer loads for a result.
+pub(super) const TILES: [Tile; 3] = [
+    Tile { variant: "tiled_large", side: 16, blocks: 2 },
+    Tile { variant: "tiled", side: 16, blocks: 1 },
+    Tile { variant: "tiled_small", side: 8, blocks: 1 },
+];
+
+impl Tile {
+    pub(super) fn named(variant: &str) -> Option<Self> {
+        TILES.into_iter().find(|tile| tile.variant == variant)
+    }
+
+    /// Rows, and columns, of the results.
+    fn size(self) -> usize {
+        4 * self.side * self.blocks
+    }
+
+    /// Terms of a slab.
+    fn slab(self) -> usize {
+        self.side / self.blocks
+    }
+
+    /// Tiles of a product, all groups and phases together.
+    fn count(self, product: &Product) -> usize {
+        let [down, across] = [product.rows, product.columns].map(|length| length.div_ceil(self.size()));
+        // A stride may be any number, so the product saturates; such a grid is refused.
+        (down * across).saturating_mul(product.parts)
+    }
+
+    /// Slices that a sum is cut into: enough for a GPU to be busy, and for no invocation to run too long.
+    fn slices(self, product: &Product) -> usize {
+        let wanted = (BUSY / self.count(product).max(1)).min(product.terms / SHORTEST);
+        wanted.max(self.fewest_slices(product))
+    }
+
+    fn fewest_slices(self, product: &Product) -> usize {
+        (product.terms / self.slab()).div_ceil(MAX_ITERATIONS * 9 / 10).max(1)
+    }
+}
+
+/// One of the products: results[rows, columns] for each of its parts, groups and phases, as sums of so many terms.
+struct Product {
+    rows: usize,
+    columns: usize,
+    terms: usize,
+    parts: usize,
+    /// Elements of all results.
+    elements: usize,
+}
+
+impl Product {
+    fn new(g: &Geometry, direction: Direction) -> Self {
+        let [inputs, outputs] = g.group();
+        let groups = g.window.groups;
+        let taps = g.kernel[0] * g.kernel[1];
+        let [sh, sw] = g.window.stride;
+        match direction {
+            Direction::Forward => Self {
+                rows: outputs,
+                columns: g.pixels(g.output),
+                terms: inputs * taps,
+                parts: groups,
+                elements: g.channels[1] * g.pixels(g.output),
+            },
+            // Pixels of dx that a stride sees at one phase share their taps.
+            Direction::GradInput => Self {
+                rows: inputs,
+                columns: g.pixels([g.input[0].div_ceil(sh), g.input[1].div_ceil(sw)]),
+                terms: outputs * g.kernel[0].div_ceil(sh) * g.kernel[1].div_ceil(sw),
+                parts: groups.saturating_mul(sh.saturating_mul(sw)),
+                elements: g.channels[0] * g.pixels(g.input),
+            },
+            Direction::GradWeight => Self {
+                rows: outputs,
+                columns: inputs * taps,
+                terms: g.pixels(g.output),
+                parts: groups,
+                elements: g.channels[1] * inputs * taps,
+            },
+        }
+    }
+}
+
+/// The tiles, best first: the largest of which there are enough to keep a GPU busy, unless it is mostly empty.
+pub(super) fn order(g: &Geometry, direction: Direction) -> [&'static str; 3] {
+    let product = Product::new(g, direction);
+    let good = |tile: Tile| {
+        let full = product.rows.min(product.columns) > tile.size() / 2;
+        full && tile.count(&product) * tile.slices(&product) >= BUSY
+    };
+    // Of those that are not, the smaller ones have more tiles.
+    let mut tiles = TILES;
+    let best = tiles.into_iter().position(good).unwrap_or(TILES.len() - 1);
+    tiles[..=best].rotate_right(1);
+    tiles.map(|tile| tile.variant)
+}
+
+/// Why a tile cannot be used.
+pub(super) fn refusal(g: &Geometry, direction: Direction, tile: Tile) -> Option<String> {
+    let product = Product::new(g, direction);
+    let slabs = product.terms.div_ceil(tile.slab()).div_ceil(tile.fewest_slices(&product));
+    too_long(slabs + 2 * (g.kernel[0] + g.kernel[1]))
+}
+
+/// Adds the dispatches of one direction; see [`super::lower`].
+pub(super) fn lower(
+    cx: &mut Lowering<'_>,
+    g: &Geometry,
+    direction: Direction,
+    tile: Tile,
+    operands: &[Operand],
+) -> Result<()> {
+    let product = Product::new(g, direction);
+    let slices = choose_slices(cx, direction, tile, &product)?;
+    let (shader, [image, factor]) = match direction {
+        Direction::Forward => (&TILED, [operands[0], operands[1]]),
+        Direction::GradInput => (&TILED, [operands[1], operands[0]]),
+        Direction::GradWeight => (&TILED_WEIGHT, [operands[0], operands[1]]),
+    };
+    let kernel = Kernel::new(shader, direction.entry())
+        .variant(tile.variant)
+        .template("side", tile.side)
+        .template("blocks", tile.blocks);
+    let params = g.params(slices)?;
+    let workgroups = tile.count(&product).saturating_mul(slices);
+    let [values @ .., result] = &operands[2..] else { return Ok(()) };
+    let (chain, values) = with_bias(cx, values, Format::Planar);
+    if slices == 1 {
+        let kernel = kernel.chain(&chain, &vec![false; values.len()]);
+        return cx.dispatch(kernel, &params, &[&[image, factor, *result], &values[..]].concat(), workgroups);
+    }
+    let partial = cx.scratch(slices * product.elements);
+    let kernel = kernel.chain(&Chain::default(), &[]);
+    cx.dispatch(kernel, &params, &[image, factor, Operand::ScratchWrite(partial)], workgroups)?;
+    add_partials(cx, slices, product.elements, partial, *result)?;
+    finish_with(cx, &chain, &values, Format::Planar)
+}
+
+/// Into how many slices the sums are cut.
+fn choose_slices(cx: &mut Lowering<'_>, direction: Direction, tile: Tile, product: &Product) -> Result<usize> {
+    let slices = tile.slices(product);
+    let whole = (tile.fewest_slices(product) > 1).then(|| "one invocation would run too long".to_string());
+    let split = (slices < 2).then(|| "the tiles are many or the sums short".to_string());
+    let candidates = vec![Candidate::unless("split", split), Candidate::unless("whole", whole)];
+    let chosen = cx.choose(&format!("{NAME}.{}.sum", direction.entry()), candidates)?;
+    Ok(if chosen == "split" { slices } else { 1 })
+}
