@@ -45,8 +45,11 @@ pub(crate) static PACK: Shader =
     shader!("conv2d_pack", ConvParams, ["grid", "divide", "conv2d", "texture", "read", "packed"]);
 pub(crate) static PACKED_WEIGHT: Shader =
     shader!("conv2d_packed_weight", ConvParams, ["grid", "conv2d", "texture", "read", "packed"]);
-pub(crate) static CHANNELS_LAST: Shader =
-    shader!("conv2d_channels_last", ConvParams, ["grid", "conv2d", "texture", "phases", "read", "functions", "chain"]);
+pub(crate) static CHANNELS_LAST: Shader = shader!(
+    "conv2d_channels_last",
+    ConvParams,
+    ["grid", "conv2d", "texture", "phases", "walk", "read", "functions", "chain"]
+);
 pub(crate) static CHANNELS_LAST_WEIGHT: Shader =
     shader!("conv2d_channels_last_weight", ConvParams, ["grid", "divide", "conv2d", "texture", "read"]);
 pub(crate) static DEPTHWISE: Shader =

@@ -38,6 +38,7 @@ pub(crate) fn rows(device: &Device, options: &PlanOptions) -> Result<Vec<Row>> {
     let gpu = device.open()?;
     let mut rows = vec![timed("open the device", "", once(start), 0)];
     rows.extend(start_and_steady(&gpu, options)?);
+    rows.extend(planned(&gpu, options)?);
     rows.extend(dispatches(&gpu)?);
     rows.extend(readback(&gpu)?);
     Ok(rows)
@@ -80,6 +81,21 @@ fn start_and_steady(gpu: &Gpu, options: &PlanOptions) -> Result<Vec<Row>> {
         timed("encode and submit", &what, submit, 0),
         counted("encode and submit", &what, (1000.0 * submit.median / step.median).round() / 10.0, "% of the step"),
     ])
+}
+
+/// What the largest network needs, which a plan says before anything is allocated.
+fn planned(gpu: &Gpu, options: &PlanOptions) -> Result<Vec<Row>> {
+    const NAME: &str = "resnet50";
+    const TRAINING_BATCH: usize = 8;
+    let mut rows = Vec::new();
+    for network in NETWORKS.iter().filter(|network| network.name == NAME) {
+        for case in [network.inferring(1), network.training(TRAINING_BATCH)] {
+            let bytes = Prepared::plan_bytes(&case, gpu, options)?;
+            let what = format!("{} {} {}", case.name, case.shape, case.direction);
+            rows.push(counted("memory planned", &what, bytes as f64, "bytes"));
+        }
+    }
+    Ok(rows)
 }
 
 /// A chain of tiny softmaxes, which nothing fuses, against a single one.

@@ -3,7 +3,10 @@
 use std::time::Instant;
 
 use omma::selftest::Report;
-use omma::{Error, Evaluator, Gpu, Graph, NamedArrays, PlanOptions, Profile, Result, Session, TensorId, Variables};
+use omma::{
+    Error, Evaluator, Gpu, Graph, NamedArrays, Plan, PlanOptions, Profile, Result, Session, TensorId, VariableLayout,
+    Variables,
+};
 
 use super::{Case, Check, What};
 
@@ -38,6 +41,15 @@ impl<'a> Prepared<'a> {
         let fetched = outputs.iter().map(|output| output.id()).collect();
         drop(outputs);
         Ok(Self { case, gpu: gpu.clone(), graph, session, variables, fetched })
+    }
+
+    /// What a case would allocate, variables included, found without allocating it.
+    pub(crate) fn plan_bytes(case: &Case, gpu: &Gpu, options: &PlanOptions) -> Result<u64> {
+        let graph = Graph::new(case.mode);
+        let outputs = (case.build)(&graph)?;
+        let layout = VariableLayout::on(&graph, gpu.capabilities())?;
+        let plan = Plan::new(&graph, &outputs, &layout, gpu.capabilities(), options)?;
+        Ok(plan.memory().total() + layout.bytes())
     }
 
     /// The session.
