@@ -2,13 +2,15 @@
 
 CARGO ?= cargo
 OUT   ?= out/lenet5
+# Of the comparison with other engines: what to time and how, as `make bench-peers ARGS=--help` explains.
+ARGS  ?= conv --rounds 3
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint package clean
+.PHONY: help demo test lint package bench-peers clean
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-19s%s\n", $$1, $$2 }'
 
 demo: ## train LeNet-5 on the bundled digits and draw pictures into out/lenet5
 	@scripts/ensure-tools.sh cc
@@ -26,6 +28,7 @@ test: ## run the whole suite: unit, integration and documentation tests, on the 
 
 lint: ## check the format, clippy for each feature set, and the documentation
 	$(CARGO) fmt --check
+	cd benches/peers && $(CARGO) fmt --check
 	$(CARGO) clippy --features cli --all-targets -- -D warnings
 	$(CARGO) clippy --no-default-features -- -D warnings
 	$(CARGO) clippy --no-default-features --features backends -- -D warnings
@@ -34,6 +37,12 @@ lint: ## check the format, clippy for each feature set, and the documentation
 
 package: ## package the crate and run the README's example against the package alone
 	scripts/package-check.sh
+
+# The peers' own dependencies take many minutes to build, once. Mesa's layer that chooses among devices has nothing to do
+# and would complain wherever there is no desktop.
+bench-peers: ## time Omma beside burn and tract on the same convolutions and networks
+	@scripts/ensure-tools.sh cc
+	cd benches/peers && NODEVICE_SELECT=1 $(CARGO) run --release -- $(ARGS)
 
 clean: ## remove what was built (pictures and models in out/ stay)
 	$(CARGO) clean

@@ -1,0 +1,165 @@
+//! The work that every engine does, as data. Names, shapes and directions are those of `omma bench`.
+
+use std::fmt;
+
+/// Something to time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Case {
+    pub(crate) set: Set,
+    pub(crate) name: &'static str,
+    pub(crate) work: Work,
+}
+
+/// What can be asked for by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Set {
+    /// Convolutions: forward with bias and ReLU, and both gradients
+    Conv,
+    /// An inference of a whole network
+    Models,
+    /// A training step of a whole network
+    Train,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Work {
+    /// The operands stay where the engine computes; so does the result.
+    Convolution(Convolution, Direction),
+    /// From images on the host to logits where the engine computes.
+    Inference(Network, usize),
+    /// From images and labels on the host to changed parameters: forward, backward, SGD with momentum.
+    Training(Network, usize),
+}
+
+/// Of SGD.
+pub(crate) const LEARNING_RATE: f64 = 0.01;
+pub(crate) const MOMENTUM: f64 = 0.9;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Forward,
+    InputGradient,
+    WeightGradient,
+}
+
+/// A convolution of square images, padded so that a stride of 1 keeps their size.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Convolution {
+    pub(crate) batch: usize,
+    pub(crate) in_channels: usize,
+    pub(crate) out_channels: usize,
+    pub(crate) side: usize,
+    pub(crate) kernel: usize,
+    pub(crate) stride: usize,
+    pub(crate) groups: usize,
+}
+
+impl Convolution {
+    pub(crate) fn padding(&self) -> usize {
+        self.kernel / 2
+    }
+
+    pub(crate) fn x(&self) -> [usize; 4] {
+        [self.batch, self.in_channels, self.side, self.side]
+    }
+
+    pub(crate) fn weight(&self) -> [usize; 4] {
+        [self.out_channels, self.in_channels / self.groups, self.kernel, self.kernel]
+    }
+
+    pub(crate) fn y(&self) -> [usize; 4] {
+        let side = (self.side + 2 * self.padding() - self.kernel) / self.stride + 1;
+        [self.batch, self.out_channels, side, side]
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Network {
+    LeNet5,
+    /// On images of this side.
+    ResNet18(usize),
+}
+
+impl Network {
+    pub(crate) fn images(self, batch: usize) -> [usize; 4] {
+        match self {
+            Self::LeNet5 => [batch, 1, 28, 28],
+            Self::ResNet18(side) => [batch, 3, side, side],
+        }
+    }
+
+    pub(crate) fn classes(self) -> usize {
+        match self {
+            Self::LeNet5 => 10,
+            Self::ResNet18(_) => 1000,
+        }
+    }
+}
+
+/// A layer: name, channels in and out, side of the image, kernel, stride, groups. Each is timed at both batches.
+struct Layer(&'static str, [usize; 2], usize, usize, usize, usize);
+
+const LAYERS: &[Layer] = &[
+    Layer("resnet 3x3", [64, 64], 56, 3, 1, 1),
+    Layer("resnet 3x3", [128, 128], 28, 3, 1, 1),
+    Layer("resnet 3x3", [256, 256], 14, 3, 1, 1),
+    Layer("resnet 3x3", [512, 512], 7, 3, 1, 1),
+    Layer("resnet 1x1", [64, 256], 56, 1, 1, 1),
+    Layer("resnet 1x1", [256, 64], 56, 1, 1, 1),
+    Layer("resnet 1x1", [512, 128], 28, 1, 1, 1),
+    Layer("resnet stem 7x7/2", [3, 64], 224, 7, 2, 1),
+    Layer("mobilenet depthwise 3x3", [32, 32], 112, 3, 1, 32),
+];
+const BATCHES: [usize; 2] = [1, 8];
+const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::InputGradient, Direction::WeightGradient];
+
+/// Every case.
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for &Layer(name, [in_channels, out_channels], side, kernel, stride, groups) in LAYERS {
+        for batch in BATCHES {
+            let convolution = Convolution { batch, in_channels, out_channels, side, kernel, stride, groups };
+            cases.extend(DIRECTIONS.map(|direction| {
+                let work = Work::Convolution(convolution, direction);
+                Case { set: Set::Conv, name, work }
+            }));
+        }
+    }
+    let case = |set, name, work| Case { set, name, work };
+    cases.push(case(Set::Models, "resnet18", Work::Inference(Network::ResNet18(224), 1)));
+    cases.push(case(Set::Train, "lenet5", Work::Training(Network::LeNet5, 64)));
+    cases.push(case(Set::Train, "resnet18-64", Work::Training(Network::ResNet18(64), 4)));
+    cases
+}
+
+impl Case {
+    pub(crate) fn shape(&self) -> String {
+        match self.work {
+            Work::Convolution(convolution, _) => {
+                format!("{:?} to {} channels", convolution.x(), convolution.out_channels)
+            }
+            Work::Inference(network, batch) | Work::Training(network, batch) => format!("{:?}", network.images(batch)),
+        }
+    }
+
+    pub(crate) fn direction(&self) -> &'static str {
+        match self.work {
+            Work::Convolution(_, Direction::Forward) => "forward",
+            Work::Convolution(_, Direction::InputGradient) => "input gradient",
+            Work::Convolution(_, Direction::WeightGradient) => "weight gradient",
+            Work::Inference(..) => "inference",
+            Work::Training(..) => "training",
+        }
+    }
+
+    /// Whether a word of it contains the text.
+    pub(crate) fn contains(&self, text: &str) -> bool {
+        self.to_string().contains(text)
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.name, self.shape(), self.direction())
+    }
+}

@@ -1,0 +1,78 @@
+//! Omma timed against other engines on the same work. README.md says how, and what the figures do not say.
+
+mod cases;
+mod data;
+mod engines;
+mod rounds;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use omma::{DeviceClass, Gpu, GpuOptions};
+
+use cases::{Set, cases};
+use engines::{Burn, Engine, Omma, Tract};
+use table::Table;
+
+/// Times Omma and its peers on the same work, in turns, and prints medians in milliseconds.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// What to time; everything where nothing is named
+    #[arg(value_enum)]
+    sets: Vec<Set>,
+    /// Only the rows that contain TEXT: a part of `name shape direction`
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    filter: String,
+    /// Turns of each engine
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// The engines; the others are compared with the first
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "omma,naive,burn,tract")]
+    engines: Vec<Name>,
+    /// Print one JSON object for each engine and row
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Name {
+    /// Omma's own choice of kernels
+    Omma,
+    /// Omma's naive kernels
+    Naive,
+    /// burn on wgpu
+    Burn,
+    /// tract on the processor
+    Tract,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let gpu = match Gpu::new_blocking(&GpuOptions::default()) {
+        Ok(gpu) => gpu,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let software = gpu.capabilities().class == DeviceClass::Cpu;
+    let engine = |name: &Name| -> Box<dyn Engine> {
+        match name {
+            Name::Omma => Box::new(Omma::new(&gpu)),
+            Name::Naive => Box::new(Omma::naive(&gpu)),
+            Name::Burn => Box::new(Burn::new(software)),
+            Name::Tract => Box::new(Tract::new()),
+        }
+    };
+    let engines: Vec<_> = arguments.engines.iter().map(engine).collect();
+    let table = Table { json: arguments.json };
+    table.header(&engines);
+    let wanted = |case: &cases::Case| {
+        (arguments.sets.is_empty() || arguments.sets.contains(&case.set)) && case.contains(&arguments.filter)
+    };
+    for case in cases().into_iter().filter(wanted) {
+        table.row(&case, &rounds::run(&engines, &case, arguments.rounds));
+    }
+    ExitCode::SUCCESS
+}
