@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::chain::{Extent, Pointwise};
+use super::chain::Extent;
 use super::{Evaluation, Graph, Node, Op, STEP, Source, TensorId};
 use crate::error::{Error, Result};
 use crate::reference::Checked;
@@ -89,9 +89,16 @@ impl<'g> Evaluator<'g> {
                 output_types: types(&node.outputs),
             };
             let mut results = node.op.evaluate(&cx);
-            if let Some(pointwise) = node.op.pointwise() {
-                propagate(node.op.as_ref(), &pointwise, &cx, &mut results);
+            // Each argument's error by itself, so that none cancels another's.
+            for (index, extent) in node.op.pointwise().iter().flat_map(|pointwise| pointwise.inputs.iter().enumerate())
+            {
+                if *extent == Extent::Element {
+                    propagate(node.op.as_ref(), &[index], &cx, &mut results);
+                }
             }
+            // An optimizer changes every element by its own gradient alone.
+            let gradients: Vec<usize> = node.op.flat_gradients().iter().map(|&(gradient, _)| gradient).collect();
+            propagate(node.op.as_ref(), &gradients, &cx, &mut results);
             let mut results = results.into_iter();
             for (&id, result) in node.outputs.iter().zip(results.by_ref()) {
                 self.results.insert(id, result);
@@ -117,34 +124,38 @@ impl<'g> Evaluator<'g> {
     }
 }
 
-/// Adds to a function's error what its arguments' errors make of it, to first order: a device may compute both in one kernel
-/// and a comparison only sees the end.
-fn propagate(op: &dyn Op, pointwise: &Pointwise, cx: &Evaluation<'_>, results: &mut [Checked]) {
-    let Some(result) = results.first_mut() else { return };
-    let exact = result.values.clone();
-    for (index, extent) in pointwise.inputs.iter().enumerate() {
-        let Some(argument) = cx.computed[index].filter(|_| *extent == Extent::Element) else { continue };
-        // What rounding may have done to the argument, and what that does to the result.
-        let roots = (argument.terms as f64).sqrt() * f64::from(f32::EPSILON);
-        for sign in [1.0, -1.0] {
-            let moved: Vec<f64> =
-                argument.values.iter().zip(&argument.magnitude).map(|(value, m)| value + sign * m * roots).collect();
-            let mut inputs = cx.inputs.clone();
-            inputs[index] = &moved;
-            let moved = op.evaluate(&Evaluation {
-                inputs,
-                computed: cx.computed.clone(),
-                input_types: cx.input_types.clone(),
-                output_types: cx.output_types.clone(),
-            });
-            let Some(moved) = moved.into_iter().next() else { return };
-            for ((magnitude, moved), exact) in result.magnitude.iter_mut().zip(&moved.values).zip(&exact) {
+/// Adds to the results' errors what the errors of these arguments make of them, to first order: a device computes the
+/// arguments too, and a comparison only sees the end.
+fn propagate(op: &dyn Op, arguments: &[usize], cx: &Evaluation<'_>, results: &mut [Checked]) {
+    let computed = arguments.iter().filter_map(|&index| Some((index, cx.computed[index]?)));
+    let computed: Vec<(usize, &Checked)> = computed.collect();
+    let Some(terms) = computed.iter().map(|(_, argument)| argument.terms).max() else { return };
+    let roots = (terms as f64).sqrt() * f64::from(f32::EPSILON);
+    let exact: Vec<Vec<f64>> = results.iter().map(|result| result.values.clone()).collect();
+    for sign in [1.0, -1.0] {
+        // What rounding may have done to the arguments, and what that does to the results.
+        let moved = |argument: &Checked| -> Vec<f64> {
+            argument.values.iter().zip(&argument.magnitude).map(|(value, m)| value + sign * m * roots).collect()
+        };
+        let moved: Vec<Vec<f64>> = computed.iter().map(|(_, argument)| moved(argument)).collect();
+        let mut inputs = cx.inputs.clone();
+        for ((index, _), moved) in computed.iter().zip(&moved) {
+            inputs[*index] = moved;
+        }
+        let moved = op.evaluate(&Evaluation {
+            inputs,
+            computed: cx.computed.clone(),
+            input_types: cx.input_types.clone(),
+            output_types: cx.output_types.clone(),
+        });
+        for ((result, moved), exact) in results.iter_mut().zip(moved).zip(&exact) {
+            for ((magnitude, moved), exact) in result.magnitude.iter_mut().zip(&moved.values).zip(exact) {
                 let error = (moved - exact).abs() / roots;
                 if error.is_finite() {
                     *magnitude += error;
                 }
             }
+            result.terms = result.terms.max(terms);
         }
-        result.terms = result.terms.max(argument.terms);
     }
 }

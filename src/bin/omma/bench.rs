@@ -143,11 +143,7 @@ impl Bench {
 /// Prints a row and says whether it was right.
 fn show(row: &Row, table: &mut Table<'_>) -> bool {
     table.row(row);
-    let good = row.error.is_none_or(|error| error <= 1.0);
-    if !good {
-        remark(format_args!("{} {} {}: wrong results, not timed", row.name, row.shape, row.direction));
-    }
-    good
+    row.error.is_none_or(|error| error <= 1.0)
 }
 
 fn legal_variants(gpu: &Gpu, case: &Case, options: &PlanOptions) -> Result<BTreeSet<&'static str>> {
@@ -173,6 +169,9 @@ fn measure(gpu: &Gpu, case: &Case, options: &PlanOptions, set: Set) -> Result<Ro
     (row.kernel, row.flops, row.bytes) = (sample.kernel, sample.flops, sample.bytes);
     if report.passed() {
         row.timing = Some(Timing::of(|| Ok(prepared.sample()?.milliseconds))?);
+    } else {
+        let what = format!("{} {} {}", row.name, row.shape, row.direction);
+        remark(format_args!("{what}: wrong results, not timed: {}", report.place));
     }
     Ok(row)
 }
