@@ -21,6 +21,10 @@
 //
 // What follows the convolution (common/chain.wgsl) is computed before a result is stored.
 //
+// Ladder, GFLOP/s of 3x3, 128 channels at 28x28, forward, on two cores without AVX-512 (omma bench conv --filter
+// "[1, 128, 28, 28]", lavapipe 22.3; --exclude takes the rungs away): blocked 2.9; packed 22.7; this from buffers 9.1, from
+// textures 45.2, of 94 that chains of multiply-adds reach.
+//
 // No workgroup memory, no barriers. No compiler in the chain unrolls loops: the text is a template.
 //
 // Preconditions. The subgroup has exactly {{ lanes }} invocations. C (but by rows) and O are multiples of 4. Element counts are below 2^32. A

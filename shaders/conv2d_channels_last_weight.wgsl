@@ -11,6 +11,9 @@
 // An x whose channels are no multiple of 4 comes by rows (see conv2d_pack.wgsl): a row of the kernel is then one tap of
 // KW * C channels.
 //
+// Ladder, measured as that of conv2d_channels_last.wgsl: blocked 2.7 GFLOP/s; packed 24.9; this from buffers 6.4, from
+// textures 40.7.
+//
 // No workgroup memory, no barriers. No compiler in the chain unrolls loops: the text is a template.
 //
 // Preconditions. The subgroup has exactly {{ lanes }} invocations. C (but by rows) and O are multiples of 4. Element counts are below 2^30. A
