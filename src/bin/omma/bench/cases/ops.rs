@@ -39,7 +39,7 @@ fn normalization(image: [usize; 4]) -> Vec<Case> {
         })
         .training(),
         // x and dy are read for the sums, both again, dx is written.
-        Case::new("batch norm training", &shape, "gradient", moves("batch_norm.gradient", &image, 5.0), move |graph| {
+        Case::new("batch norm training", &shape, "gradient", moves("batch_norm.grad", &image, 5.0), move |graph| {
             let x = given(graph, "x", &image)?;
             let y = x.batch_norm("bn", BatchNorm::default())?;
             Ok(gradient(y, given(graph, "dy", &image)?, x)?.into_iter().collect())
@@ -59,7 +59,7 @@ fn pointwise(image: [usize; 4]) -> Vec<Case> {
             Ok(vec![given(graph, "x", &image)?.relu()?])
         }),
         // What decided the sign and dy are read, dx is written.
-        Case::new("relu", &shape, "gradient", moves("relu.grad_input", &image, 3.0), move |graph| {
+        Case::new("relu", &shape, "gradient", moves("relu", &image, 3.0), move |graph| {
             let x = given(graph, "x", &image)?;
             Ok(gradient(x.relu()?, given(graph, "dy", &image)?, x)?.into_iter().collect())
         }),
