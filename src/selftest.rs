@@ -159,8 +159,8 @@ impl OpCase {
         let problem = self.build(&graph)?;
         let variables = Variables::new(gpu, SEED);
         let options = PlanOptions::default().prefer(variant).guard();
-        let mut evaluator = Evaluator::new(&graph, SEED);
         let mut session = Session::with_options(gpu, &graph, &problem.checked(&graph), &variables, &options)?;
+        let mut evaluator = Evaluator::new(&graph, SEED).computed_by(session.plan());
         if self.random_parameters {
             randomize(&graph, &variables, &mut evaluator)?;
         }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::chain::Extent;
 use super::{Evaluation, Graph, Node, Op, STEP, Source, TensorId};
 use crate::error::{Error, Result};
+use crate::plan::Plan;
 use crate::reference::Checked;
 
 /// Runs a graph step by step in f64. Slow and plain on purpose: it is what the device is compared with.
@@ -17,6 +18,8 @@ pub struct Evaluator<'g> {
     step: u32,
     /// How many tensors the graph had.
     tensors: usize,
+    /// Nodes, with a kernel variant that a plan chose for them.
+    variants: Vec<(String, &'static str)>,
 }
 
 impl<'g> Evaluator<'g> {
@@ -32,7 +35,27 @@ impl<'g> Evaluator<'g> {
             };
             Some((data.id(index), values.into_iter().map(f64::from).collect()))
         });
-        Self { graph, kept: kept.collect(), results: HashMap::new(), step: 0, tensors: data.values.len() }
+        Self {
+            graph,
+            kept: kept.collect(),
+            results: HashMap::new(),
+            step: 0,
+            tensors: data.values.len(),
+            variants: Vec::new(),
+        }
+    }
+
+    /// Bounds the errors by those of the kernels that this plan of the graph has chosen: some round more than a plain sum.
+    pub fn computed_by(mut self, plan: &Plan) -> Self {
+        self.variants = plan.choices().iter().map(|choice| (choice.node.clone(), choice.chosen)).collect();
+        self
+    }
+
+    /// The variants that compute a node, whatever was fused with it.
+    fn variants_of(&self, node: &Node) -> Vec<&'static str> {
+        let (title, fused) = (node.title(), format!("{} + ", node.title()));
+        let is = |name: &str| name == title || name.starts_with(&fused);
+        self.variants.iter().filter(|(name, _)| is(name)).map(|&(_, variant)| variant).collect()
     }
 
     /// Replaces a variable's or setting's value.
@@ -87,6 +110,7 @@ impl<'g> Evaluator<'g> {
                 computed: node.inputs.iter().map(|id| self.results.get(id)).collect(),
                 input_types: types(&node.inputs),
                 output_types: types(&node.outputs),
+                variants: self.variants_of(node),
             };
             let mut results = node.op.evaluate(&cx);
             // Each argument's error by itself, so that none cancels another's.
@@ -147,6 +171,7 @@ fn propagate(op: &dyn Op, arguments: &[usize], cx: &Evaluation<'_>, results: &mu
             computed: cx.computed.clone(),
             input_types: cx.input_types.clone(),
             output_types: cx.output_types.clone(),
+            variants: cx.variants.clone(),
         });
         for ((result, moved), exact) in results.iter_mut().zip(moved).zip(&exact) {
             for ((magnitude, moved), exact) in result.magnitude.iter_mut().zip(&moved.values).zip(exact) {

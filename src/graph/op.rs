@@ -84,9 +84,16 @@ pub(crate) struct Evaluation<'a> {
     pub(crate) input_types: Vec<TensorType>,
     /// Types of the outputs.
     pub(crate) output_types: Vec<TensorType>,
+    /// The kernel variants that compute the node on the device, as far as they are known.
+    pub(crate) variants: Vec<&'static str>,
 }
 
 impl Evaluation<'_> {
+    /// Whether the device computes the node by this variant, whose errors are others than those of a plain sum.
+    pub(crate) fn computed_by(&self, variant: &str) -> bool {
+        self.variants.contains(&variant)
+    }
+
     /// Input `index` with its magnitude and terms; a value that was not computed is exact.
     pub(crate) fn checked(&self, index: usize) -> Checked {
         self.computed[index].cloned().unwrap_or_else(|| Checked::exact(self.inputs[index].to_vec()))

@@ -4,7 +4,7 @@
 //! The variants of each direction share bindings and parameters: `naive` is the readable rung, `tiled` goes through
 //! workgroup memory; for adapters that run on a CPU, `blocked` keeps a tile in registers without a barrier, and `packed`
 //! does so with operands that were copied into the order of their use, and `channels_last` gives a tile to a subgroup.
-//! Depthwise convolutions have kernels of their own (`depthwise`).
+//! `winograd` saves multiplications of 3x3 kernels. Depthwise convolutions have kernels of their own (`depthwise`).
 
 use super::image;
 use crate::error::{Error, Result};
@@ -20,6 +20,7 @@ mod geometry;
 mod kernels;
 mod packed;
 mod tiled;
+mod winograd;
 
 pub(crate) use cases::cases;
 pub(super) use channels_last::preferred as prefers_channels_last;
@@ -58,6 +59,11 @@ pub(crate) static DEPTHWISE_WEIGHT: Shader =
     shader!("conv2d_depthwise_weight", ConvParams, ["grid", "divide", "conv2d", "texture", "read", "tree"]);
 pub(crate) static PACKED: Shader =
     shader!("conv2d_packed", ConvParams, ["grid", "conv2d", "texture", "read", "packed"]);
+
+pub(crate) static WINOGRAD: Shader =
+    shader!("conv2d_winograd", winograd::WinogradParams, ["grid", "divide", "texture", "read", "functions", "chain"]);
+pub(crate) static WINOGRAD_PRODUCT: Shader =
+    shader!("conv2d_winograd_product", winograd::ProductParams, ["grid", "texture", "read"]);
 
 /// A convolution layer's settings, as PyTorch's `Conv2d` with the padding of each side by itself.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -217,7 +223,12 @@ impl Op for Forward {
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
         // The shape rule has seen these types.
         let Ok(g) = Geometry::new(&cx.input_types[0], &cx.input_types[1], self.0) else { return Vec::new() };
-        vec![reference::forward(&g.reference(), cx.inputs[0], cx.inputs[1], cx.inputs.get(2).copied())]
+        let g = g.reference();
+        let mut y = reference::forward(&g, cx.inputs[0], cx.inputs[1], cx.inputs.get(2).copied());
+        if cx.computed_by(winograd::VARIANT) {
+            reference::widen_to_winograd(&g, cx.inputs[0], cx.inputs[1], false, &mut y);
+        }
+        vec![y]
     }
 
     fn flops(&self, inputs: &[TensorType], _: &[TensorType]) -> u64 {
@@ -285,10 +296,15 @@ impl Op for Gradient {
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
         let g = self.geometry.reference();
-        vec![match self.direction {
-            Direction::GradWeight => reference::grad_weight(&g, cx.inputs[0], cx.inputs[1]),
-            _ => reference::grad_input(&g, cx.inputs[0], cx.inputs[1]),
-        }]
+        let [first, second] = [cx.inputs[0], cx.inputs[1]];
+        if self.direction == Direction::GradWeight {
+            return vec![reference::grad_weight(&g, first, second)];
+        }
+        let mut dx = reference::grad_input(&g, first, second);
+        if cx.computed_by(winograd::VARIANT) {
+            reference::widen_to_winograd(&g, second, first, true, &mut dx);
+        }
+        vec![dx]
     }
 
     fn flops(&self, _: &[TensorType], _: &[TensorType]) -> u64 {

@@ -66,6 +66,8 @@ pub const FAMILIES: &[Family] = &[
             &conv2d::PACKED_WEIGHT,
             &conv2d::CHANNELS_LAST,
             &conv2d::CHANNELS_LAST_WEIGHT,
+            &conv2d::WINOGRAD,
+            &conv2d::WINOGRAD_PRODUCT,
             &conv2d::DEPTHWISE,
             &conv2d::DEPTHWISE_WEIGHT,
         ],

@@ -137,3 +137,116 @@ pub fn grad_weight(g: &Geometry, x: &[f64], dy: &[f64]) -> Checked {
     g.for_each_tap(|x_index, w_index, y_index| dw.add(w_index, x[x_index] * dy[y_index]));
     dw
 }
+
+/// Widens the magnitudes of a 3x3 convolution of stride 1, or of its gradient of the input, to what Winograd's F(4x4, 3x3)
+/// may be off by in single precision. `image` is what the tiles are cut from, x or dy.
+///
+/// With V = Bt d B and U = G g Gt, a tile of results is At (sum over channels of U * V) A, * element by element. V and U are
+/// themselves rounded, relative to |Bt| |d| |B| and |G| |g| |Gt|, so to first order a result is off by some roundings of
+/// |At| (sum over channels of |U| * |Bt| |d| |B| + |G| |g| |Gt| * |V|) |A|, where the rounding of the sum itself is covered,
+/// since |U| <= |G| |g| |Gt|. Zeros among the pixels of a tile therefore do not make a result exact.
+pub fn widen_to_winograd(g: &Geometry, image: &[f64], w: &[f64], to_input: bool, result: &mut Checked) {
+    let out = g.out_size();
+    let ([channels, outputs], [source, target]) = match to_input {
+        true => ([g.out_channels, g.in_channels], [out, [g.in_height, g.in_width]]),
+        false => ([g.in_channels, g.out_channels], [[g.in_height, g.in_width], out]),
+    };
+    // dy is padded by what is left of the kernel.
+    let pad = [0, 1].map(|axis| if to_input { 2 - g.padding[axis] as isize } else { g.padding[axis] as isize });
+    let pair = |rows: &[&[f64]], x: &[f64]| {
+        let transformed = winograd::both_sides(rows, x, |factor| factor);
+        [transformed.iter().map(|value| value.abs()).collect(), winograd::both_sides(rows, x, f64::abs)]
+    };
+    let filter = |o: usize, c: usize| -> Vec<f64> {
+        let tap =
+            |tap: usize| if to_input { w[(c * outputs + o) * 9 + 8 - tap] } else { w[(o * channels + c) * 9 + tap] };
+        (0..9).map(tap).collect()
+    };
+    let filters: Vec<[Vec<f64>; 2]> = pairs(outputs, channels).map(|(o, c)| pair(winograd::G, &filter(o, c))).collect();
+    for n in 0..g.batch {
+        for (row, column) in pairs(target[0].div_ceil(4), target[1].div_ceil(4)) {
+            let pixel = |c: usize, i: usize, j: usize| -> f64 {
+                let at = [(4 * row + i) as isize - pad[0], (4 * column + j) as isize - pad[1]];
+                match at.map(usize::try_from) {
+                    [Ok(y), Ok(x)] if y < source[0] && x < source[1] => {
+                        image[((n * channels + c) * source[0] + y) * source[1] + x]
+                    }
+                    _ => 0.0,
+                }
+            };
+            let tiles: Vec<[Vec<f64>; 2]> = (0..channels)
+                .map(|c| pair(winograd::B, &pairs(6, 6).map(|(i, j)| pixel(c, i, j)).collect::<Vec<f64>>()))
+                .collect();
+            for o in 0..outputs {
+                let mut sums = vec![0.0; 36];
+                for ([v, v_size], [u, u_size]) in tiles.iter().zip(&filters[o * channels..]) {
+                    for (e, sum) in sums.iter_mut().enumerate() {
+                        *sum += u[e] * v_size[e] + u_size[e] * v[e];
+                    }
+                }
+                let sizes = winograd::both_sides(winograd::A, &sums, f64::abs);
+                for (i, j) in pairs(4, 4) {
+                    let [y, x] = [4 * row + i, 4 * column + j];
+                    if y < target[0] && x < target[1] {
+                        result.magnitude[((n * outputs + o) * target[0] + y) * target[1] + x] += sizes[4 * i + j];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The matrices of F(4x4, 3x3), Lavin and Gray, Fast Algorithms for Convolutional Neural Networks (2016).
+mod winograd {
+    pub(super) const B: &[&[f64]] = &[
+        &[4.0, 0.0, -5.0, 0.0, 1.0, 0.0],
+        &[0.0, -4.0, -4.0, 1.0, 1.0, 0.0],
+        &[0.0, 4.0, -4.0, -1.0, 1.0, 0.0],
+        &[0.0, -2.0, -1.0, 2.0, 1.0, 0.0],
+        &[0.0, 2.0, -1.0, -2.0, 1.0, 0.0],
+        &[0.0, 4.0, 0.0, -5.0, 0.0, 1.0],
+    ];
+    pub(super) const G: &[&[f64]] = &[
+        &[1.0 / 4.0, 0.0, 0.0],
+        &[-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
+        &[-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
+        &[1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
+        &[1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
+        &[0.0, 0.0, 1.0],
+    ];
+    pub(super) const A: &[&[f64]] = &[
+        &[1.0, 1.0, 1.0, 1.0, 1.0, 0.0],
+        &[0.0, 1.0, -1.0, 2.0, -2.0, 0.0],
+        &[0.0, 1.0, 1.0, 4.0, 4.0, 0.0],
+        &[0.0, 1.0, -1.0, 8.0, -8.0, 1.0],
+    ];
+
+    /// `m x mt` for a square x, with every factor as `size` makes it.
+    pub(super) fn both_sides(m: &[&[f64]], x: &[f64], size: impl Fn(f64) -> f64) -> Vec<f64> {
+        let side = m[0].len();
+        let size = &size;
+        let entry = |r: &[f64], s: &[f64]| -> f64 {
+            let terms = super::pairs(side, side).map(|(i, j)| size(r[i]) * size(x[i * side + j]) * size(s[j]));
+            terms.sum()
+        };
+        m.iter().flat_map(|r| m.iter().map(|s| entry(r, s)).collect::<Vec<f64>>()).collect()
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::{A, B, G, both_sides};
+
+        #[test]
+        fn the_matrices_convolve() {
+            let d: Vec<f64> = (0..36).map(|i| f64::from(i * i % 23) - 9.0).collect();
+            let g: Vec<f64> = (0..9).map(|i| f64::from(i * i % 7) - 2.0).collect();
+            let (v, u) = (both_sides(B, &d, |x| x), both_sides(G, &g, |x| x));
+            let m: Vec<f64> = v.iter().zip(&u).map(|(v, u)| v * u).collect();
+            for (index, y) in both_sides(A, &m, |x| x).into_iter().enumerate() {
+                let tap = |t: usize| d[(index / 4 + t / 3) * 6 + index % 4 + t % 3] * g[t];
+                let expected: f64 = (0..9).map(tap).sum();
+                assert!((y - expected).abs() < 1e-9, "{index}: {y} instead of {expected}");
+            }
+        }
+    }
+}

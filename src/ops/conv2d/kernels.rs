@@ -3,7 +3,7 @@
 use super::depthwise::{self, Layout};
 use super::geometry::Geometry;
 use super::tiled::{self, Tile};
-use super::{BLOCKED, ConvParams, NAIVE, NAME, channels_last, packed};
+use super::{BLOCKED, ConvParams, NAIVE, NAME, channels_last, packed, winograd};
 use crate::error::Result;
 use crate::gpu::DeviceClass;
 use crate::ops::{MAX_ITERATIONS, chain};
@@ -160,6 +160,7 @@ pub(in crate::ops) fn lower(
 ) -> Result<()> {
     let refusal = |variant: &str| match variant {
         "channels_last" => channels_last::refusal(cx, g, direction),
+        winograd::VARIANT => winograd::refusal(cx, g, direction),
         "packed" => packed::refusal(cx, g, direction),
         "depthwise" => depthwise::refusal(cx, g, direction, Layout::Fours),
         "depthwise_planar" => depthwise::refusal(cx, g, direction, Layout::Planar),
@@ -180,12 +181,15 @@ pub(in crate::ops) fn lower(
         DeviceClass::Cpu if unpacked || narrow => &[&["channels_last", "blocked", "packed", "naive"], &tiles],
         DeviceClass::Cpu => &[&["channels_last", "packed", "blocked", "naive"], &tiles],
     };
-    let order = [&["depthwise", "depthwise_planar"], order.concat().as_slice()].concat();
+    let (first, last): (&[&str], &[&str]) =
+        if winograd::worthwhile(cx, g, direction) { (&[winograd::VARIANT], &[]) } else { (&[], &[winograd::VARIANT]) };
+    let order = [&["depthwise", "depthwise_planar"], first, &order.concat(), last].concat();
     let entry = direction.entry();
     let candidates = order.into_iter().map(candidate).collect();
     let variant = cx.choose(&format!("{NAME}.{entry}"), candidates)?;
     match variant {
         // They compute the epilogue themselves.
+        winograd::VARIANT => return winograd::lower(cx, g, direction, operands),
         "channels_last" => return channels_last::lower(cx, g, direction, operands),
         "depthwise" => return depthwise::lower(cx, g, direction, Layout::Fours, operands),
         "depthwise_planar" => return depthwise::lower(cx, g, direction, Layout::Planar, operands),

@@ -1,0 +1,183 @@
+// The transforms of Winograd's convolution F(4x4, 3x3), f32: Lavin and Gray, Fast Algorithms for Convolutional Neural
+// Networks (2016). Needs common/grid.wgsl, common/divide.wgsl, common/texture.wgsl, common/read.wgsl, common/functions.wgsl
+// and common/chain.wgsl.
+//
+// A tile of 4x4 results of a 3x3 convolution of stride 1 is At ((G g Gt) * (Bt d B)) A, with d the 6x6 elements that it sees,
+// g a filter and * element by element: 36 multiplications in place of 144. Summed over channels these are 36 matrix products
+// (conv2d_winograd_product.wgsl) between the transforms of this file:
+//
+//   entry point   one invocation                         reads                    writes
+//   weights       a channel, four columns                9 taps                   36 elements of u [36, C, O / 4]
+//   image         a tile, four channels                  6x6 fours of the image   36 elements of v [36, tiles, C / 4]
+//   results       a tile, four columns                   36 elements of m [36, tiles, O / 4]
+//                                                                                 4x4 fours of y, and what follows
+//
+// For the gradient of the input the image is dy, the columns are the channels of x, and `weights` turns the filters round.
+// Images are [N, H, W, C], the weight [KH, KW, C, O]. A call takes `tiles` of all tiles from `first` on.
+//
+// Accuracy. The transforms add numbers of other pixels that cancel later, so an error is in proportion to the largest numbers
+// of a tile, not to those that a result is the sum of: on normal random numbers some 5 to 15 times that of the plain sum
+// (omma bench conv --variants shows it for each shape as a share of the bound that every variant keeps).
+//
+// Memory traffic: the image 36/16 times, written and read, and so the results. No workgroup memory, no barriers.
+//
+// Preconditions. A 3x3 kernel, stride 1, no dilation, no groups; C and O are multiples of 4; element counts are below 2^30.
+
+override WORKGROUP: u32 = 64u;
+
+struct Params {
+    batch: u32,
+    /// Of the image, and its channels in fours.
+    height: u32,
+    width: u32,
+    depth: u32,
+    /// Of the result, and its channels in fours.
+    out_height: u32,
+    out_width: u32,
+    columns: u32,
+    pad_top: u32,
+    pad_left: u32,
+    /// Tiles of this call, and the first of them.
+    tiles: u32,
+    first: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+{{ fours("source", 1, texture) }}
+{{ elements("source") }}
+@group(0) @binding(2) var<storage, read_write> result: array<vec4<f32>>;
+{% for operand in operands %}
+{{ fours("values" ~ loop.index0, loop.index0 + 3, operand.texture) }}
+{% endfor %}
+
+/// A tile's image, row and column, in tiles.
+fn tile_at(index: u32) -> vec3<u32> {
+    let line = div_rem(index, (params.out_width + 3u) / 4u);
+    let image = div_rem(line.x, (params.out_height + 3u) / 4u);
+    return vec3<u32>(image, line.y);
+}
+
+{#- Names are rows or columns of a matrix: `into` 0 `last`, `into` 1 `last`, and so on. First, into = Bt from. #}
+{% macro bt(into, from, last) %}
+    let {{ into }}0{{ last }} = 4.0 * {{ from }}0{{ last }} - 5.0 * {{ from }}2{{ last }} + {{ from }}4{{ last }};
+    let {{ into }}1{{ last }}e = {{ from }}4{{ last }} - 4.0 * {{ from }}2{{ last }};
+    let {{ into }}1{{ last }}o = {{ from }}3{{ last }} - 4.0 * {{ from }}1{{ last }};
+    let {{ into }}1{{ last }} = {{ into }}1{{ last }}e + {{ into }}1{{ last }}o;
+    let {{ into }}2{{ last }} = {{ into }}1{{ last }}e - {{ into }}1{{ last }}o;
+    let {{ into }}3{{ last }}e = {{ from }}4{{ last }} - {{ from }}2{{ last }};
+    let {{ into }}3{{ last }}o = 2.0 * ({{ from }}3{{ last }} - {{ from }}1{{ last }});
+    let {{ into }}3{{ last }} = {{ into }}3{{ last }}e + {{ into }}3{{ last }}o;
+    let {{ into }}4{{ last }} = {{ into }}3{{ last }}e - {{ into }}3{{ last }}o;
+    let {{ into }}5{{ last }} = 4.0 * {{ from }}1{{ last }} - 5.0 * {{ from }}3{{ last }} + {{ from }}5{{ last }};
+{% endmacro %}
+{#- into = G from #}
+{% macro g(into, from, last) %}
+    let {{ into }}0{{ last }} = 0.25 * {{ from }}0{{ last }};
+    let {{ into }}1{{ last }}e = (-1.0 / 6.0) * ({{ from }}0{{ last }} + {{ from }}2{{ last }});
+    let {{ into }}1{{ last }} = {{ into }}1{{ last }}e - (1.0 / 6.0) * {{ from }}1{{ last }};
+    let {{ into }}2{{ last }} = {{ into }}1{{ last }}e + (1.0 / 6.0) * {{ from }}1{{ last }};
+    let {{ into }}3{{ last }}e = (1.0 / 24.0) * {{ from }}0{{ last }} + (1.0 / 6.0) * {{ from }}2{{ last }};
+    let {{ into }}3{{ last }} = {{ into }}3{{ last }}e + (1.0 / 12.0) * {{ from }}1{{ last }};
+    let {{ into }}4{{ last }} = {{ into }}3{{ last }}e - (1.0 / 12.0) * {{ from }}1{{ last }};
+    let {{ into }}5{{ last }} = {{ from }}2{{ last }};
+{% endmacro %}
+{#- into = At from #}
+{% macro at(into, from, last) %}
+    let {{ into }}0{{ last }}e = {{ from }}1{{ last }} + {{ from }}2{{ last }};
+    let {{ into }}0{{ last }}o = {{ from }}1{{ last }} - {{ from }}2{{ last }};
+    let {{ into }}1{{ last }}e = {{ from }}3{{ last }} + {{ from }}4{{ last }};
+    let {{ into }}1{{ last }}o = {{ from }}3{{ last }} - {{ from }}4{{ last }};
+    let {{ into }}0{{ last }} = {{ from }}0{{ last }} + {{ into }}0{{ last }}e + {{ into }}1{{ last }}e;
+    let {{ into }}1{{ last }} = {{ into }}0{{ last }}o + 2.0 * {{ into }}1{{ last }}o;
+    let {{ into }}2{{ last }} = {{ into }}0{{ last }}e + 4.0 * {{ into }}1{{ last }}e;
+    let {{ into }}3{{ last }} = {{ into }}0{{ last }}o + 8.0 * {{ into }}1{{ last }}o + {{ from }}5{{ last }};
+{% endmacro %}
+{% if entry == "weights" %}
+@compute @workgroup_size(WORKGROUP)
+fn weights(at: Invocation) {
+    let place = div_rem(flat_workgroup(at.group, at.groups) * WORKGROUP + at.local, params.columns);
+    let channels = 4u * params.depth;
+    if place.x >= channels { return; }
+{% for i in range(3) %}
+{% for j in range(3) %}
+{% if transposed %}
+    // Rows of the weight are the columns here, and the taps count from the other end.
+    let tap{{ i }}{{ j }} = ({{ 8 - 3 * i - j }}u * 4u * params.columns + 4u * place.y) * channels + place.x;
+    let g{{ i }}{{ j }} = vec4({% for k in range(4) %}source_element(tap{{ i }}{{ j }} + {{ k }}u * channels){{ ", " if not loop.last }}{% endfor %});
+{% else %}
+    let g{{ i }}{{ j }} = source_at(({{ 3 * i + j }}u * channels + place.x) * params.columns + place.y);
+{% endif %}
+{% endfor %}
+{% endfor %}
+{% for j in range(3) %}
+{{ g("t", "g", j) }}
+{% endfor %}
+{% for i in range(6) %}
+{{ g("u" ~ i, "t" ~ i, "") }}
+{% for j in range(6) %}
+    result[({{ 6 * i + j }}u * channels + place.x) * params.columns + place.y] = u{{ i }}{{ j }};
+{% endfor %}
+{% endfor %}
+}
+{% elif entry == "image" %}
+@compute @workgroup_size(WORKGROUP)
+fn image(at: Invocation) {
+    let place = div_rem(flat_workgroup(at.group, at.groups) * WORKGROUP + at.local, params.depth);
+    let tile = tile_at(params.first + place.x);
+    if place.x >= params.tiles || tile.x >= params.batch { return; }
+    // Above and left of the image a position wraps round to a huge number.
+    let top = 4u * tile.y - params.pad_top;
+    let left = 4u * tile.z - params.pad_left;
+{% for i in range(6) %}
+    let line{{ i }} = (tile.x * params.height + top + {{ i }}u) * params.width + left;
+    let seen{{ i }} = top + {{ i }}u < params.height;
+{% endfor %}
+{% for j in range(6) %}
+    let inside{{ j }} = left + {{ j }}u < params.width;
+{% for i in range(6) %}
+    let see{{ i }}{{ j }} = seen{{ i }} && inside{{ j }};
+    let from{{ i }}{{ j }} = select(0u, (line{{ i }} + {{ j }}u) * params.depth + place.y, see{{ i }}{{ j }});
+    let d{{ i }}{{ j }} = select(vec4<f32>(), source_at(from{{ i }}{{ j }}), see{{ i }}{{ j }});
+{% endfor %}
+{{ bt("t", "d", j) }}
+{% endfor %}
+{% for i in range(6) %}
+{{ bt("v" ~ i, "t" ~ i, "") }}
+{% for j in range(6) %}
+    result[({{ 6 * i + j }}u * params.tiles + place.x) * params.depth + place.y] = v{{ i }}{{ j }};
+{% endfor %}
+{% endfor %}
+}
+{% else %}
+@compute @workgroup_size(WORKGROUP)
+fn results(at: Invocation) {
+    let place = div_rem(flat_workgroup(at.group, at.groups) * WORKGROUP + at.local, params.columns);
+    let tile = tile_at(params.first + place.x);
+    if place.x >= params.tiles || tile.x >= params.batch { return; }
+{% for j in range(6) %}
+{% for i in range(6) %}
+    let m{{ i }}{{ j }} = source_at(({{ 6 * i + j }}u * params.tiles + place.x) * params.columns + place.y);
+{% endfor %}
+{{ at("t", "m", j) }}
+{% endfor %}
+{% for operand in operands %}
+{% if operand.channel %}
+    let operand{{ loop.index0 }} = values{{ loop.index0 }}_at(place.y);
+{% endif %}
+{% endfor %}
+{% for i in range(4) %}
+    let row{{ i }} = 4u * tile.y + {{ i }}u;
+    if row{{ i }} < params.out_height {
+{{ at("y" ~ i, "t" ~ i, "") }}
+        let line = (tile.x * params.out_height + row{{ i }}) * params.out_width + 4u * tile.z;
+{% for j in range(4) %}
+        if 4u * tile.z + {{ j }}u < params.out_width {
+            let at = (line + {{ j }}u) * params.columns + place.y;
+            result[at] = chain(y{{ i }}{{ j }}
+                {%- for operand in operands %}, {{ "operand" ~ loop.index0 if operand.channel else "values" ~ loop.index0 ~ "_at(at)" }}{% endfor %});
+        }
+{% endfor %}
+    }
+{% endfor %}
+}
+{% endif %}

@@ -1,0 +1,84 @@
+// The matrix products of Winograd's convolution (conv2d_winograd.wgsl), f32, for adapters that run a subgroup as one vector
+// on a CPU. Needs common/grid.wgsl, common/texture.wgsl, common/read.wgsl.
+//
+// m[e, tile, o] = sum over c of v[e, tile, c] * u[e, c, o] for each of the 36 elements e. v is [36, tiles, C], u [36, C, O],
+// m [36, tiles, O], all in fours of the last axis.
+//
+// One workgroup is one subgroup of {{ lanes }} and computes {{ rows }} tiles by {{ 4 * quads * lanes }} columns of one element in registers. For
+// {{ 4 * depth }} channels a lane loads {{ depth * loads }} fours of v and {{ 4 * depth * quads }} of u; then every four of v is broadcast by a shuffle:
+// {{ 16 * rows * quads * depth }} multiply-adds a lane. Operands come through textures where they are large. A turn of the loop costs a blend of
+// every accumulator, so it takes as many channels as divide them.
+// Memory traffic: v once for every {{ 4 * quads * lanes }} columns, u once for every {{ rows }} tiles. No workgroup memory, no barriers.
+//
+// Preconditions. The subgroup has exactly {{ lanes }} invocations; element counts are below 2^32; C / {{ 4 * depth }} <= 65,535.
+
+const LANES = {{ lanes }}u;
+const ROWS = {{ rows }}u;
+const COLUMNS = {{ quads * lanes }}u;
+
+struct Params {
+    tiles: u32,
+    /// Channels of v and of m, in fours.
+    depth: u32,
+    columns: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+{{ fours("v", 1, texture) }}
+{{ fours("u", 2, texture) }}
+@group(0) @binding(3) var<storage, read_write> m: array<vec4<f32>>;
+
+@compute @workgroup_size(LANES)
+fn product(invocation: Invocation) {
+    let index = flat_workgroup(invocation.group, invocation.groups);
+    let column_tiles = (params.columns + COLUMNS - 1u) / COLUMNS;
+    let row_tiles = (params.tiles + ROWS - 1u) / ROWS;
+    let column = index % column_tiles * COLUMNS + invocation.local;
+    let first_row = index / column_tiles % row_tiles * ROWS;
+    let element = index / column_tiles / row_tiles;
+    // The grid is folded, so there may be elements too many.
+    if element >= 36u { return; }
+{% for r in range(loads) %}
+    let row{{ r }} = min(first_row + {{ r * lanes }}u + invocation.local, params.tiles - 1u);
+    let v{{ r }} = (element * params.tiles + row{{ r }}) * params.depth;
+{% endfor %}
+{% for q in range(quads) %}
+    let column{{ q }} = min(column + {{ q * lanes }}u, params.columns - 1u);
+{% for i in range(rows) %}
+    var sum{{ i }}_{{ q }} = vec4<f32>();
+{% endfor %}
+{% endfor %}
+    var next = element * 4u * params.depth * params.columns;
+    // Were the bound visibly a uniform, lavapipe would fold its value in and compile the kernel anew for it.
+    let depth = min(params.depth, {{ "texels(textureDimensions(u))" if texture else "arrayLength(&u)" }});
+    for (var c = 0u; c < depth; c += {{ depth }}u) {
+{% for d in range(depth) %}
+{% for r in range(loads) %}
+        let x{{ r }}_{{ d }} = v_at(v{{ r }} + c + {{ d }}u);
+{% endfor %}
+{% for q in range(quads) %}
+{% for k in range(4) %}
+        let w{{ k }}_{{ q }}_{{ d }} = u_at(next + {{ 4 * d + k }}u * params.columns + column{{ q }});
+{% endfor %}
+{% endfor %}
+{% for i in range(rows) %}
+        let t{{ i }}_{{ d }} = subgroupShuffle(x{{ i // lanes }}_{{ d }}, {{ i % lanes }}u);
+{% endfor %}
+{% endfor %}
+{% for i in range(rows) %}
+{% for q in range(quads) %}
+        sum{{ i }}_{{ q }} = sum{{ i }}_{{ q }}
+{%- for d in range(depth) %}{% for k in range(4) %} + t{{ i }}_{{ d }}.{{ "xyzw"[k] }} * w{{ k }}_{{ q }}_{{ d }}{% endfor %}{% endfor %};
+{% endfor %}
+{% endfor %}
+        next += {{ 4 * depth }}u * params.columns;
+    }
+{% for i in range(rows) %}
+    if first_row + {{ i }}u < params.tiles {
+        let into = (element * params.tiles + first_row + {{ i }}u) * params.columns;
+{% for q in range(quads) %}
+        if column + {{ q * lanes }}u < params.columns { m[into + column + {{ q * lanes }}u] = sum{{ i }}_{{ q }}; }
+{% endfor %}
+    }
+{% endfor %}
+}

@@ -1,0 +1,187 @@
+//! The `winograd` variant of 3x3 convolutions: 36 small products in place of 144 multiplications for each tile of 4x4 results,
+//! for adapters that run a subgroup as one vector on a CPU.
+
+use super::geometry::Geometry;
+use super::kernels::{Direction, too_long};
+use super::{NAME, WINOGRAD, WINOGRAD_PRODUCT, channels_last};
+use crate::error::Result;
+use crate::graph::chain::Chain;
+use crate::ops::chain::{element_textures, with_bias};
+use crate::plan::{Format, Kernel, Lowering, Operand, params, word};
+
+pub(super) const VARIANT: &str = "winograd";
+/// Results along a side of a tile.
+const TILE: usize = 4;
+/// Elements of a transformed tile or filter.
+const ELEMENTS: usize = 36;
+/// Rows of a product's block, and fours of columns a lane, at most: together the accumulators that were fastest.
+const ROWS: usize = 28;
+const QUADS: usize = 2;
+/// Words of the transformed images of one call, at most: larger images are done in several.
+const CALL: usize = 4 << 20;
+
+params! {
+    WinogradParams {
+        batch: u32, height: u32, width: u32, depth: u32, out_height: u32, out_width: u32, columns: u32, pad_top: u32,
+        pad_left: u32, tiles: u32, first: u32,
+    }
+}
+params! {
+    ProductParams { tiles: u32, depth: u32, columns: u32 }
+}
+
+/// The convolution, or its gradient of the input, which is one of dy.
+struct Problem {
+    transposed: bool,
+    batch: usize,
+    /// Of the image that is read, and of the result.
+    image: [usize; 2],
+    result: [usize; 2],
+    /// Channels of both, in fours.
+    depth: usize,
+    columns: usize,
+    /// Above and to the left.
+    padding: [usize; 2],
+}
+
+impl Problem {
+    fn new(g: &Geometry, direction: Direction) -> Self {
+        let [inputs, outputs] = g.channels.map(|channels| channels / 4);
+        let padding = [g.window.padding[0], g.window.padding[1]];
+        match direction {
+            Direction::GradInput => Self {
+                transposed: true,
+                batch: g.batch,
+                image: g.output,
+                result: g.input,
+                depth: outputs,
+                columns: inputs,
+                padding,
+            },
+            _ => Self {
+                transposed: false,
+                batch: g.batch,
+                image: g.input,
+                result: g.output,
+                depth: inputs,
+                columns: outputs,
+                padding,
+            },
+        }
+    }
+
+    fn tiles(&self) -> usize {
+        self.batch * self.result[0].div_ceil(TILE) * self.result[1].div_ceil(TILE)
+    }
+
+    fn params(&self, first: usize, tiles: usize) -> Result<WinogradParams> {
+        let word = |size| word(NAME, size);
+        // dy is padded by what is left of the kernel; where more was, it is cut: there the number wraps round.
+        let pad = |axis: usize| {
+            let pad = word(self.padding[axis])?;
+            Ok(if self.transposed { 2_u32.wrapping_sub(pad) } else { pad })
+        };
+        Ok(WinogradParams {
+            batch: word(self.batch)?,
+            height: word(self.image[0])?,
+            width: word(self.image[1])?,
+            depth: word(self.depth)?,
+            out_height: word(self.result[0])?,
+            out_width: word(self.result[1])?,
+            columns: word(self.columns)?,
+            pad_top: pad(0)?,
+            pad_left: pad(1)?,
+            tiles: word(tiles)?,
+            first: word(first)?,
+        })
+    }
+}
+
+/// Why the variant cannot be used.
+pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> Option<String> {
+    let fits = direction != Direction::GradWeight
+        && g.kernel == [3; 2]
+        && g.window.stride == [1; 2]
+        && g.window.dilation == [1; 2]
+        && g.channels[0].is_multiple_of(4);
+    if !fits {
+        return Some("only for 3x3 kernels of stride 1 over channels in fours, forward and to the input".into());
+    }
+    let longest = g.channels.into_iter().max().unwrap_or(0) / 4;
+    channels_last::refusal(cx, g, direction).or_else(|| too_long(longest))
+}
+
+/// Whether it saves more than the transforms cost.
+pub(super) fn worthwhile(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> bool {
+    let Problem { depth, columns, .. } = Problem::new(g, direction);
+    let tiles = Problem::new(g, direction).tiles();
+    refusal(cx, g, direction).is_none() && depth.min(columns) >= 8 && tiles >= 32
+}
+
+/// Adds the dispatches of one direction; see [`super::lower`].
+pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, operands: &[Operand]) -> Result<()> {
+    let problem = Problem::new(g, direction);
+    // The weight comes first where the input gradient is computed.
+    let (image, weight) = if problem.transposed { (operands[1], operands[0]) } else { (operands[0], operands[1]) };
+    let result = operands[operands.len() - 1];
+    let (chain, mut values) = with_bias(cx, &operands[2..operands.len() - 1], Format::ChannelsLast);
+    cx.read_in(image, Format::ChannelsLast);
+    cx.read_in(weight, Format::TapsFirst);
+    cx.write_in(Format::ChannelsLast);
+
+    let Problem { depth, columns, .. } = problem;
+    let tiles = problem.tiles();
+    let most = (CALL / (ELEMENTS * 4 * depth.max(columns))).max(1);
+    let tiles_of_call = tiles.div_ceil(tiles.div_ceil(most));
+    let scratch = [16 * depth * columns, 4 * depth * tiles_of_call, 4 * columns * tiles_of_call];
+    let largest = scratch.into_iter().max().unwrap_or(0) * ELEMENTS;
+    let textured = cx.choose_textures(NAME, largest)?;
+    let read = |operand: Operand| if textured { operand.textured() } else { operand };
+    let textures = if textured { element_textures(cx, &chain, &mut values, 1) } else { vec![false; values.len()] };
+    let transform = |entry| {
+        let kernel = Kernel::new(&WINOGRAD, entry)
+            .variant(VARIANT)
+            .template("entry", entry)
+            .template("texture", u8::from(textured))
+            .template("transposed", u8::from(problem.transposed));
+        match entry {
+            "results" => kernel.chain(&chain, &textures),
+            _ => kernel.chain(&Chain::default(), &[]),
+        }
+    };
+    let [u, v, m] = scratch.map(|words| cx.scratch(words * ELEMENTS));
+
+    let params = problem.params(0, 0)?;
+    let operands = [read(weight), Operand::ScratchWrite(u)];
+    cx.dispatch_flat(transform("weights"), &params, &operands, 4 * depth * columns)?;
+    // `refusal` has seen the subgroups.
+    let lanes = cx.capabilities.subgroup().unwrap_or(1);
+    let mut first = 0;
+    while first < tiles {
+        let count = tiles_of_call.min(tiles - first);
+        let params = problem.params(first, count)?;
+        let operands = [read(image), Operand::ScratchWrite(v)];
+        cx.dispatch_flat(transform("image"), &params, &operands, count * depth)?;
+
+        let quads = if columns > lanes { QUADS } else { 1 };
+        let rows = count.div_ceil(count.div_ceil(ROWS)).next_multiple_of(4).min(ROWS);
+        let kernel = Kernel::new(&WINOGRAD_PRODUCT, "product")
+            .variant(VARIANT)
+            .template("lanes", lanes)
+            .template("quads", quads)
+            .template("rows", rows)
+            .template("loads", rows.div_ceil(lanes))
+            .template("depth", if depth.is_multiple_of(2) { 2 } else { 1 })
+            .template("texture", u8::from(textured));
+        let product =
+            ProductParams { tiles: word(NAME, count)?, depth: word(NAME, depth)?, columns: word(NAME, columns)? };
+        let operands = [read(Operand::ScratchRead(v)), read(Operand::ScratchRead(u)), Operand::ScratchWrite(m)];
+        let workgroups = ELEMENTS * count.div_ceil(rows) * columns.div_ceil(quads * lanes);
+        cx.dispatch(kernel, &product, &operands, workgroups)?;
+
+        let operands = [&[read(Operand::ScratchRead(m)), result][..], &values].concat();
+        cx.dispatch_flat(transform("results"), &params, &operands, count * columns)?;
+        first += count;
+    }
+    Ok(())
+}
