@@ -1,12 +1,13 @@
 //! The end of building a plan: dispatches get memory for their tensors and textures for the copies that they read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::build::{Builder, Key};
+use super::kept::is_variable;
 use super::kernel::{Access, Operand};
 use super::limits::{check_buffers, check_step};
 use super::memory::{ALIGNMENT, Block, align, place};
-use super::textures::Textures;
+use super::textures::{Once, Textures};
 use super::{BufferRef, Fetch, Format, Location, Plan, Step};
 use crate::error::{Error, Result};
 use crate::gpu::BindingKind;
@@ -26,13 +27,14 @@ impl Builder<'_> {
             };
             fetched.push((tensor, self.in_format(node, tensor.id(), Format::Planar)?));
         }
-        let locations = self.locations(&fetched);
         self.plan.changes_variables = self.nodes.iter().any(|node| {
             let variable = |&index: &usize| self.fixed.get(&Key::Tensor(node.inputs[index])).copied();
             let kept = |at: Location| matches!(at.buffer, BufferRef::Parameters(_) | BufferRef::State(_));
             node.op.mutates().iter().filter_map(variable).any(kept)
         });
-        self.steps(&locations)?;
+        let kept = self.keep();
+        let locations = self.locations(&fetched, &kept);
+        self.steps(&locations, &kept)?;
         for (tensor, key) in fetched {
             let location = self.fixed.get(&key).or_else(|| locations.get(&key));
             let location = *location.ok_or_else(|| {
@@ -47,7 +49,7 @@ impl Builder<'_> {
     }
 
     /// The places of what has none yet, by lifetime over a few slabs.
-    fn locations(&mut self, fetched: &[(&Tensor<'_>, Key)]) -> HashMap<Key, Location> {
+    fn locations(&mut self, fetched: &[(&Tensor<'_>, Key)], kept: &HashSet<Key>) -> HashMap<Key, Location> {
         let guard = if self.options.guard { ALIGNMENT } else { 0 };
         // Lifetimes, in dispatches.
         let mut index: HashMap<Key, usize> = HashMap::new();
@@ -60,10 +62,17 @@ impl Builder<'_> {
                 let (Err(key), access) = self.resolve(*node, operand) else { continue };
                 let block = *index.entry(key).or_insert_with(|| {
                     keys.push(key);
-                    blocks.push(Block { bytes: align(self.bytes(key)) + guard, first: step, last: step });
+                    let first = if kept.contains(&key) { 0 } else { step };
+                    blocks.push(Block { bytes: align(self.bytes(key)) + guard, first, last: step });
                     blocks.len() - 1
                 });
-                blocks[block].last = step;
+                blocks[block].last = match access {
+                    _ if !kept.contains(&key) => step,
+                    // Copied behind the last dispatch that is not of every step. Until then it shares its place with nothing.
+                    _ if step < self.plan.kept_steps => blocks[block].last.max(self.plan.kept_steps - 1),
+                    Access::Texture => blocks[block].last,
+                    _ => usize::MAX,
+                };
                 match access {
                     Access::Read => read.push(block),
                     Access::Write => written.push(block),
@@ -99,18 +108,23 @@ impl Builder<'_> {
     }
 
     /// The dispatches with everything that they bind.
-    fn steps(&mut self, locations: &HashMap<Key, Location>) -> Result<()> {
+    fn steps(&mut self, locations: &HashMap<Key, Location>, kept: &HashSet<Key>) -> Result<()> {
         let place = |node: usize, operand: Operand| {
             let (place, access) = self.resolve(node, operand);
+            let once = match place {
+                Err(key) if kept.contains(&key) => Once::Computed,
+                Ok(at) if !self.plan.changes_variables && is_variable(at) => Once::Given,
+                _ => Once::Never,
+            };
             // Every key was placed.
-            (place.unwrap_or_else(|key| locations[&key]), access)
+            (place.unwrap_or_else(|key| locations[&key]), access, once)
         };
-        let mut textures = Textures::new(!self.plan.changes_variables);
+        let mut textures = Textures::new(self.plan.kept_steps);
         for (step, (node, dispatch)) in self.dispatches.iter().enumerate() {
             for &operand in &dispatch.operands {
                 match place(*node, operand) {
-                    (at, Access::Texture) => textures.read(at, step),
-                    (at, Access::Write) => textures.written(at),
+                    (at, Access::Texture, once) => textures.read(at, step, once),
+                    (at, Access::Write, _) => textures.written(at),
                     _ => {}
                 }
             }
@@ -120,12 +134,12 @@ impl Builder<'_> {
         let (mut blocks, mut steps) = (Vec::new(), Vec::new());
         for (number, (node, dispatch)) in self.dispatches.iter().enumerate() {
             let bind = |&operand: &Operand| match place(*node, operand) {
-                (at, Access::Texture) => {
-                    let buffer = BufferRef::Texture(textures.of(at, number));
+                (at, Access::Texture, once) => {
+                    let buffer = BufferRef::Texture(textures.of(at, number, once));
                     (Location { buffer, offset: 0, bytes: at.bytes }, BindingKind::TextureRead)
                 }
-                (at, Access::Read) => (at, BindingKind::Read),
-                (at, Access::Write) => (at, BindingKind::ReadWrite),
+                (at, Access::Read, _) => (at, BindingKind::Read),
+                (at, Access::Write, _) => (at, BindingKind::ReadWrite),
             };
             let of = &self.nodes[*node];
             let own: Vec<_> = of.inputs[..of.own_inputs()].to_vec();

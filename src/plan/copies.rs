@@ -1,4 +1,4 @@
-//! Recording the copies of tensors into textures.
+//! Recording the copies of tensors into textures, and what is done once for many steps.
 
 use std::sync::atomic::Ordering;
 
@@ -28,23 +28,26 @@ impl Session {
         }
     }
 
-    /// Renews the copies of variables that the host, or another session, has changed.
-    pub(super) fn renew_copies(&self, encoder: &mut wgpu::CommandEncoder) {
+    /// Renews what was copied and computed of variables that the host, or another session, has changed.
+    pub(super) fn renew_kept(&self, encoder: &mut wgpu::CommandEncoder) {
         let version = match self.plan.changes_variables {
             true => self.variables.changed(),
             false => self.variables.version(),
         };
-        if self.plan.kept_copies.is_empty() || self.copied.load(Ordering::Acquire) == version {
+        let [given, computed] = &self.plan.kept_copies;
+        if (given.is_empty() && self.plan.kept_steps == 0) || self.kept.load(Ordering::Acquire) == version {
             return;
         }
-        self.copy(encoder, &self.plan.kept_copies);
-        // An encoder that is dropped unsubmitted has copied nothing.
-        let copied = self.copied.clone();
-        encoder.on_submitted_work_done(move || copied.store(version, Ordering::Release));
+        self.copy(encoder, given);
+        self.record(encoder, &self.dispatches[..self.plan.kept_steps]);
+        self.copy(encoder, computed);
+        // An encoder that is dropped unsubmitted has done nothing.
+        let kept = self.kept.clone();
+        encoder.on_submitted_work_done(move || kept.store(version, Ordering::Release));
     }
 
-    /// Forgets the kept copies.
-    pub(super) fn forget_copies(&self) {
-        self.copied.store(0, Ordering::Release);
+    /// Forgets what is kept.
+    pub(super) fn forget_kept(&self) {
+        self.kept.store(0, Ordering::Release);
     }
 }

@@ -26,7 +26,7 @@ impl Session {
             let words = vec![POISON; texture.width() as usize * texture.height() as usize * 4];
             self.gpu.write_texture("poison", texture, bytemuck::cast_slice(&words))?;
         }
-        self.forget_copies();
+        self.forget_kept();
         for &(arena, bytes) in &self.plan.gradients {
             fill(BufferRef::Gradients(arena), bytes, POISON, 0)?;
         }

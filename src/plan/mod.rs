@@ -8,6 +8,7 @@ mod copies;
 mod diagnostics;
 pub(crate) mod format;
 mod host;
+mod kept;
 mod kernel;
 mod layout;
 mod limits;
@@ -170,8 +171,11 @@ pub struct Plan {
     pub(crate) slabs: Vec<u64>,
     /// Texels of each texture.
     pub(crate) textures: Vec<usize>,
-    /// Copies of variables that no step changes: made before the first step, and again when the host changed a variable.
-    pub(crate) kept_copies: Vec<TextureCopy>,
+    /// How many of the steps, the first ones, depend on nothing but filters that no step changes: they run before the first
+    /// one of the others, and again when the host changed a variable.
+    pub(crate) kept_steps: usize,
+    /// Copies of variables that no step changes, made before these steps, and of what the steps have written, made after.
+    pub(crate) kept_copies: [Vec<TextureCopy>; 2],
     /// Whether a step changes parameters or states.
     pub(crate) changes_variables: bool,
     pub(crate) feeds: Vec<Feed>,

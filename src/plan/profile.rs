@@ -83,7 +83,7 @@ impl Profile {
     fn new(clock: Clock, plan: &Plan, times: &[(f64, f64)]) -> Self {
         let origin = times.first().map_or(0.0, |&(start, _)| start);
         let dispatches = plan
-            .steps
+            .every_step()
             .iter()
             .zip(times)
             .map(|(step, &(start, end))| DispatchProfile {
@@ -100,7 +100,7 @@ impl Profile {
             })
             .collect();
         let mut profile = Self { clock, dispatches };
-        profile.give_work(&plan.steps.iter().map(|step| (step.number, step.flops)).collect());
+        profile.give_work(&plan.every_step().iter().map(|step| (step.number, step.flops)).collect());
         profile
     }
 
@@ -195,12 +195,12 @@ impl Session {
         const TICKS_OF_A_PASS: u32 = 2;
         const PASSES: usize = (wgpu::QUERY_SET_MAX_QUERIES / TICKS_OF_A_PASS) as usize;
         let gpu = self.gpu.clone();
-        if self.dispatches.is_empty() {
+        if self.every_step().is_empty() {
             self.run(inputs).await?;
             return Ok(Vec::new());
         }
         // Before the first dispatch an empty pass: where copies come before a dispatch, it begins when the last pass ends.
-        let passes: Vec<Option<usize>> = std::iter::once(None).chain((0..self.dispatches.len()).map(Some)).collect();
+        let passes: Vec<Option<usize>> = std::iter::once(None).chain((0..self.every_step().len()).map(Some)).collect();
         let bytes = passes.len() as u64 * u64::from(TICKS_OF_A_PASS * wgpu::QUERY_SIZE);
         let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
         let ticks = gpu.create_buffer("timestamps", bytes, usage)?;
@@ -216,7 +216,7 @@ impl Session {
                     count,
                 });
                 for (first, dispatch) in (0..).step_by(TICKS_OF_A_PASS as usize).zip(passes) {
-                    let dispatch = dispatch.map(|index| &self.dispatches[index]);
+                    let dispatch = dispatch.map(|index| &self.every_step()[index]);
                     if let Some(dispatch) = dispatch {
                         self.copy(&mut encoder, &dispatch.copies);
                     }
@@ -251,7 +251,7 @@ impl Session {
             true => times[index + 1],
             false => (times[index].1, times[index + 1].1),
         };
-        Ok(self.dispatches.iter().enumerate().map(start).collect())
+        Ok(self.every_step().iter().enumerate().map(start).collect())
     }
 
     #[cfg(target_arch = "wasm32")]
@@ -271,8 +271,8 @@ impl Session {
         wait.idle(&gpu).await?;
         let origin = std::time::Instant::now();
         let now = || origin.elapsed().as_nanos() as f64;
-        let mut times = Vec::with_capacity(self.dispatches.len());
-        for dispatch in &self.dispatches {
+        let mut times = Vec::with_capacity(self.every_step().len());
+        for dispatch in self.every_step() {
             let commands = gpu.guard("profile", || {
                 let mut encoder = gpu.device().create_command_encoder(&Default::default());
                 self.copy(&mut encoder, &dispatch.copies);

@@ -48,9 +48,15 @@ impl Plan {
         self.textures.iter().map(|texels| texels.div_ceil(TEXTURE_WIDTH) as u32)
     }
 
-    /// Number of dispatches of one step.
+    /// Number of dispatches of one step. What is done once for many steps, such as packing the filters of an
+    /// inference, does not count.
     pub fn dispatches(&self) -> usize {
-        self.steps.len()
+        self.every_step().len()
+    }
+
+    /// The dispatches of every step.
+    pub(super) fn every_step(&self) -> &[super::Step] {
+        &self.steps[self.kept_steps..]
     }
 
     /// Which kernel variants were chosen, and what else there was.
@@ -77,7 +83,8 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, step) in self.steps.iter().enumerate() {
             let kernel = step.kernel.label();
-            writeln!(f, "{index:4} {:32} {kernel:40} {:?}", step.node, step.workgroups)?;
+            let once = if index < self.kept_steps { " once" } else { "" };
+            writeln!(f, "{index:4} {:32} {kernel:40} {:?}{once}", step.node, step.workgroups)?;
         }
         for Choice { node, kernel, chosen, .. } in &self.choices {
             writeln!(f, "     {node:32} {kernel}[{chosen}]")?;
@@ -87,7 +94,7 @@ impl fmt::Display for Plan {
         writeln!(
             f,
             "{} dispatches; {:.2} MiB: {:.2} in {} slabs, {:.2} in {} textures, {:.2} gradients, {:.2} inputs and small buffers, {:.2} staging",
-            self.steps.len(),
+            self.dispatches(),
             mib(memory.total()),
             mib(memory.slabs),
             self.slabs.len(),

@@ -33,8 +33,8 @@ pub struct Session {
     /// Current values of the settings, as the words the device gets.
     settings: Vec<u32>,
     step: u32,
-    /// The version of the variables that the kept copies are of, once the device has made them.
-    pub(super) copied: Arc<AtomicU64>,
+    /// The version of the variables that is copied and computed with, once the device has done so.
+    pub(super) kept: Arc<AtomicU64>,
 }
 
 /// What a metric added up ([`Graph::metric`]).
@@ -148,7 +148,7 @@ impl Session {
             readbacks,
             settings,
             step: 0,
-            copied: Arc::default(),
+            kept: Arc::default(),
         })
     }
 
@@ -222,7 +222,18 @@ impl Session {
     /// [`Error::Busy`] when every staging buffer is in flight (await [`Session::ready`]), and those of [`Session::run`].
     pub fn encode(&mut self, encoder: &mut wgpu::CommandEncoder, inputs: &[(&str, HostTensor<'_>)]) -> Result<()> {
         self.encode_inputs(encoder, inputs)?;
-        let mut rest = self.dispatches.as_slice();
+        self.record(encoder, self.every_step());
+        Ok(())
+    }
+
+    /// The dispatches of every step.
+    pub(super) fn every_step(&self) -> &[Ready] {
+        &self.dispatches[self.plan.kept_steps..]
+    }
+
+    /// Dispatches with the copies between them.
+    pub(super) fn record(&self, encoder: &mut wgpu::CommandEncoder, dispatches: &[Ready]) {
+        let mut rest = dispatches;
         while !rest.is_empty() {
             self.copy(encoder, &rest[0].copies);
             let end = rest.iter().skip(1).position(|dispatch| !dispatch.copies.is_empty());
@@ -230,7 +241,6 @@ impl Session {
             self.pass(encoder, now);
             rest = later;
         }
-        Ok(())
     }
 
     /// Dispatches between which nothing is copied.
@@ -263,7 +273,7 @@ impl Session {
             encoder.copy_buffer_to_buffer(&staging, 0, &self.buffers[&BufferRef::Inputs], 0, None);
             self.ring.recorded(encoder);
         }
-        self.renew_copies(encoder);
+        self.renew_kept(encoder);
         Ok(())
     }
 

@@ -1,0 +1,56 @@
+//! Dispatches that depend on nothing but filters which the plan does not change: what packs them runs before the first step,
+//! and again when the host or another session has changed a variable.
+
+use std::collections::HashSet;
+
+use super::build::{Builder, Key};
+use super::kernel::Access;
+use super::{BufferRef, Location};
+use crate::graph::fuse::Fused;
+
+impl Builder<'_> {
+    /// Moves these dispatches to the front, counts them in the plan, and gives what they write.
+    pub(super) fn keep(&mut self) -> HashSet<Key> {
+        if self.plan.changes_variables {
+            return HashSet::new();
+        }
+        let filter = |node: &Fused| Some(node.inputs[node.op.filter()?]);
+        let filters: HashSet<Location> =
+            self.nodes.iter().filter_map(|node| self.fixed.get(&Key::Tensor(filter(node)?)).copied()).collect();
+        let operands: Vec<Vec<(Result<Location, Key>, Access)>> = self
+            .dispatches
+            .iter()
+            .map(|(node, dispatch)| dispatch.operands.iter().map(|&operand| self.resolve(*node, operand)).collect())
+            .collect();
+        let written = |index: usize| {
+            let written = operands[index].iter().filter(|(_, access)| *access == Access::Write);
+            written.filter_map(|(place, _)| place.err())
+        };
+        let mut kept = vec![true; operands.len()];
+        // Whatever writes or reads what changes in a step belongs to the step; each round finds more of it.
+        loop {
+            let changing: HashSet<Key> = (0..kept.len()).filter(|&i| !kept[i]).flat_map(written).collect();
+            let stays = |&(place, access): &(Result<Location, Key>, Access)| match place {
+                Err(key) => !changing.contains(&key),
+                Ok(at) => access != Access::Write && filters.contains(&at),
+            };
+            let still: Vec<bool> = (0..kept.len()).map(|i| kept[i] && operands[i].iter().all(stays)).collect();
+            if still == kept {
+                break;
+            }
+            kept = still;
+        }
+        let keys = (0..kept.len()).filter(|&i| kept[i]).flat_map(written).collect();
+        let mut flags = kept.iter();
+        let (first, rest): (Vec<_>, Vec<_>) =
+            self.dispatches.drain(..).partition(|_| flags.next().copied().unwrap_or_default());
+        self.plan.kept_steps = first.len();
+        self.dispatches = first.into_iter().chain(rest).collect();
+        keys
+    }
+}
+
+/// Whether a variable that is saved is there.
+pub(super) fn is_variable(at: Location) -> bool {
+    matches!(at.buffer, BufferRef::Parameters(_) | BufferRef::State(_))
+}
