@@ -40,6 +40,8 @@ struct Params {
     /// Tiles of this call, and the first of them.
     tiles: u32,
     first: u32,
+    /// From one of the 36 elements to the next, in fours: a little more than there are, so that the caches' sets differ.
+    plane: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -115,7 +117,7 @@ fn weights(at: Invocation) {
 {% for i in range(6) %}
 {{ g("u" ~ i, "t" ~ i, "") }}
 {% for j in range(6) %}
-    result[({{ 6 * i + j }}u * channels + place.x) * params.columns + place.y] = u{{ i }}{{ j }};
+    result[{{ 6 * i + j }}u * params.plane + place.x * params.columns + place.y] = u{{ i }}{{ j }};
 {% endfor %}
 {% endfor %}
 }
@@ -144,7 +146,7 @@ fn image(at: Invocation) {
 {% for i in range(6) %}
 {{ bt("v" ~ i, "t" ~ i, "") }}
 {% for j in range(6) %}
-    result[({{ 6 * i + j }}u * params.tiles + place.x) * params.depth + place.y] = v{{ i }}{{ j }};
+    result[{{ 6 * i + j }}u * params.plane + place.x * params.depth + place.y] = v{{ i }}{{ j }};
 {% endfor %}
 {% endfor %}
 }
@@ -156,7 +158,7 @@ fn results(at: Invocation) {
     if place.x >= params.tiles || tile.x >= params.batch { return; }
 {% for j in range(6) %}
 {% for i in range(6) %}
-    let m{{ i }}{{ j }} = source_at(({{ 6 * i + j }}u * params.tiles + place.x) * params.columns + place.y);
+    let m{{ i }}{{ j }} = source_at({{ 6 * i + j }}u * params.plane + place.x * params.columns + place.y);
 {% endfor %}
 {{ at("t", "m", j) }}
 {% endfor %}

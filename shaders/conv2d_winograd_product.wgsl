@@ -5,12 +5,11 @@
 // m [36, tiles, O], all in fours of the last axis.
 //
 // One workgroup is one subgroup of {{ lanes }} and computes {{ rows }} tiles by {{ 4 * quads * lanes }} columns of one element in registers. For
-// {{ 4 * depth }} channels a lane loads {{ depth * loads }} fours of v and {{ 4 * depth * quads }} of u; then every four of v is broadcast by a shuffle:
-// {{ 16 * rows * quads * depth }} multiply-adds a lane. Operands come through textures where they are large. A turn of the loop costs a blend of
-// every accumulator, so it takes as many channels as divide them.
+// four channels a lane loads {{ loads }} fours of v and {{ 4 * quads }} of u; then every four of v is broadcast by a shuffle: {{ 16 * rows * quads }}
+// multiply-adds a lane. Operands come through textures where they are large.
 // Memory traffic: v once for every {{ 4 * quads * lanes }} columns, u once for every {{ rows }} tiles. No workgroup memory, no barriers.
 //
-// Preconditions. The subgroup has exactly {{ lanes }} invocations; element counts are below 2^32; C / {{ 4 * depth }} <= 65,535.
+// Preconditions. The subgroup has exactly {{ lanes }} invocations; element counts are below 2^32; C / 4 <= 65,535.
 
 const LANES = {{ lanes }}u;
 const ROWS = {{ rows }}u;
@@ -21,6 +20,10 @@ struct Params {
     /// Channels of v and of m, in fours.
     depth: u32,
     columns: u32,
+    /// From one element to the next, in fours.
+    v_plane: u32,
+    u_plane: u32,
+    m_plane: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -40,7 +43,7 @@ fn product(invocation: Invocation) {
     if element >= 36u { return; }
 {% for r in range(loads) %}
     let row{{ r }} = min(first_row + {{ r * lanes }}u + invocation.local, params.tiles - 1u);
-    let v{{ r }} = (element * params.tiles + row{{ r }}) * params.depth;
+    let v{{ r }} = element * params.v_plane + row{{ r }} * params.depth;
 {% endfor %}
 {% for q in range(quads) %}
     let column{{ q }} = min(column + {{ q * lanes }}u, params.columns - 1u);
@@ -48,34 +51,31 @@ fn product(invocation: Invocation) {
     var sum{{ i }}_{{ q }} = vec4<f32>();
 {% endfor %}
 {% endfor %}
-    var next = element * 4u * params.depth * params.columns;
+    var next = element * params.u_plane;
     // Were the bound visibly a uniform, lavapipe would fold its value in and compile the kernel anew for it.
     let depth = min(params.depth, {{ "texels(textureDimensions(u))" if texture else "arrayLength(&u)" }});
-    for (var c = 0u; c < depth; c += {{ depth }}u) {
-{% for d in range(depth) %}
+    for (var c = 0u; c < depth; c++) {
 {% for r in range(loads) %}
-        let x{{ r }}_{{ d }} = v_at(v{{ r }} + c + {{ d }}u);
+        let x{{ r }} = v_at(v{{ r }} + c);
 {% endfor %}
 {% for q in range(quads) %}
 {% for k in range(4) %}
-        let w{{ k }}_{{ q }}_{{ d }} = u_at(next + {{ 4 * d + k }}u * params.columns + column{{ q }});
+        let w{{ k }}_{{ q }} = u_at(next + {{ k }}u * params.columns + column{{ q }});
 {% endfor %}
 {% endfor %}
 {% for i in range(rows) %}
-        let t{{ i }}_{{ d }} = subgroupShuffle(x{{ i // lanes }}_{{ d }}, {{ i % lanes }}u);
-{% endfor %}
-{% endfor %}
-{% for i in range(rows) %}
+        let t{{ i }} = subgroupShuffle(x{{ i // lanes }}, {{ i % lanes }}u);
 {% for q in range(quads) %}
-        sum{{ i }}_{{ q }} = sum{{ i }}_{{ q }}
-{%- for d in range(depth) %}{% for k in range(4) %} + t{{ i }}_{{ d }}.{{ "xyzw"[k] }} * w{{ k }}_{{ q }}_{{ d }}{% endfor %}{% endfor %};
+{% for k in range(4) %}
+        sum{{ i }}_{{ q }} = fma(vec4(t{{ i }}.{{ "xyzw"[k] }}), w{{ k }}_{{ q }}, sum{{ i }}_{{ q }});
 {% endfor %}
 {% endfor %}
-        next += {{ 4 * depth }}u * params.columns;
+{% endfor %}
+        next += 4u * params.columns;
     }
 {% for i in range(rows) %}
     if first_row + {{ i }}u < params.tiles {
-        let into = (element * params.tiles + first_row + {{ i }}u) * params.columns;
+        let into = element * params.m_plane + (first_row + {{ i }}u) * params.columns;
 {% for q in range(quads) %}
         if column + {{ q * lanes }}u < params.columns { m[into + column + {{ q * lanes }}u] = sum{{ i }}_{{ q }}; }
 {% endfor %}

@@ -1,9 +1,8 @@
 //! The end of building a plan: dispatches get memory for their tensors and textures for the copies that they read.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::build::{Builder, Key};
-use super::kept::is_variable;
 use super::kernel::{Access, Operand};
 use super::limits::{check_buffers, check_step};
 use super::memory::{ALIGNMENT, Block, align, place};
@@ -27,11 +26,6 @@ impl Builder<'_> {
             };
             fetched.push((tensor, self.in_format(node, tensor.id(), Format::Planar)?));
         }
-        self.plan.changes_variables = self.nodes.iter().any(|node| {
-            let variable = |&index: &usize| self.fixed.get(&Key::Tensor(node.inputs[index])).copied();
-            let kept = |at: Location| matches!(at.buffer, BufferRef::Parameters(_) | BufferRef::State(_));
-            node.op.mutates().iter().filter_map(variable).any(kept)
-        });
         let kept = self.keep();
         let locations = self.locations(&fetched, &kept);
         self.steps(&locations, &kept)?;
@@ -49,7 +43,7 @@ impl Builder<'_> {
     }
 
     /// The places of what has none yet, by lifetime over a few slabs.
-    fn locations(&mut self, fetched: &[(&Tensor<'_>, Key)], kept: &HashSet<Key>) -> HashMap<Key, Location> {
+    fn locations(&mut self, fetched: &[(&Tensor<'_>, Key)], kept: &HashMap<Key, usize>) -> HashMap<Key, Location> {
         let guard = if self.options.guard { ALIGNMENT } else { 0 };
         // Lifetimes, in dispatches.
         let mut index: HashMap<Key, usize> = HashMap::new();
@@ -62,16 +56,14 @@ impl Builder<'_> {
                 let (Err(key), access) = self.resolve(*node, operand) else { continue };
                 let block = *index.entry(key).or_insert_with(|| {
                     keys.push(key);
-                    let first = if kept.contains(&key) { 0 } else { step };
-                    blocks.push(Block { bytes: align(self.bytes(key)) + guard, first, last: step });
+                    blocks.push(Block { bytes: align(self.bytes(key)) + guard, first: step, last: step });
                     blocks.len() - 1
                 });
                 blocks[block].last = match access {
-                    _ if !kept.contains(&key) => step,
-                    // Copied behind the last dispatch that is not of every step. Until then it shares its place with nothing.
-                    _ if step < self.plan.kept_steps => blocks[block].last.max(self.plan.kept_steps - 1),
-                    Access::Texture => blocks[block].last,
-                    _ => usize::MAX,
+                    // Copied as soon as it is computed.
+                    Access::Texture if kept.contains_key(&key) => blocks[block].last,
+                    _ if step >= self.plan.kept_steps && kept.contains_key(&key) => usize::MAX,
+                    _ => step,
                 };
                 match access {
                     Access::Read => read.push(block),
@@ -108,12 +100,12 @@ impl Builder<'_> {
     }
 
     /// The dispatches with everything that they bind.
-    fn steps(&mut self, locations: &HashMap<Key, Location>, kept: &HashSet<Key>) -> Result<()> {
-        let place = |node: usize, operand: Operand| {
+    fn steps(&mut self, locations: &HashMap<Key, Location>, kept: &HashMap<Key, usize>) -> Result<()> {
+        let place = |step: usize, node: usize, operand: Operand| {
             let (place, access) = self.resolve(node, operand);
             let once = match place {
-                Err(key) if kept.contains(&key) => Once::Computed,
-                Ok(at) if !self.plan.changes_variables && is_variable(at) => Once::Given,
+                Err(key) if kept.contains_key(&key) => Once::Computed { by: kept[&key] },
+                Ok(at) if self.stays(at) && step >= self.plan.kept_steps => Once::Given,
                 _ => Once::Never,
             };
             // Every key was placed.
@@ -122,7 +114,7 @@ impl Builder<'_> {
         let mut textures = Textures::new(self.plan.kept_steps);
         for (step, (node, dispatch)) in self.dispatches.iter().enumerate() {
             for &operand in &dispatch.operands {
-                match place(*node, operand) {
+                match place(step, *node, operand) {
                     (at, Access::Texture, once) => textures.read(at, step, once),
                     (at, Access::Write, _) => textures.written(at),
                     _ => {}
@@ -133,7 +125,7 @@ impl Builder<'_> {
         let mut uniforms: HashMap<Vec<u32>, (u64, u64)> = HashMap::new();
         let (mut blocks, mut steps) = (Vec::new(), Vec::new());
         for (number, (node, dispatch)) in self.dispatches.iter().enumerate() {
-            let bind = |&operand: &Operand| match place(*node, operand) {
+            let bind = |&operand: &Operand| match place(number, *node, operand) {
                 (at, Access::Texture, once) => {
                     let buffer = BufferRef::Texture(textures.of(at, number, once));
                     (Location { buffer, offset: 0, bytes: at.bytes }, BindingKind::TextureRead)

@@ -252,6 +252,11 @@ impl<'a> Builder<'a> {
         }
         self.plan.gradients = arenas.into_iter().map(|a| (a, self.layout.arenas[a].parameter_bytes)).collect();
         self.plan.gradients.sort_unstable();
+        self.plan.changes_variables = self.nodes.iter().any(|node| {
+            let variable = |&index: &usize| self.fixed.get(&Key::Tensor(node.inputs[index])).copied();
+            let kept = |at: Location| matches!(at.buffer, BufferRef::Parameters(_) | BufferRef::State(_));
+            node.op.mutates().iter().filter_map(variable).any(kept)
+        });
         Ok(())
     }
 
@@ -272,6 +277,7 @@ impl<'a> Builder<'a> {
             formats: node.inputs.iter().map(|&id| self.format(id)).collect(),
             reads: vec![Format::Planar; node.inputs.len()],
             writes: vec![Format::Planar; node.outputs.len()],
+            keeps_filter: self.kept_filter(&node).is_some(),
             residences: node.inputs.iter().map(|&id| self.residence(id)).collect(),
             capabilities: self.capabilities,
             options: self.options,

@@ -1,7 +1,7 @@
 //! Dispatches that depend on nothing but filters which the plan does not change: what packs them runs before the first step,
 //! and again when the host or another session has changed a variable.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::build::{Builder, Key};
 use super::kernel::Access;
@@ -9,14 +9,20 @@ use super::{BufferRef, Location};
 use crate::graph::fuse::Fused;
 
 impl Builder<'_> {
-    /// Moves these dispatches to the front, counts them in the plan, and gives what they write.
-    pub(super) fn keep(&mut self) -> HashSet<Key> {
-        if self.plan.changes_variables {
-            return HashSet::new();
-        }
-        let filter = |node: &Fused| Some(node.inputs[node.op.filter()?]);
-        let filters: HashSet<Location> =
-            self.nodes.iter().filter_map(|node| self.fixed.get(&Key::Tensor(filter(node)?)).copied()).collect();
+    /// Whether a variable is there that the plan does not change.
+    pub(super) fn stays(&self, at: Location) -> bool {
+        !self.plan.changes_variables && matches!(at.buffer, BufferRef::Parameters(_) | BufferRef::State(_))
+    }
+
+    /// Where the node's filter is, if it is one that the plan does not change.
+    pub(super) fn kept_filter(&self, node: &Fused) -> Option<Location> {
+        let filter = node.inputs[node.op.filter()?];
+        self.fixed.get(&Key::Tensor(filter)).copied().filter(|&at| self.stays(at))
+    }
+
+    /// Moves these dispatches to the front, counts them in the plan, and gives what they write, with the last that does.
+    pub(super) fn keep(&mut self) -> HashMap<Key, usize> {
+        let filters: HashSet<Location> = self.nodes.iter().filter_map(|node| self.kept_filter(node)).collect();
         let operands: Vec<Vec<(Result<Location, Key>, Access)>> = self
             .dispatches
             .iter()
@@ -40,7 +46,8 @@ impl Builder<'_> {
             }
             kept = still;
         }
-        let keys = (0..kept.len()).filter(|&i| kept[i]).flat_map(written).collect();
+        let ours = (0..kept.len()).filter(|&i| kept[i]).enumerate();
+        let keys = ours.flat_map(|(step, index)| written(index).map(move |key| (key, step))).collect();
         let mut flags = kept.iter();
         let (first, rest): (Vec<_>, Vec<_>) =
             self.dispatches.drain(..).partition(|_| flags.next().copied().unwrap_or_default());
@@ -48,9 +55,4 @@ impl Builder<'_> {
         self.dispatches = first.into_iter().chain(rest).collect();
         keys
     }
-}
-
-/// Whether a variable that is saved is there.
-pub(super) fn is_variable(at: Location) -> bool {
-    matches!(at.buffer, BufferRef::Parameters(_) | BufferRef::State(_))
 }

@@ -47,6 +47,8 @@ pub(crate) struct Lowering<'a> {
     /// How the dispatches read each input and write each output.
     pub(super) reads: Vec<Format>,
     pub(super) writes: Vec<Format>,
+    /// Whether the node's filter stays as it is, so that it is packed once for many steps.
+    pub(crate) keeps_filter: bool,
     /// Where each input lives, when that is fixed before memory is planned.
     pub(crate) residences: Vec<Option<Location>>,
     pub(crate) capabilities: &'a Capabilities,

@@ -17,8 +17,10 @@ pub(super) enum Once {
     Never,
     /// Of a variable.
     Given,
-    /// Of what a dispatch has made of variables, which may lie where the step's tensors do, too.
-    Computed,
+    /// Of what a dispatch with this number has made of variables, at a place that others then use. The copy follows at once.
+    Computed {
+        by: usize,
+    },
 }
 
 /// One copy, and which dispatches need it.
@@ -54,7 +56,11 @@ impl Textures {
             Some(life) => self.lives[life].last = step,
             None => {
                 self.current.insert((from, once), self.lives.len());
-                self.lives.push(Life { from, first: step, last: step, once, texture: 0 });
+                let first = match once {
+                    Once::Computed { by } => by + 1,
+                    _ => step,
+                };
+                self.lives.push(Life { from, first, last: step, once, texture: 0 });
             }
         }
     }
@@ -113,11 +119,11 @@ impl Assigned {
 
     /// The copies to make before dispatch `step`.
     pub(super) fn before(&self, step: usize) -> Vec<TextureCopy> {
-        // Between the dispatches that are not of every step, copies of what they have computed are made on the way.
+        // What the last one of the dispatches that are not of every step has computed is copied behind it.
         let now = |life: &&Life| match life.once {
             Once::Never => true,
             Once::Given => false,
-            Once::Computed => step < self.kept_steps,
+            Once::Computed { .. } => step < self.kept_steps,
         };
         self.lives.iter().filter(|life| life.first == step).filter(now).map(Life::copy).collect()
     }
@@ -126,7 +132,7 @@ impl Assigned {
     /// and those to make after them.
     pub(super) fn into_parts(self) -> (Vec<usize>, [Vec<TextureCopy>; 2]) {
         let given = |life: &&Life| life.once == Once::Given;
-        let computed = |life: &&Life| life.once == Once::Computed && life.first >= self.kept_steps;
+        let computed = |life: &&Life| matches!(life.once, Once::Computed { .. }) && life.first == self.kept_steps;
         let kept = [
             self.lives.iter().filter(given).map(Life::copy).collect(),
             self.lives.iter().filter(computed).map(Life::copy).collect(),
