@@ -16,8 +16,8 @@
 // Images are [N, H, W, C], the weight [KH, KW, C, O]. A call takes `tiles` of all tiles from `first` on.
 //
 // Accuracy. The transforms add numbers of other pixels that cancel later, so an error is in proportion to the largest numbers
-// of a tile, not to those that a result is the sum of: on normal random numbers some 5 to 15 times that of the plain sum
-// (omma bench conv --variants shows it for each shape as a share of the bound that every variant keeps).
+// of a tile, not to those that a result is the sum of (widen_to_winograd in src/reference/conv2d.rs derives the bound). On
+// normal random numbers, 64 channels, it is 4 times that of a plain sum (cargo test winograd -- --nocapture prints it).
 //
 // Memory traffic: the image 36/16 times, written and read, and so the results. No workgroup memory, no barriers.
 //

@@ -3,6 +3,7 @@
 mod encode;
 mod failures;
 mod inputs;
+mod kept;
 mod profile;
 mod start;
 mod steps;
