@@ -1,5 +1,6 @@
 //! Plans: memory known before allocation, limits, the choice of kernels.
 
+use omma::nn::ResNet;
 use omma::wgpu::Limits;
 use omma::{
     BatchNorm, Capabilities, Conv2d, Error, Graph, Init, Mode, Optimizer, Plan, PlanOptions, Result, Session, Tensor,
@@ -339,4 +340,16 @@ fn a_budget_trades_time_for_memory_and_no_bits() {
         }
         other => panic!("{:?}", other.map(|(memory, ..)| memory)),
     }
+}
+
+/// Activations by lifetime, copies in textures and packed filters included.
+#[test]
+fn the_memory_of_resnet50_stays_small() {
+    let Some(gpu) = crate::gpu() else { return };
+    let graph = Graph::new(Mode::Evaluation);
+    let y = ResNet::new(50).unwrap().build(graph.input("images", [1, 3, 224, 224]).unwrap(), 1000).unwrap();
+    let layout = VariableLayout::on(&graph, gpu.capabilities()).unwrap();
+    let plan = Plan::new(&graph, &[y], &layout, gpu.capabilities(), &PlanOptions::default()).unwrap();
+    let mib = (plan.memory().total() + layout.bytes()) >> 20;
+    assert!((98..250).contains(&mib), "{mib} MiB, of which the variables alone take 98");
 }

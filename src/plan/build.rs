@@ -98,6 +98,8 @@ pub(super) struct Builder<'a> {
     /// Scratch by the work that makes it, and scratch that is another node's.
     made: HashMap<String, (usize, usize)>,
     shared: HashMap<(usize, usize), (usize, usize)>,
+    /// Bytes that packed filters which are kept may still take: half of what the variables take, all together.
+    room_for_filters: u64,
     pub(super) plan: Plan,
 }
 
@@ -147,6 +149,7 @@ impl<'a> Builder<'a> {
             scratch,
             made,
             shared,
+            room_for_filters: layout.bytes() / 2,
             plan,
         }
     }
@@ -278,6 +281,7 @@ impl<'a> Builder<'a> {
             reads: vec![Format::Planar; node.inputs.len()],
             writes: vec![Format::Planar; node.outputs.len()],
             keeps_filter: self.kept_filter(&node).is_some(),
+            room_for_filters: self.room_for_filters,
             residences: node.inputs.iter().map(|&id| self.residence(id)).collect(),
             capabilities: self.capabilities,
             options: self.options,
@@ -289,7 +293,8 @@ impl<'a> Builder<'a> {
             Some(_) => chain::lower(&mut lowering)?,
             None => node.op.lower(&mut lowering)?,
         }
-        let Lowering { dispatches, scratch, choices, reads, writes, .. } = lowering;
+        let Lowering { dispatches, scratch, choices, reads, writes, room_for_filters, .. } = lowering;
+        self.room_for_filters = room_for_filters;
         let operands = || dispatches.iter().flat_map(|dispatch| &dispatch.operands);
         for (number, format) in reads.into_iter().enumerate() {
             let read = |operand: &Operand| [Operand::Input(number), Operand::InputTexture(number)].contains(operand);

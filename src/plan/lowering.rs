@@ -49,6 +49,8 @@ pub(crate) struct Lowering<'a> {
     pub(super) writes: Vec<Format>,
     /// Whether the node's filter stays as it is, so that it is packed once for many steps.
     pub(crate) keeps_filter: bool,
+    /// Bytes that such filters may still take when packed, beside the variables themselves.
+    pub(crate) room_for_filters: u64,
     /// Where each input lives, when that is fixed before memory is planned.
     pub(crate) residences: Vec<Option<Location>>,
     pub(crate) capabilities: &'a Capabilities,

@@ -70,6 +70,11 @@ impl Problem {
         }
     }
 
+    /// Bytes of the transformed filters.
+    fn filter_bytes(&self) -> u64 {
+        16 * (ELEMENTS * plane(4 * self.depth * self.columns)) as u64
+    }
+
     fn tiles(&self) -> usize {
         self.batch * self.result[0].div_ceil(TILE) * self.result[1].div_ceil(TILE)
     }
@@ -135,7 +140,9 @@ pub(super) fn worthwhile(cx: &Lowering<'_>, g: &Geometry, direction: Direction) 
     let pixels = problem.batch * problem.result[0] * problem.result[1];
     let filter = if cx.keeps_filter { 0 } else { FILTER };
     let cost = inputs * outputs * (tiles * PRODUCTS + filter) + (inputs + outputs) * tiles * TRANSFORMS;
+    let room = !cx.keeps_filter || problem.filter_bytes() <= cx.room_for_filters;
     refusal(cx, g, direction).is_none()
+        && room
         && tiles >= FEWEST
         && inputs.min(outputs) >= 32
         && cost < inputs * outputs * pixels * SUMS
@@ -175,6 +182,9 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     let [u, v, m] = planes.map(|fours| cx.scratch(4 * ELEMENTS * fours));
     let [u_plane, v_plane, m_plane] = planes;
 
+    if cx.keeps_filter {
+        cx.room_for_filters = cx.room_for_filters.saturating_sub(problem.filter_bytes());
+    }
     let params = problem.params(0, 0, u_plane)?;
     let operands = [read(weight), Operand::ScratchWrite(u)];
     cx.dispatch_flat(transform("weights"), &params, &operands, 4 * depth * columns)?;
