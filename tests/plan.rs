@@ -1,5 +1,7 @@
 //! Plans: memory known before allocation, limits, the choice of kernels.
 
+mod barriers;
+
 use omma::wgpu::Limits;
 use omma::{
     BatchNorm, Capabilities, Conv2d, Error, Graph, Init, Mode, Optimizer, Plan, PlanOptions, Result, Session, Tensor,

@@ -6,6 +6,7 @@ use super::build::{Builder, Key};
 use super::kernel::{Access, Operand};
 use super::limits::{check_buffers, check_step};
 use super::memory::{ALIGNMENT, Block, align, place};
+use super::schedule::{Uses, apart};
 use super::textures::Textures;
 use super::{BufferRef, Fetch, Format, Location, Plan, Step};
 use crate::error::{Error, Result};
@@ -26,7 +27,8 @@ impl Builder<'_> {
             };
             fetched.push((tensor, self.in_format(node, tensor.id(), Format::Planar)?));
         }
-        let locations = self.locations(&fetched);
+        let groups = self.reorder(&fetched);
+        let locations = self.locations(&fetched, &groups);
         self.plan.changes_variables = self.nodes.iter().any(|node| {
             let variable = |&index: &usize| self.fixed.get(&Key::Tensor(node.inputs[index])).copied();
             let kept = |at: Location| matches!(at.buffer, BufferRef::Parameters(_) | BufferRef::State(_));
@@ -47,15 +49,16 @@ impl Builder<'_> {
     }
 
     /// The places of what has none yet, by lifetime over a few slabs.
-    fn locations(&mut self, fetched: &[(&Tensor<'_>, Key)]) -> HashMap<Key, Location> {
+    fn locations(&mut self, fetched: &[(&Tensor<'_>, Key)], groups: &[usize]) -> HashMap<Key, Location> {
         let guard = if self.options.guard { ALIGNMENT } else { 0 };
         // Lifetimes, in dispatches.
         let mut index: HashMap<Key, usize> = HashMap::new();
         let mut keys: Vec<Key> = Vec::new();
         let mut blocks: Vec<Block> = Vec::new();
         let mut conflicts: Vec<(usize, usize)> = Vec::new();
+        let mut uses: Vec<Uses> = Vec::new();
         for (step, (node, dispatch)) in self.dispatches.iter().enumerate() {
-            let (mut read, mut written) = (Vec::new(), Vec::new());
+            let Uses { mut read, mut written } = Uses::default();
             for &operand in &dispatch.operands {
                 let (Err(key), access) = self.resolve(*node, operand) else { continue };
                 let block = *index.entry(key).or_insert_with(|| {
@@ -72,13 +75,15 @@ impl Builder<'_> {
                 }
             }
             conflicts.extend(read.iter().flat_map(|&r| written.iter().map(move |&w| (r, w))));
+            uses.push(Uses { read, written });
         }
         for (_, key) in fetched {
             if let Some(&block) = index.get(key) {
                 blocks[block].last = usize::MAX;
             }
         }
-        let (placements, slabs) = place(&blocks, &conflicts, self.capabilities.limits.max_buffer_size);
+        let (placements, slabs) =
+            place(&blocks, &conflicts, &apart(&uses, groups), self.capabilities.limits.max_buffer_size);
         let locations: HashMap<Key, Location> = keys
             .iter()
             .zip(&placements)
@@ -139,10 +144,12 @@ impl Builder<'_> {
                 workgroups: dispatch.workgroups,
                 bindings: dispatch.operands.iter().map(bind).collect(),
                 copies: textures.before(number),
+                begins_pass: false,
             };
             check_step(&step, self.capabilities)?;
             steps.push(step);
         }
+        self.begin_passes(&mut steps);
         (self.plan.steps, self.plan.uniforms) = (steps, blocks);
         (self.plan.textures, self.plan.kept_copies) = textures.into_parts();
         Ok(())

@@ -7,6 +7,7 @@ mod build;
 mod copies;
 mod diagnostics;
 pub(crate) mod format;
+mod hazards;
 mod host;
 mod kernel;
 mod layout;
@@ -19,6 +20,7 @@ mod profile;
 mod readback;
 mod recompute;
 mod report;
+mod schedule;
 mod session;
 mod staging;
 mod textures;
@@ -40,7 +42,7 @@ pub(crate) use lowering::{Lowering, TEXTURE_WIDTH, word};
 pub use options::PlanOptions;
 pub use profile::{Clock, DispatchProfile, Profile};
 pub use readback::Readback;
-pub use report::MemoryReport;
+pub use report::{Barriers, MemoryReport};
 pub use session::{Metric, Session};
 pub use variables::{NamedArrays, Variables};
 
@@ -128,6 +130,8 @@ pub(crate) struct Step {
     pub(crate) workgroups: [u32; 3],
     /// What must be copied into textures before.
     pub(crate) copies: Vec<TextureCopy>,
+    /// Whether a compute pass begins with it.
+    pub(crate) begins_pass: bool,
 }
 
 /// A copy of a tensor in a texture, for kernels that read it there.
@@ -188,4 +192,5 @@ pub struct Plan {
     /// Sentinel words behind every tensor, where the options ask for them.
     pub(crate) guards: Vec<Location>,
     pub(crate) choices: Vec<Choice>,
+    pub(crate) barriers: Barriers,
 }
