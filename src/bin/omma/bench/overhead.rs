@@ -90,7 +90,8 @@ fn planned(gpu: &Gpu, options: &PlanOptions) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for network in NETWORKS.iter().filter(|network| network.name == NAME) {
         for case in [network.inferring(1), network.training(TRAINING_BATCH)] {
-            let bytes = Prepared::plan_bytes(&case, gpu, options)?;
+            let (plan, variables) = Prepared::plan(&case, gpu.capabilities(), options)?;
+            let bytes = plan.memory().total() + variables.bytes();
             let what = format!("{} {} {}", case.name, case.shape, case.direction);
             rows.push(counted("memory planned", &what, bytes as f64, "bytes"));
         }

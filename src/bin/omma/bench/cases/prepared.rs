@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use omma::selftest::Report;
 use omma::{
-    Error, Evaluator, Gpu, Graph, NamedArrays, Plan, PlanOptions, Profile, Result, Session, TensorId, VariableLayout,
-    Variables,
+    Capabilities, Error, Evaluator, Gpu, Graph, NamedArrays, Plan, PlanOptions, Profile, Result, Session, TensorId,
+    VariableLayout, Variables,
 };
 
 use super::{Case, Check, What};
@@ -43,13 +43,16 @@ impl<'a> Prepared<'a> {
         Ok(Self { case, gpu: gpu.clone(), graph, session, variables, fetched })
     }
 
-    /// What a case would allocate, variables included, found without allocating it.
-    pub(crate) fn plan_bytes(case: &Case, gpu: &Gpu, options: &PlanOptions) -> Result<u64> {
+    /// The plan of a case and its variables, without allocating anything.
+    pub(crate) fn plan(
+        case: &Case,
+        capabilities: &Capabilities,
+        options: &PlanOptions,
+    ) -> Result<(Plan, VariableLayout)> {
         let graph = Graph::new(case.mode);
         let outputs = (case.build)(&graph)?;
-        let layout = VariableLayout::on(&graph, gpu.capabilities())?;
-        let plan = Plan::new(&graph, &outputs, &layout, gpu.capabilities(), options)?;
-        Ok(plan.memory().total() + layout.bytes())
+        let layout = VariableLayout::on(&graph, capabilities)?;
+        Ok((Plan::new(&graph, &outputs, &layout, capabilities, options)?, layout))
     }
 
     /// The session.
