@@ -129,7 +129,7 @@ impl Train {
                 other => break other?,
             }
         };
-        remark(format_args!("planned for a training step: {}", memory::parts(&training.memory())));
+        remark(format_args!("planned for a step of {} images: {}", self.batch, memory::parts(&training.memory())));
         remark(format_args!("planned for an evaluation of {batch} images: {}", memory::parts(&evaluation.memory())));
         remark(format_args!("planned for variables: {}", memory::mebibytes(variables.bytes())));
         Ok(batch)
