@@ -66,7 +66,7 @@ pub use ops::dense::Dense;
 pub use ops::optimizer::Optimizer;
 pub use ops::{FAMILIES, Family, Pool2d};
 pub use plan::{
-    Candidate, Choice, Clock, DispatchProfile, Element, HostTensor, HostValues, Kernel, MemoryReport, Metric,
+    Barriers, Candidate, Choice, Clock, DispatchProfile, Element, HostTensor, HostValues, Kernel, MemoryReport, Metric,
     NamedArrays, Plan, PlanOptions, Profile, Readback, Session, Shader, VariableLayout, Variables,
 };
 pub use wgpu;

@@ -1,6 +1,8 @@
 //! The command as a user runs it: what it prints, and that every bad input is one clear line and a non-zero exit.
 
+mod bench;
 mod cache;
+mod memory;
 mod profile;
 
 use std::path::{Path, PathBuf};

@@ -188,6 +188,24 @@ fn a_wrong_variable_fails() {
 }
 
 #[test]
+fn the_reference_computes_no_more_than_it_is_asked_for() {
+    let graph = Graph::new(Mode::Training);
+    let x = graph.input("x", [3, 2, 5, 5]).unwrap().conv2d("conv", Conv2d::new(4, 3)).unwrap().flatten().unwrap();
+    let loss = x.dense("fc", 1).unwrap().mean().unwrap();
+    graph.minimize(loss, &Optimizer::sgd(0.1)).unwrap();
+    let pixels: Vec<f64> = (0..150).map(|i| f64::from(i % 13) - 6.0).collect();
+    let weight = graph.tensor("conv.weight").unwrap();
+    let (mut whole, mut part) = (Evaluator::new(&graph, 3), Evaluator::new(&graph, 3));
+    let before = part.value(weight).to_vec();
+    whole.run(&[("x", &pixels)]).unwrap();
+    part.run_for(&[loss.id()], &[("x", &pixels)]).unwrap();
+    assert_eq!(part.value(loss), whole.value(loss));
+    assert_eq!(part.checked(loss).unwrap().magnitude, whole.checked(loss).unwrap().magnitude);
+    assert!(part.value(weight) == before && whole.value(weight) != before, "only a whole step trains");
+    assert!(part.checked(weight).is_none());
+}
+
+#[test]
 fn a_sentinel_that_is_gone_is_noticed() {
     let Some(gpu) = crate::gpu() else { return };
     let graph = Graph::new(Mode::Evaluation);

@@ -1,5 +1,7 @@
 //! Plans: memory known before allocation, limits, the choice of kernels.
 
+mod barriers;
+
 use omma::nn::ResNet;
 use omma::wgpu::Limits;
 use omma::{

@@ -6,6 +6,7 @@ use super::build::{Builder, Key};
 use super::kernel::{Access, Operand};
 use super::limits::{check_buffers, check_step};
 use super::memory::{ALIGNMENT, Block, align, place};
+use super::schedule::{Uses, apart};
 use super::textures::{Once, Textures};
 use super::{BufferRef, Fetch, Format, Location, Plan, Step};
 use crate::error::{Error, Result};
@@ -27,7 +28,8 @@ impl Builder<'_> {
             fetched.push((tensor, self.in_format(node, tensor.id(), Format::Planar)?));
         }
         let kept = self.keep();
-        let locations = self.locations(&fetched, &kept);
+        let groups = self.reorder(&fetched);
+        let locations = self.locations(&fetched, &kept, &groups);
         self.steps(&locations, &kept)?;
         for (tensor, key) in fetched {
             let location = self.fixed.get(&key).or_else(|| locations.get(&key));
@@ -43,15 +45,21 @@ impl Builder<'_> {
     }
 
     /// The places of what has none yet, by lifetime over a few slabs.
-    fn locations(&mut self, fetched: &[(&Tensor<'_>, Key)], kept: &HashMap<Key, usize>) -> HashMap<Key, Location> {
+    fn locations(
+        &mut self,
+        fetched: &[(&Tensor<'_>, Key)],
+        kept: &HashMap<Key, usize>,
+        groups: &[usize],
+    ) -> HashMap<Key, Location> {
         let guard = if self.options.guard { ALIGNMENT } else { 0 };
         // Lifetimes, in dispatches.
         let mut index: HashMap<Key, usize> = HashMap::new();
         let mut keys: Vec<Key> = Vec::new();
         let mut blocks: Vec<Block> = Vec::new();
         let mut conflicts: Vec<(usize, usize)> = Vec::new();
+        let mut uses: Vec<Uses> = Vec::new();
         for (step, (node, dispatch)) in self.dispatches.iter().enumerate() {
-            let (mut read, mut written) = (Vec::new(), Vec::new());
+            let Uses { mut read, mut written } = Uses::default();
             for &operand in &dispatch.operands {
                 let (Err(key), access) = self.resolve(*node, operand) else { continue };
                 let block = *index.entry(key).or_insert_with(|| {
@@ -73,13 +81,15 @@ impl Builder<'_> {
                 }
             }
             conflicts.extend(read.iter().flat_map(|&r| written.iter().map(move |&w| (r, w))));
+            uses.push(Uses { read, written });
         }
         for (_, key) in fetched {
             if let Some(&block) = index.get(key) {
                 blocks[block].last = usize::MAX;
             }
         }
-        let (placements, slabs) = place(&blocks, &conflicts, self.capabilities.limits.max_buffer_size);
+        let (placements, slabs) =
+            place(&blocks, &conflicts, &apart(&uses, groups), self.capabilities.limits.max_buffer_size);
         let locations: HashMap<Key, Location> = keys
             .iter()
             .zip(&placements)
@@ -135,6 +145,7 @@ impl Builder<'_> {
             };
             let of = &self.nodes[*node];
             let own: Vec<_> = of.inputs[..of.own_inputs()].to_vec();
+            let copies = textures.before(number);
             let step = Step {
                 node: of.title(),
                 layer: of.layer.clone(),
@@ -144,11 +155,13 @@ impl Builder<'_> {
                 params: *uniforms.entry(dispatch.params.clone()).or_insert_with_key(|words| append(&mut blocks, words)),
                 workgroups: dispatch.workgroups,
                 bindings: dispatch.operands.iter().map(bind).collect(),
-                copies: textures.before(number),
+                begins_pass: !copies.is_empty(),
+                copies,
             };
             check_step(&step, self.capabilities)?;
             steps.push(step);
         }
+        self.begin_passes(&mut steps);
         (self.plan.steps, self.plan.uniforms) = (steps, blocks);
         (self.plan.textures, self.plan.kept_copies) = textures.into_parts();
         Ok(())

@@ -6,7 +6,7 @@ use super::format::{Format, conversion};
 use super::kernel::{Access, Dispatch, Kernel, Operand};
 use super::lowering::{Lowering, texture_refusal};
 use super::memory::{ALIGNMENT, align};
-use super::{BufferRef, Feed, Location, Plan, PlanOptions, VariableLayout};
+use super::{Barriers, BufferRef, Feed, Location, Plan, PlanOptions, VariableLayout};
 use crate::error::{Error, Result};
 use crate::gpu::Capabilities;
 use crate::graph::fuse::{Fused, fuse};
@@ -128,6 +128,7 @@ impl<'a> Builder<'a> {
             names: HashMap::new(),
             guards: Vec::new(),
             choices: Vec::new(),
+            barriers: Barriers::default(),
         };
         let (again, aliases, formats, reads, converted, fixed, wanted) = Default::default();
         let (nodes, needed, dispatches, scratch, made, shared) = Default::default();

@@ -2,7 +2,8 @@
 //!
 //! wgpu tracks usage by whole buffers, so a dispatch must not read one slab and write the same: tensors are coloured over
 //! a few slabs such that the operands a dispatch reads and those it writes never share one. Within a slab, tensors whose
-//! lifetimes do not overlap share bytes (first fit in order of execution).
+//! lifetimes do not overlap share bytes (first fit in order of execution). Dispatches that could run beside each other wait
+//! for each other where one writes a slab that the other uses, so what they use is kept apart as well where that is cheap.
 
 /// WebGPU's default for `min_storage_buffer_offset_alignment`, which is also the largest any device asks for.
 pub(super) const ALIGNMENT: u64 = 256;
@@ -10,6 +11,10 @@ pub(super) const ALIGNMENT: u64 = 256;
 pub(super) fn align(bytes: u64) -> u64 {
     bytes.next_multiple_of(ALIGNMENT)
 }
+
+/// This part of the memory at its peak may go into keeping the tensors of neighbours apart. It is seldom spent in the end:
+/// room that one tensor leaves others use.
+const SLACK: u64 = 25;
 
 /// A tensor to place.
 #[derive(Debug, Clone)]
@@ -56,32 +61,65 @@ impl Slab {
     }
 }
 
-/// Places every block; `conflicts` are pairs (read, written) of blocks in one dispatch. Returns the placements and the
-/// slabs' sizes. No slab grows past `max_slab` unless one block alone is larger.
-pub(super) fn place(blocks: &[Block], conflicts: &[(usize, usize)], max_slab: u64) -> (Vec<Placement>, Vec<u64>) {
+/// The most bytes that are in use at once.
+fn peak(blocks: &[Block]) -> u64 {
+    let used = |step: usize| {
+        blocks.iter().filter(|block| block.first <= step && step <= block.last).map(|block| align(block.bytes)).sum()
+    };
+    blocks.iter().map(|block| used(block.first)).max().unwrap_or(0)
+}
+
+/// Places every block; `conflicts` are pairs (read, written) of blocks in one dispatch, which must not share a slab, and
+/// `apart` are pairs that had better not. Returns the placements and the slabs' sizes. No slab grows past `max_slab` unless
+/// one block alone is larger.
+pub(super) fn place(
+    blocks: &[Block],
+    conflicts: &[(usize, usize)],
+    apart: &[(usize, usize)],
+    max_slab: u64,
+) -> (Vec<Placement>, Vec<u64>) {
     let mut slabs: Vec<Slab> = Vec::new();
     let mut placements: Vec<Option<Placement>> = vec![None; blocks.len()];
-    let mut neighbours: Vec<Vec<usize>> = vec![Vec::new(); blocks.len()];
-    for &(read, written) in conflicts {
-        neighbours[read].push(written);
-        neighbours[written].push(read);
-    }
+    let neighbours = |pairs: &[(usize, usize)]| {
+        let mut of: Vec<Vec<usize>> = vec![Vec::new(); blocks.len()];
+        for &(a, b) in pairs {
+            of[a].push(b);
+            of[b].push(a);
+        }
+        of
+    };
+    let (conflicts, apart) = (neighbours(conflicts), neighbours(apart));
+    let mut slack = peak(blocks) / SLACK;
     let mut order: Vec<usize> = (0..blocks.len()).collect();
     order.sort_by_key(|&index| (blocks[index].first, index));
     for index in order {
         let block = &blocks[index];
-        let taken: Vec<usize> = neighbours[index].iter().filter_map(|&n| placements[n].map(|p| p.slab)).collect();
+        let size = align(block.bytes);
+        let of = |others: &[usize]| -> Vec<usize> {
+            others.iter().filter_map(|&other| placements[other].map(|place| place.slab)).collect()
+        };
+        let (forbidden, unwanted) = (of(&conflicts[index]), of(&apart[index]));
         let fit = |slab: usize| {
             let offset = slabs[slab].first_fit(block);
-            let end = offset + align(block.bytes);
-            (end <= max_slab || end == align(block.bytes)).then(|| (end.saturating_sub(slabs[slab].size), slab, offset))
+            let end = offset + size;
+            (end <= max_slab || end == size).then(|| (end.saturating_sub(slabs[slab].size), slab, offset))
         };
-        let best = (0..slabs.len()).filter(|slab| !taken.contains(slab)).filter_map(fit).min();
-        let (_, slab, offset) = best.unwrap_or_else(|| {
+        let fits: Vec<_> = (0..slabs.len()).filter(|slab| !forbidden.contains(slab)).filter_map(fit).collect();
+        let new = (size, slabs.len(), 0);
+        let cheapest = fits.iter().copied().min().unwrap_or(new);
+        let better = fits.into_iter().filter(|(_, slab, _)| !unwanted.contains(slab)).min().unwrap_or(new);
+        let more = better.0.saturating_sub(cheapest.0);
+        let (_, slab, offset) = match slack.checked_sub(more) {
+            Some(rest) => {
+                slack = rest;
+                better
+            }
+            None => cheapest,
+        };
+        if slab == slabs.len() {
             slabs.push(Slab::default());
-            (0, slabs.len() - 1, 0)
-        });
-        slabs[slab].size = slabs[slab].size.max(offset + align(block.bytes));
+        }
+        slabs[slab].size = slabs[slab].size.max(offset + size);
         slabs[slab].blocks.push((offset, block.clone()));
         placements[index] = Some(Placement { slab, offset });
     }
@@ -112,9 +150,25 @@ mod tests {
     fn a_chain_needs_two_slabs_of_its_largest_tensors() {
         let blocks: Vec<Block> = (0..10).map(|step| Block { bytes: 1024, first: step, last: step + 1 }).collect();
         let conflicts: Vec<(usize, usize)> = (0..9).map(|i| (i, i + 1)).collect();
-        let (placements, slabs) = place(&blocks, &conflicts, u64::MAX);
+        let (placements, slabs) = place(&blocks, &conflicts, &[], u64::MAX);
         check(&blocks, &conflicts, &placements);
         assert_eq!(slabs, [1024, 1024]);
+    }
+
+    #[test]
+    fn neighbours_are_kept_apart_where_there_is_room() {
+        // Two pairs that live one after the other; those of a pair are written by neighbours.
+        let block = |bytes, first| Block { bytes, first, last: first + 1 };
+        let small = [block(8192, 0), block(256, 0), block(8192, 2), block(256, 2)];
+        let (placements, slabs) = place(&small, &[], &[(0, 1), (2, 3)], u64::MAX);
+        check(&small, &[(0, 1), (2, 3)], &placements);
+        assert_eq!(slabs, [8192, 256]);
+        // Where it would cost more than a part of the peak of 8,448 bytes, they share a slab.
+        let large = [block(8192, 0), block(256, 0), block(256, 2), block(8192, 2)];
+        let (placements, slabs) = place(&large, &[(0, 1)], &[(2, 3)], u64::MAX);
+        check(&large, &[(0, 1)], &placements);
+        assert_eq!(slabs, [8448, 256]);
+        assert_eq!(placements[2].slab, placements[3].slab);
     }
 
     #[test]
@@ -136,7 +190,7 @@ mod tests {
                     conflicts.push((read, step));
                 }
             }
-            let (placements, slabs) = place(&blocks, &conflicts, 8192);
+            let (placements, slabs) = place(&blocks, &conflicts, &[], 8192);
             check(&blocks, &conflicts, &placements);
             assert!(slabs.iter().all(|&size| size <= 8192));
         }

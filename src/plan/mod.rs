@@ -7,6 +7,7 @@ mod build;
 mod copies;
 mod diagnostics;
 pub(crate) mod format;
+mod hazards;
 mod host;
 mod kept;
 mod kernel;
@@ -20,6 +21,7 @@ mod profile;
 mod readback;
 mod recompute;
 mod report;
+mod schedule;
 mod session;
 mod staging;
 mod textures;
@@ -41,7 +43,7 @@ pub(crate) use lowering::{Lowering, TEXTURE_WIDTH, word};
 pub use options::PlanOptions;
 pub use profile::{Clock, DispatchProfile, Profile};
 pub use readback::Readback;
-pub use report::MemoryReport;
+pub use report::{Barriers, MemoryReport};
 pub use session::{Metric, Session};
 pub use variables::{NamedArrays, Variables};
 
@@ -129,6 +131,8 @@ pub(crate) struct Step {
     pub(crate) workgroups: [u32; 3],
     /// What must be copied into textures before.
     pub(crate) copies: Vec<TextureCopy>,
+    /// Whether a compute pass begins with it.
+    pub(crate) begins_pass: bool,
 }
 
 /// A copy of a tensor in a texture, for kernels that read it there.
@@ -192,4 +196,5 @@ pub struct Plan {
     /// Sentinel words behind every tensor, where the options ask for them.
     pub(crate) guards: Vec<Location>,
     pub(crate) choices: Vec<Choice>,
+    pub(crate) barriers: Barriers,
 }

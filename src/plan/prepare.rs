@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use super::{BufferRef, Plan, TextureCopy};
+use super::{BufferRef, Plan, Step, TextureCopy};
 use crate::error::Result;
 use crate::gpu::{BindingKind, Compiling, Gpu, Pipeline, PipelineSource};
 
@@ -15,6 +15,7 @@ pub(super) struct Ready {
     bind_group: wgpu::BindGroup,
     workgroups: [u32; 3],
     pub(super) copies: Vec<TextureCopy>,
+    pub(super) begins_pass: bool,
 }
 
 impl Ready {
@@ -57,7 +58,8 @@ pub(super) fn prepare(
         }));
         let label = format!("{} {}", step.kernel.label(), step.node);
         let bind_group = gpu.create_bind_group(&label, &pipeline, bindings)?;
-        dispatches.push(Ready { pipeline, bind_group, workgroups: step.workgroups, copies: step.copies.clone() });
+        let Step { workgroups, begins_pass, .. } = *step;
+        dispatches.push(Ready { pipeline, bind_group, workgroups, copies: step.copies.clone(), begins_pass });
     }
     Ok(dispatches)
 }

@@ -29,7 +29,28 @@ impl MemoryReport {
     }
 }
 
+/// How often a step lets everything before end before it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Barriers {
+    /// What wgpu records between the dispatches, which tracks whole buffers.
+    pub recorded: usize,
+    /// What the dispatches need in their order: each where one uses what another since the last barrier has written, or
+    /// writes what it has read.
+    pub needed: usize,
+}
+
 impl Plan {
+    /// The barriers of a step.
+    pub fn barriers(&self) -> Barriers {
+        self.barriers
+    }
+
+    /// The number of compute passes that a step is recorded in.
+    pub fn passes(&self) -> usize {
+        self.every_step().iter().filter(|step| step.begins_pass).count()
+    }
+
     /// The session's device memory.
     pub fn memory(&self) -> MemoryReport {
         let metrics = super::memory::ALIGNMENT * self.metrics.len() as u64;
@@ -89,11 +110,11 @@ impl fmt::Display for Plan {
         for Choice { node, kernel, chosen, .. } in &self.choices {
             writeln!(f, "     {node:32} {kernel}[{chosen}]")?;
         }
-        let memory = self.memory();
+        let (memory, Barriers { recorded, needed }) = (self.memory(), self.barriers);
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         writeln!(
             f,
-            "{} dispatches; {:.2} MiB: {:.2} in {} slabs, {:.2} in {} textures, {:.2} gradients, {:.2} inputs and small buffers, {:.2} staging",
+            "{} dispatches, {recorded} barriers ({needed} needed); {:.2} MiB: {:.2} in {} slabs, {:.2} in {} textures, {:.2} gradients, {:.2} inputs and small buffers, {:.2} staging",
             self.dispatches(),
             mib(memory.total()),
             mib(memory.slabs),

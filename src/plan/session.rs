@@ -236,14 +236,14 @@ impl Session {
         let mut rest = dispatches;
         while !rest.is_empty() {
             self.copy(encoder, &rest[0].copies);
-            let end = rest.iter().skip(1).position(|dispatch| !dispatch.copies.is_empty());
+            let end = rest.iter().skip(1).position(|dispatch| dispatch.begins_pass);
             let (now, later) = rest.split_at(end.map_or(rest.len(), |end| end + 1));
             self.pass(encoder, now);
             rest = later;
         }
     }
 
-    /// Dispatches between which nothing is copied.
+    /// Dispatches of one compute pass.
     fn pass(&self, encoder: &mut wgpu::CommandEncoder, dispatches: &[Ready]) {
         let mut pass =
             encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("omma"), timestamp_writes: None });

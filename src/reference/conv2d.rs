@@ -4,7 +4,7 @@
 //! where g = o / (O/G) is the group of output channel o, and x is 0 outside the image.
 //! x: \[N, C, H, W\], w: \[O, C/G, KH, KW\], y: \[N, O, OH, OW\]. The bias gradient is [`channel_sum`](super::reduce::channel_sum).
 
-use super::Checked;
+use super::{Checked, each};
 
 /// The sizes of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,25 +67,29 @@ impl Geometry {
         let [kernel_height, kernel_width] = self.kernel;
         let (group_in, group_out) = (self.in_channels / self.groups, self.out_channels / self.groups);
         let [top, left, ..] = self.padding;
+        // Of each column of the kernel its offset, and where in a row of y its tap lies within the image.
+        let inside = |q: usize| {
+            let offset = q * self.dilation[1];
+            let from = |column: usize| column.saturating_sub(offset).div_ceil(self.stride[1]).min(out_width);
+            (offset, from(left)..from(left + self.in_width))
+        };
+        let columns: Vec<_> = (0..kernel_width).map(inside).collect();
         for n in 0..self.batch {
             for o in 0..self.out_channels {
                 for c in 0..group_in {
                     let channel = o / group_out * group_in + c;
-                    for (i, j) in pairs(out_height, out_width) {
-                        for (p, q) in pairs(kernel_height, kernel_width) {
-                            // In the padded image, whose origin is `top`, `left` before the image's own.
-                            let row = i * self.stride[0] + p * self.dilation[0];
-                            let column = j * self.stride[1] + q * self.dilation[1];
-                            let inside_rows = row >= top && row < top + self.in_height;
-                            if inside_rows && column >= left && column < left + self.in_width {
-                                let x_row = (n * self.in_channels + channel) * self.in_height + row - top;
-                                let w_row = (o * group_in + c) * kernel_height + p;
-                                let y_row = (n * self.out_channels + o) * out_height + i;
-                                tap(
-                                    x_row * self.in_width + column - left,
-                                    w_row * kernel_width + q,
-                                    y_row * out_width + j,
-                                );
+                    for (i, p) in pairs(out_height, kernel_height) {
+                        // In the padded image, whose origin is `top`, `left` before the image's own.
+                        let row = i * self.stride[0] + p * self.dilation[0];
+                        if row < top || row >= top + self.in_height {
+                            continue;
+                        }
+                        let x_row = ((n * self.in_channels + channel) * self.in_height + row - top) * self.in_width;
+                        let w_row = ((o * group_in + c) * kernel_height + p) * kernel_width;
+                        let y_row = ((n * self.out_channels + o) * out_height + i) * out_width;
+                        for (q, (offset, inside)) in columns.iter().enumerate() {
+                            for j in inside.clone() {
+                                tap(x_row + j * self.stride[1] + offset - left, w_row + q, y_row + j);
                             }
                         }
                     }
@@ -105,13 +109,25 @@ fn pairs(height: usize, width: usize) -> impl Iterator<Item = (usize, usize)> {
 pub fn forward(g: &Geometry, x: &[f64], w: &[f64], bias: Option<&[f64]>) -> Checked {
     debug_assert_eq!(x.len(), g.input_length(), "x is [N, C, H, W]");
     debug_assert_eq!(w.len(), g.weight_length(), "w is [O, C/G, KH, KW]");
-    let mut y = Checked::zeros(g.output_length(), g.in_channels / g.groups * g.kernel[0] * g.kernel[1] + 1);
+    // No image has to do with another.
+    let (one, length) = (Geometry { batch: 1, ..*g }, g.input_length() / g.batch.max(1));
+    let images = each(g.batch, |n| forward_image(&one, &x[n * length..(n + 1) * length], w, bias));
+    let mut y = Checked::zeros(0, g.in_channels / g.groups * g.kernel[0] * g.kernel[1] + 1);
+    for image in images {
+        y.values.extend(image.values);
+        y.magnitude.extend(image.magnitude);
+    }
+    y
+}
+
+fn forward_image(g: &Geometry, x: &[f64], w: &[f64], bias: Option<&[f64]>) -> Checked {
+    let mut y = Checked::zeros(g.output_length(), 0);
     g.for_each_tap(|x_index, w_index, y_index| y.add(y_index, x[x_index] * w[w_index]));
     if let Some(bias) = bias {
         debug_assert_eq!(bias.len(), g.out_channels, "bias is [O]");
         let [out_height, out_width] = g.out_size();
         for y_index in 0..g.output_length() {
-            y.add(y_index, bias[y_index / (out_height * out_width) % g.out_channels]);
+            y.add(y_index, bias[y_index / (out_height * out_width)]);
         }
     }
     y

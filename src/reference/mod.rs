@@ -77,6 +77,32 @@ impl Checked {
     }
 }
 
+/// What `job` gives for every number below `count`, computed on all cores.
+fn each<T: Send>(count: usize, job: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(count);
+    if threads <= 1 {
+        return (0..count).map(job).collect();
+    }
+    let share = |thread: usize| (thread..count).step_by(threads).map(|index| (index, job(index))).collect::<Vec<_>>();
+    let mut results = std::thread::scope(|scope| {
+        let share = &share;
+        let spawn = |thread| std::thread::Builder::new().spawn_scoped(scope, move || share(thread)).map_err(|_| thread);
+        let others: Vec<_> = (1..threads).map(spawn).collect();
+        let mut results = share(0);
+        for other in others {
+            match other.map(|handle| handle.join()) {
+                Ok(Ok(more)) => results.extend(more),
+                Ok(Err(panic)) => std::panic::resume_unwind(panic),
+                // Where the system gives no thread, this one does the work.
+                Err(thread) => results.extend(share(thread)),
+            }
+        }
+        results
+    });
+    results.sort_by_key(|(index, _)| *index);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
 /// share · error, where a share of 0 takes away even an infinite error.
 fn weighted(share: f64, error: f64) -> f64 {
     if share == 0.0 { 0.0 } else { share * error }

@@ -9,11 +9,11 @@ use ndarray::{Array2, ArrayView4, Axis, Ix2};
 use super::Schedule;
 use crate::data::Batch;
 use crate::error::{Error, Result};
-use crate::gpu::Gpu;
+use crate::gpu::{Capabilities, Gpu};
 use crate::graph::{Graph, Mode, Tensor, TensorId};
 use crate::nn::Model;
 use crate::ops::optimizer::Optimizer;
-use crate::plan::{HostTensor, Metric, NamedArrays, PlanOptions, Session, VariableLayout, Variables};
+use crate::plan::{HostTensor, Metric, NamedArrays, Plan, PlanOptions, Session, VariableLayout, Variables};
 
 /// What a classifier is made of.
 #[derive(Debug, Clone)]
@@ -41,6 +41,38 @@ impl Settings {
         let graph = Graph::new(Mode::Evaluation);
         self.logits(&graph, 1)?;
         VariableLayout::of(&graph, u64::MAX)
+    }
+
+    /// Plans what a [`Classifier`] does with a batch, without allocating anything: a training step where an optimizer is
+    /// given, else an evaluation. Also gives the variables, those of the optimizer included.
+    ///
+    /// # Errors
+    /// When the network cannot be built from the settings, or its plan does not fit the device or the options.
+    pub fn plan(
+        &self,
+        batch: usize,
+        optimizer: Option<&Optimizer>,
+        capabilities: &Capabilities,
+        options: &PlanOptions,
+    ) -> Result<(Plan, VariableLayout)> {
+        let graph = self.scored(batch, optimizer)?;
+        let layout = VariableLayout::on(&graph, capabilities)?;
+        Ok((Plan::new(&graph, &[], &layout, capabilities, options)?, layout))
+    }
+
+    /// A graph with loss and accuracy as metrics: that of a training step where an optimizer is given.
+    fn scored(&self, batch: usize, optimizer: Option<&Optimizer>) -> Result<Graph> {
+        let mode = if optimizer.is_some() { Mode::Training } else { Mode::Evaluation };
+        let graph = Graph::new(mode).seed(self.seed);
+        let logits = self.logits(&graph, batch)?;
+        let labels = graph.label_input(LABELS, batch)?;
+        let loss = logits.softmax_cross_entropy(labels)?;
+        if let Some(optimizer) = optimizer {
+            graph.minimize(loss, optimizer)?;
+        }
+        graph.metric(LOSS, loss, batch as f32)?;
+        graph.metric(ACCURACY, logits.accuracy(labels)?, batch as f32)?;
+        Ok(graph)
     }
 
     /// The network from images to logits, as every session has it.
@@ -133,26 +165,13 @@ impl Classifier {
         &self.variables
     }
 
-    /// A graph with loss and accuracy as metrics.
-    fn scored(&self, graph: &Graph, batch: usize, optimizer: Option<&Optimizer>) -> Result<()> {
-        let logits = self.settings.logits(graph, batch)?;
-        let labels = graph.label_input(LABELS, batch)?;
-        let loss = logits.softmax_cross_entropy(labels)?;
-        if let Some(optimizer) = optimizer {
-            graph.minimize(loss, optimizer)?;
-        }
-        graph.metric(LOSS, loss, batch as f32)?;
-        graph.metric(ACCURACY, logits.accuracy(labels)?, batch as f32)
-    }
-
     /// Makes ready for training by batches of `batch` images. The parameters stay as they are; what an earlier optimizer
     /// has gathered, and the schedule's step, start anew.
     ///
     /// # Errors
     /// When the optimizer's values are out of range or the device fails.
     pub fn prepare(&mut self, batch: usize, optimizer: &Optimizer, schedule: Schedule) -> Result<()> {
-        let graph = Graph::new(Mode::Training).seed(self.settings.seed);
-        self.scored(&graph, batch, Some(optimizer))?;
+        let graph = self.settings.scored(batch, Some(optimizer))?;
         let session = Session::with_options(&self.gpu, &graph, &[], &self.variables, &self.options)?;
         self.variables.reset_optimizer()?;
         let learning_rate = optimizer.learning_rate();
@@ -231,8 +250,7 @@ impl Classifier {
         for batch in batches {
             let batch = batch?;
             if !self.evaluation.contains_key(&batch.len()) {
-                let graph = Graph::new(Mode::Evaluation);
-                self.scored(&graph, batch.len(), None)?;
+                let graph = self.settings.scored(batch.len(), None)?;
                 let session = Session::with_options(&self.gpu, &graph, &[], &self.variables, &self.options)?;
                 self.evaluation.insert(batch.len(), session);
             }

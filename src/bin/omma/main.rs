@@ -4,6 +4,7 @@ mod bench;
 mod cache;
 mod devices;
 mod digit_image;
+mod memory;
 mod model_file;
 mod output;
 mod pictures;
@@ -59,7 +60,7 @@ impl Device {
     }
 }
 
-/// Which kernels to compute with.
+/// Which kernels to compute with, and in how much memory.
 #[derive(Debug, Args)]
 struct Kernels {
     /// Do without kernels that fail the self-test here: a variant's name, or one of one kernel as `conv2d.forward[tiled]`
@@ -68,11 +69,16 @@ struct Kernels {
     /// Time the kernels on this network's shapes, once, and take the fastest of each
     #[arg(long)]
     tune: bool,
+    /// Keep what a step allocates beside its variables within SIZE, as 512MiB or 2GiB: cheap results are computed again
+    /// instead of being kept
+    #[arg(long, value_name = "SIZE", value_parser = memory::size, allow_negative_numbers = true)]
+    memory: Option<u64>,
 }
 
 impl Kernels {
     fn options(&self) -> PlanOptions {
         let options = self.exclude.iter().fold(PlanOptions::default(), PlanOptions::exclude);
+        let options = self.memory.into_iter().fold(options, PlanOptions::memory_budget);
         match self.tune {
             true => options.tune(cache::folder().map(|folder| folder.join("tuning.json"))),
             false => options,
@@ -111,7 +117,7 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            output::remark(format_args!("error: {}", output::one_line(error)));
+            output::remark(format_args!("error: {}", output::one_line(memory::explained(error))));
             ExitCode::FAILURE
         }
     }

@@ -10,8 +10,8 @@ use clap::Args;
 use omma::{Clock, Error, Gpu, Profile as Times, Result, files, wgpu};
 
 use crate::bench::{Case, NETWORKS, Network, Prepared};
-use crate::output::Output;
-use crate::{Device, Kernels};
+use crate::output::{Output, remark};
+use crate::{Device, Kernels, memory};
 
 #[derive(Debug, Args)]
 pub(crate) struct Profile {
@@ -88,7 +88,11 @@ impl Profile {
     }
 
     fn measure(&self, gpu: &Gpu, case: Case) -> Result<Measured> {
-        let mut prepared = Prepared::new(&case, gpu, &self.kernels.options())?;
+        let options = self.kernels.options();
+        let (plan, variables) = Prepared::plan(&case, gpu.capabilities(), &options)?;
+        remark(format_args!("planned for a step: {}", memory::parts(&plan.memory())));
+        remark(format_args!("planned for variables: {}", memory::mebibytes(variables.bytes())));
+        let mut prepared = Prepared::new(&case, gpu, &options)?;
         for _ in 0..WARM_UP {
             prepared.step()?;
         }

@@ -14,10 +14,10 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use omma::data::{Augment, Dataset, Loader, Split};
 use omma::train::{Classifier, Progress, Schedule, Settings};
-use omma::{DeviceClass, Error, Optimizer, Result};
+use omma::{Capabilities, DeviceClass, Error, Optimizer, Result};
 
 use crate::output::{Output, remark};
-use crate::{Device, Kernels, model_file};
+use crate::{Device, Kernels, memory, model_file};
 use record::Record;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -63,7 +63,7 @@ pub(crate) struct Train {
 /// adapter.
 const EPOCHS: usize = 40;
 const SOFTWARE_EPOCHS: usize = 30;
-/// Images of an evaluation step.
+/// Images of an evaluation step, or fewer where the memory allows no more.
 const EVALUATION_BATCH: usize = 200;
 
 impl Train {
@@ -117,17 +117,36 @@ impl Train {
         Ok(Job { settings, optimizer, loader, test, out })
     }
 
+    /// Says what will be allocated. Returns how many images an evaluation takes.
+    fn plan(&self, job: &Job, capabilities: &Capabilities) -> Result<usize> {
+        let options = self.kernels.options();
+        let plan = |batch: usize, optimizer| job.settings.plan(batch, optimizer, capabilities, &options);
+        let (training, variables) = plan(self.batch, Some(&job.optimizer))?;
+        let mut batch = EVALUATION_BATCH;
+        let (evaluation, _) = loop {
+            match plan(batch, None) {
+                Err(error) if memory::exceeded(&error) && batch > 1 => batch /= 2,
+                other => break other?,
+            }
+        };
+        remark(format_args!("planned for a step of {} images: {}", self.batch, memory::parts(&training.memory())));
+        remark(format_args!("planned for an evaluation of {batch} images: {}", memory::parts(&evaluation.memory())));
+        remark(format_args!("planned for variables: {}", memory::mebibytes(variables.bytes())));
+        Ok(batch)
+    }
+
     pub(crate) fn run(&self) -> Result<ExitCode> {
         let job = self.job()?;
         let Job { settings, loader, test, out, .. } = &job;
         let gpu = self.device.open()?;
+        let evaluation_batch = self.plan(&job, gpu.capabilities())?;
         let mut classifier = Classifier::with_options(&gpu, settings.clone(), self.kernels.options())?;
         let default = if gpu.capabilities().class == DeviceClass::Cpu { SOFTWARE_EPOCHS } else { EPOCHS };
         let epochs = self.epochs.unwrap_or(default);
         let total = steps(epochs, loader.batches())?;
         let schedule = Schedule::Cosine { warmup: (total / 20).min(100), total };
         classifier.prepare(self.batch, &job.optimizer, schedule)?;
-        let test_loader = Loader::new(test.clone(), EVALUATION_BATCH)?;
+        let test_loader = Loader::new(test.clone(), evaluation_batch)?;
         let interrupted = interruption()?;
         std::fs::create_dir_all(out).map_err(Error::io(out))?;
         let mut record = Record::start(out)?;
@@ -161,7 +180,7 @@ impl Train {
             }
         }
         bar.finish_and_clear();
-        let (right, tested) = outcome::draw(&mut classifier, test, record.rows(), out)?;
+        let (right, tested) = outcome::draw(&mut classifier, test, evaluation_batch, record.rows(), out)?;
         printed.line(format_args!("test accuracy {:.2} % ({right}/{tested})", 100.0 * right as f64 / tested as f64));
         printed.finish()?;
         Ok(ExitCode::SUCCESS)

@@ -32,6 +32,7 @@ pub(super) fn statistics(dataset: &Dataset) -> (Vec<f32>, Vec<f32>) {
 pub(super) fn draw(
     classifier: &mut Classifier,
     test: &Dataset,
+    batch: usize,
     rows: &[EpochRow],
     out: &Path,
 ) -> Result<(usize, usize)> {
@@ -39,8 +40,8 @@ pub(super) fn draw(
     let name = |class: usize| names.get(class).cloned().unwrap_or_default();
     let mut matrix = vec![vec![0_u32; test.classes()]; test.classes()];
     let mut mistakes = Vec::new();
-    for start in (0..test.len()).step_by(super::EVALUATION_BATCH) {
-        let end = (start + super::EVALUATION_BATCH).min(test.len());
+    for start in (0..test.len()).step_by(batch) {
+        let end = (start + batch).min(test.len());
         let probabilities = classifier.predict_blocking(test.images().slice(s![start..end, .., .., ..]))?;
         for (row, index) in probabilities.axis_iter(Axis(0)).zip(start..end) {
             // The first of equal maxima, as the device counts it.

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use omma::selftest::Report;
 use omma::{
-    Error, Evaluator, Gpu, Graph, NamedArrays, Plan, PlanOptions, Profile, Result, Session, TensorId, VariableLayout,
-    Variables,
+    Capabilities, Error, Evaluator, Gpu, Graph, NamedArrays, Plan, PlanOptions, Profile, Result, Session, TensorId,
+    VariableLayout, Variables,
 };
 
 use super::{Case, Check, What};
@@ -43,13 +43,16 @@ impl<'a> Prepared<'a> {
         Ok(Self { case, gpu: gpu.clone(), graph, session, variables, fetched })
     }
 
-    /// What a case would allocate, variables included, found without allocating it.
-    pub(crate) fn plan_bytes(case: &Case, gpu: &Gpu, options: &PlanOptions) -> Result<u64> {
+    /// The plan of a case and its variables, without allocating anything.
+    pub(crate) fn plan(
+        case: &Case,
+        capabilities: &Capabilities,
+        options: &PlanOptions,
+    ) -> Result<(Plan, VariableLayout)> {
         let graph = Graph::new(case.mode);
         let outputs = (case.build)(&graph)?;
-        let layout = VariableLayout::on(&graph, gpu.capabilities())?;
-        let plan = Plan::new(&graph, &outputs, &layout, gpu.capabilities(), options)?;
-        Ok(plan.memory().total() + layout.bytes())
+        let layout = VariableLayout::on(&graph, capabilities)?;
+        Ok((Plan::new(&graph, &outputs, &layout, capabilities, options)?, layout))
     }
 
     /// The session.
@@ -106,7 +109,15 @@ impl<'a> Prepared<'a> {
         let mut evaluator = Evaluator::new(&self.graph, SEED);
         let inputs: Vec<(&str, Vec<f64>)> =
             self.case.inputs.iter().map(|(name, values)| (*name, values.widened())).collect();
-        evaluator.run(&inputs.iter().map(|(name, values)| (*name, values.as_slice())).collect::<Vec<_>>())?;
+        let inputs: Vec<(&str, &[f64])> = inputs.iter().map(|(name, values)| (*name, values.as_slice())).collect();
+        // Where an activation is within rounding of a kink, single and double precision may take different sides, and in a
+        // deep network some always are: its gradients are then close as a whole, but not element by element. Its loss is,
+        // and nothing else is computed in f64.
+        let whole = matches!(self.case.what, What::Step);
+        match whole {
+            true => evaluator.run_for(&self.fetched, &inputs)?,
+            false => evaluator.run(&inputs)?,
+        }
         // The bound is that of one operation. In a network every layer's rounding reaches the end, and those before it come
         // on top; a layer has at least one parameter.
         let layers = match self.case.what {
@@ -117,9 +128,6 @@ impl<'a> Prepared<'a> {
         let variables = after.iter().filter_map(|(name, _)| Some((name.clone(), self.graph.tensor(name)?.id())));
         let variables = variables.map(|(name, id)| (id, values(&after, &name), name));
         let fetched = self.fetched.iter().zip(results).map(|(&id, values)| (id, values.clone(), "output".to_string()));
-        // Where an activation is within rounding of a kink, single and double precision may take different sides, and in a
-        // deep network some always are: its gradients are then close as a whole, but not element by element. Its loss is.
-        let whole = matches!(self.case.what, What::Step);
         for (id, found, name) in fetched.chain(variables.filter(|_| !whole)) {
             // A variable that no node changed has no result.
             let Some(expected) = evaluator.checked(id) else { continue };

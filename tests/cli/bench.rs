@@ -1,0 +1,103 @@
+//! `omma bench`: a quick case of each set ends well, and its JSON lines have the keys that scripts read.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{omma, text};
+
+/// Of every line.
+const KEYS: [&str; 12] = [
+    "name",
+    "set",
+    "shape",
+    "direction",
+    "kernel",
+    "median_ms",
+    "min_ms",
+    "max_ms",
+    "gflops",
+    "gbps",
+    "ceiling_fraction",
+    "error_over_bound",
+];
+/// Of lines with what is counted.
+const COUNTED: [&str; 2] = ["value", "unit"];
+
+/// The lines of a bench that is to succeed, those of the ceilings apart.
+fn bench(arguments: &[&str]) -> Vec<Value> {
+    let output = omma(&[&["bench", "--json"], arguments].concat());
+    let (printed, errors) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{arguments:?}: {printed}{errors}");
+    let lines: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for line in &lines {
+        let keys: BTreeSet<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
+        let counted = COUNTED.into_iter().filter(|_| line.get("value").is_some());
+        assert_eq!(keys, KEYS.into_iter().chain(counted).collect(), "{line}");
+    }
+    let (ceilings, rows): (Vec<Value>, Vec<Value>) = lines.into_iter().partition(|line| line["set"] == "ceilings");
+    assert_eq!(ceilings.len(), 2, "{printed}");
+    rows
+}
+
+/// What was measured, as set, name and direction.
+fn rows(lines: &[Value]) -> Vec<[&str; 3]> {
+    lines.iter().map(|line| ["set", "name", "direction"].map(|key| line[key].as_str().unwrap())).collect()
+}
+
+#[test]
+fn convolutions_are_checked_in_every_direction() {
+    if crate::gpu().is_none() {
+        return;
+    }
+    let lines = bench(&["conv", "--filter", "[1, 256, 14, 14]"]);
+    let directions = ["forward", "input gradient", "weight gradient"];
+    assert_eq!(rows(&lines), directions.map(|direction| ["conv", "resnet 3x3", direction]));
+    for line in &lines {
+        // Its error is within the bound: else the command would have failed.
+        assert!(line["error_over_bound"].is_f64() && line["median_ms"].is_f64() && line["gflops"].is_f64(), "{line}");
+        assert!(line["kernel"].as_str().unwrap().contains("conv2d"), "{line}");
+    }
+}
+
+#[test]
+fn operations_are_checked() {
+    if crate::gpu().is_none() {
+        return;
+    }
+    let lines = bench(&["ops", "--filter", "avg pool"]);
+    let [two, global] = ["avg pool 2", "global avg pool"];
+    assert_eq!(rows(&lines), [["ops", two, "forward"], ["ops", two, "gradient"], ["ops", global, "forward"]]);
+    assert!(lines.iter().all(|line| line["error_over_bound"].is_number() && line["gbps"].is_f64()), "{lines:?}");
+}
+
+#[test]
+fn networks_are_checked_in_inference_and_training() {
+    if crate::gpu().is_none() {
+        return;
+    }
+    let lines = bench(&["models", "train", "--filter", "lenet5"]);
+    let inference = ["models", "lenet5", "inference"];
+    assert_eq!(rows(&lines), [inference, inference, ["train", "lenet5", "training"]]);
+    let batches: Vec<&str> = lines.iter().map(|line| line["shape"].as_str().unwrap()).collect();
+    assert_eq!(batches, ["[1, 1, 28, 28]", "[8, 1, 28, 28]", "[64, 1, 28, 28]"]);
+    assert!(lines.iter().all(|line| line["error_over_bound"].is_f64() && line["median_ms"].is_f64()), "{lines:?}");
+}
+
+#[test]
+fn overheads_are_measured_one_by_one() {
+    if crate::gpu().is_none() {
+        return;
+    }
+    let lines = bench(&["overhead", "--filter", "lenet5"]);
+    let value = |name: &str| {
+        let line = lines.iter().find(|line| line["name"] == name).unwrap_or_else(|| panic!("no {name} in {lines:?}"));
+        line["value"].as_f64().unwrap()
+    };
+    for made in ["pipelines a step", "buffers a step", "bind groups a step"] {
+        assert_eq!(value(made), 0.0, "{made}");
+    }
+    assert_eq!(value("submissions a step"), 1.0);
+    assert_eq!(value("memory planned"), value("memory allocated"));
+    assert!(value("barriers needed") <= value("barriers"), "{lines:?}");
+}
