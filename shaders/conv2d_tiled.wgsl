@@ -1,5 +1,6 @@
-// 2-d convolution, f32, NCHW, for GPUs: an implicit matrix product. Needs common/grid.wgsl, common/divide.wgsl,
-// common/conv2d.wgsl, common/phases.wgsl, common/functions.wgsl, common/chain.wgsl and common/tile.wgsl.
+// 2-d convolution, f32 (the operands may be f16), NCHW, for GPUs: an implicit matrix product. Needs common/grid.wgsl,
+// common/divide.wgsl, common/conv2d.wgsl, common/phases.wgsl, common/functions.wgsl, common/chain.wgsl and
+// common/tile.wgsl.
 //
 // The maths is that of conv2d.wgsl, written as a product: result[row, column] = sum of left[row, k] * right[k, column].
 //
@@ -72,7 +73,7 @@ fn forward(
     let rows = params.out_channels / params.groups;
     let block = block_at(flat_workgroup(id, count), rows, params.batch * out_plane, params.groups);
     if block.rest >= params.splits { return; }
-    let length = bound(depth * params.kernel_height * params.kernel_width, arrayLength(&factor));
+    let length = bound(depth * params.kernel_height * params.kernel_width, factor_length());
     let slice = slice_of(block.rest, params.splits, length);
     let share = share_of(at.y * SIDE + at.x, block);
     let pixel = positions(share.columns, params.out_height, params.out_width);
@@ -169,8 +170,8 @@ fn grad_input(
     let phase = vec2(number / p.stride_width, number % p.stride_width);
     if phase.x >= p.stride_height { return; }
 
-    let kernel_height = bound(p.kernel_height, arrayLength(&factor));
-    let kernel_width = bound(p.kernel_width, arrayLength(&factor));
+    let kernel_height = bound(p.kernel_height, factor_length());
+    let kernel_width = bound(p.kernel_width, factor_length());
     let distance = phase + vec2(p.pad_top, p.pad_left);
     let vertical = phase_taps(distance.x, kernel_height, p.stride_height, p.dilation_height);
     let horizontal = phase_taps(distance.y, kernel_width, p.stride_width, p.dilation_width);

@@ -1,5 +1,5 @@
-// Weight gradient of a 2-d convolution, f32, NCHW, for GPUs: an implicit matrix product. Needs common/grid.wgsl,
-// common/divide.wgsl, common/conv2d.wgsl, common/functions.wgsl, common/chain.wgsl and common/tile.wgsl.
+// Weight gradient of a 2-d convolution, f32 (the operands may be f16), NCHW, for GPUs: an implicit matrix product. Needs
+// common/grid.wgsl, common/divide.wgsl, common/conv2d.wgsl, common/functions.wgsl, common/chain.wgsl and common/tile.wgsl.
 //
 //   dw[o, (c, ky, kx)] = sum over pixels (n, oy, ox) of dy[o, pixel] * x[pixel, (c, ky, kx)]
 //
@@ -64,7 +64,7 @@ fn grad_weight(
     let columns = depth * params.kernel_height * params.kernel_width;
     let block = block_at(flat_workgroup(id, count), rows, columns, params.groups);
     if block.rest >= params.splits { return; }
-    let pixels = bound(params.batch * params.out_height * params.out_width, arrayLength(&factor));
+    let pixels = bound(params.batch * params.out_height * params.out_width, factor_length());
     let slice = slice_of(block.rest, params.splits, pixels);
     let share = share_of(at.y * SIDE + at.x, block);
     // (c, ky, kx), as if the kernel were an image and the channels its batch.

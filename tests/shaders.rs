@@ -36,11 +36,14 @@ fn kernels(gpu: &omma::Gpu) -> Vec<Planned> {
     kernels.into_values().collect()
 }
 
-/// Parses a text and holds it against the rules of a device without any optional feature but subgroups, where it calls them.
+/// Parses a text and holds it against the rules of a device without any optional feature but subgroups and the widening of
+/// f16, where it calls them.
 fn module(label: &str, text: &str) -> (naga::Module, naga::valid::ModuleInfo) {
-    let subgroups = if calls_subgroups(text) { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let mut capabilities = Capabilities::default();
+    capabilities.set(Capabilities::SUBGROUP, calls_subgroups(text));
+    capabilities.set(Capabilities::SHADER_FLOAT16_IN_FLOAT32, text.contains("unpack2x16float("));
     let module = naga::front::wgsl::parse_str(text).unwrap_or_else(|e| panic!("{label}: {}", e.emit_to_string(text)));
-    let info = Validator::new(ValidationFlags::all(), Capabilities::default() | subgroups).validate(&module);
+    let info = Validator::new(ValidationFlags::all(), capabilities).validate(&module);
     let info = info.unwrap_or_else(|error| panic!("{label}: {}", error.emit_to_string(text)));
     (module, info)
 }

@@ -20,18 +20,25 @@ pub struct Capabilities {
     pub limits: wgpu::Limits,
     /// The features that the device was opened with.
     pub features: wgpu::Features,
+    /// What WebGPU asks of every adapter and this one has.
+    pub downlevel: wgpu::DownlevelFlags,
     /// Which kernels to prefer.
     pub class: DeviceClass,
 }
 
 impl Capabilities {
     /// Collects what wgpu says of a device.
-    pub fn new(info: wgpu::AdapterInfo, limits: wgpu::Limits, features: wgpu::Features) -> Self {
+    pub fn new(
+        info: wgpu::AdapterInfo,
+        limits: wgpu::Limits,
+        features: wgpu::Features,
+        downlevel: wgpu::DownlevelFlags,
+    ) -> Self {
         let class = match info.device_type {
             wgpu::DeviceType::Cpu => DeviceClass::Cpu,
             _ => DeviceClass::Gpu,
         };
-        Self { info, limits, features, class }
+        Self { info, limits, features, downlevel, class }
     }
 
     /// Invocations of a subgroup, where the device has subgroups and all have that many.

@@ -118,7 +118,8 @@ impl Gpu {
         failures: Arc<Failures>,
         store: Option<Store>,
     ) -> Self {
-        let capabilities = Capabilities::new(adapter.get_info(), device.limits(), device.features());
+        let downlevel = adapter.get_downlevel_capabilities().flags;
+        let capabilities = Capabilities::new(adapter.get_info(), device.limits(), device.features(), downlevel);
         Self {
             inner: Arc::new(Inner {
                 #[cfg(not(target_arch = "wasm32"))]

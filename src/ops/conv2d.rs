@@ -2,7 +2,7 @@
 //! y[n,o,oy,ox] = bias[o] + Σ x[n, c, oy·stride + ky·dilation - pad, ...]·w[o,c,ky,kx] over c of o's group, ky and kx.
 //!
 //! The variants of each direction share bindings and parameters: `naive` is the readable rung, `tiled` goes through
-//! workgroup memory; for adapters that run on a CPU, `blocked` keeps a tile in registers without a barrier, and `packed`
+//! workgroup memory, with operands in single or half precision; for adapters that run on a CPU, `blocked` keeps a tile in registers without a barrier, and `packed`
 //! does so with operands that were copied into the order of their use, and `channels_last` gives a tile to a subgroup.
 //! Depthwise convolutions have kernels of their own (`depthwise`).
 
@@ -25,6 +25,7 @@ pub(crate) use cases::cases;
 pub(super) use channels_last::preferred as prefers_channels_last;
 pub(super) use geometry::Geometry;
 pub(super) use kernels::{Direction, lower};
+pub(crate) use tiled::is_half;
 
 const NAME: &str = "conv2d";
 

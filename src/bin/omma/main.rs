@@ -68,11 +68,15 @@ struct Kernels {
     /// Time the kernels on this network's shapes, once, and take the fastest of each
     #[arg(long)]
     tune: bool,
+    /// Round what convolutions and dense layers multiply to half precision, where a kernel of a GPU gains from it
+    #[arg(long)]
+    half: bool,
 }
 
 impl Kernels {
     fn options(&self) -> PlanOptions {
         let options = self.exclude.iter().fold(PlanOptions::default(), PlanOptions::exclude);
+        let options = if self.half { options.half_precision() } else { options };
         match self.tune {
             true => options.tune(cache::folder().map(|folder| folder.join("tuning.json"))),
             false => options,

@@ -1,4 +1,5 @@
-//! The `tiled` variants for GPUs: implicit matrix products through workgroup memory, in square tiles of three sizes.
+//! The `tiled` variants for GPUs: implicit matrix products through workgroup memory, in square tiles of three sizes, each
+//! for operands in single and in half precision.
 
 use super::geometry::Geometry;
 use super::kernels::{Direction, add_partials, too_long};
@@ -23,18 +24,30 @@ pub(super) struct Tile {
     pub(super) variant: &'static str,
     side: usize,
     blocks: usize,
+    /// Whether the operands are f16.
+    half: bool,
 }
 
 /// The larger a tile, the fewer loads for a result.
-pub(super) const TILES: [Tile; 3] = [
-    Tile { variant: "tiled_large", side: 16, blocks: 2 },
-    Tile { variant: "tiled", side: 16, blocks: 1 },
-    Tile { variant: "tiled_small", side: 8, blocks: 1 },
+const TILES: [Tile; 3] = [
+    Tile { variant: "tiled_large", side: 16, blocks: 2, half: false },
+    Tile { variant: "tiled", side: 16, blocks: 1, half: false },
+    Tile { variant: "tiled_small", side: 8, blocks: 1, half: false },
 ];
+const HALF_TILES: [Tile; 3] = [
+    Tile { variant: "tiled_large_half", half: true, ..TILES[0] },
+    Tile { variant: "tiled_half", half: true, ..TILES[1] },
+    Tile { variant: "tiled_small_half", half: true, ..TILES[2] },
+];
+
+/// Whether a variant rounds its operands to half precision.
+pub(crate) fn is_half(variant: &str) -> bool {
+    Tile::named(variant).is_some_and(|tile| tile.half)
+}
 
 impl Tile {
     pub(super) fn named(variant: &str) -> Option<Self> {
-        TILES.into_iter().find(|tile| tile.variant == variant)
+        TILES.into_iter().chain(HALF_TILES).find(|tile| tile.variant == variant)
     }
 
     /// Rows, and columns, of the results.
@@ -108,25 +121,29 @@ impl Product {
     }
 }
 
-/// The tiles, best first: the largest of which there are enough to keep a GPU busy, unless it is mostly empty.
-pub(super) fn order(g: &Geometry, direction: Direction) -> [&'static str; 3] {
+/// The tiles, best first: the largest of which there are enough to keep a GPU busy, unless it is mostly empty. Those in
+/// half precision are legal only where they are asked for, and then read less.
+pub(super) fn order(g: &Geometry, direction: Direction) -> Vec<&'static str> {
     let product = Product::new(g, direction);
     let good = |tile: Tile| {
         let full = product.rows.min(product.columns) > tile.size() / 2;
         full && tile.count(&product) * tile.slices(&product) >= BUSY
     };
     // Of those that are not, the smaller ones have more tiles.
-    let mut tiles = TILES;
-    let best = tiles.into_iter().position(good).unwrap_or(TILES.len() - 1);
-    tiles[..=best].rotate_right(1);
-    tiles.map(|tile| tile.variant)
+    let best = TILES.into_iter().position(good).unwrap_or(TILES.len() - 1);
+    let ordered = |mut tiles: [Tile; 3]| {
+        tiles[..=best].rotate_right(1);
+        tiles.map(|tile| tile.variant)
+    };
+    [ordered(HALF_TILES), ordered(TILES)].concat()
 }
 
 /// Why a tile cannot be used.
-pub(super) fn refusal(g: &Geometry, direction: Direction, tile: Tile) -> Option<String> {
+pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction, tile: Tile) -> Option<String> {
     let product = Product::new(g, direction);
     let slabs = product.terms.div_ceil(tile.slab()).div_ceil(tile.fewest_slices(&product));
-    too_long(slabs + 2 * (g.kernel[0] + g.kernel[1]))
+    let half = if tile.half { cx.half_refusal(tile.variant) } else { None };
+    half.or_else(|| too_long(slabs + 2 * (g.kernel[0] + g.kernel[1])))
 }
 
 /// Adds the dispatches of one direction; see [`super::lower`].
@@ -144,8 +161,12 @@ pub(super) fn lower(
         Direction::GradInput => (&TILED, [operands[1], operands[0]]),
         Direction::GradWeight => (&TILED_WEIGHT, [operands[0], operands[1]]),
     };
+    if tile.half {
+        [image, factor].into_iter().for_each(|operand| cx.read_in(operand, Format::Half));
+    }
     let kernel = Kernel::new(shader, direction.entry())
         .variant(tile.variant)
+        .template("half", u8::from(tile.half))
         .template("side", tile.side)
         .template("blocks", tile.blocks);
     let params = g.params(slices)?;
