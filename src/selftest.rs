@@ -15,7 +15,7 @@ use ndarray::ArrayD;
 use rand_distr::{Distribution, Uniform};
 
 use crate::error::{Error, Result};
-use crate::gpu::Gpu;
+use crate::gpu::{Capabilities, Gpu};
 use crate::graph::{DType, Evaluator, Graph, Mode, Tensor, TensorId};
 use crate::ops::FAMILIES;
 use crate::ops::conv2d::is_half;
@@ -107,7 +107,10 @@ impl OpCase {
     /// # Errors
     /// When the graph cannot be built or planned.
     pub fn variants(&self, gpu: &Gpu) -> Result<Vec<&'static str>> {
-        let plan = self.plan(gpu, &PlanOptions::default().half_precision())?;
+        let options = PlanOptions::default().half_precision();
+        #[cfg(not(target_arch = "wasm32"))]
+        crate::plan::cooperative::check(gpu, &options)?;
+        let plan = self.plan(gpu, &options)?;
         let legal: BTreeSet<&'static str> = plan
             .choices()
             .iter()
@@ -126,9 +129,16 @@ impl OpCase {
     /// # Errors
     /// When the graph cannot be built or planned.
     pub fn plan(&self, gpu: &Gpu, options: &PlanOptions) -> Result<Plan> {
+        self.plan_for(gpu.capabilities(), options)
+    }
+
+    /// [`OpCase::plan`], for what need not be a device.
+    ///
+    /// # Errors
+    /// When the graph cannot be built or planned.
+    pub fn plan_for(&self, capabilities: &Capabilities, options: &PlanOptions) -> Result<Plan> {
         let graph = Graph::new(self.mode).seed(SEED);
         let problem = self.build(&graph)?;
-        let capabilities = gpu.capabilities();
         let layout = VariableLayout::on(&graph, capabilities)?;
         Plan::new(&graph, &problem.checked(&graph), &layout, capabilities, options)
     }

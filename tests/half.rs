@@ -1,10 +1,10 @@
 //! Operands in half precision: taken only where they are asked for, rounded as IEEE 754 says, and off by no more than that.
 
 use omma::selftest::Report;
-use omma::wgpu::DownlevelFlags;
+use omma::wgpu::{DownlevelFlags, Features};
 use omma::{
-    Capabilities, Conv2d, DeviceClass, Evaluator, Graph, Mode, Optimizer, Plan, PlanOptions, Session, Tensor,
-    VariableLayout, Variables, nn,
+    Capabilities, Conv2d, Cooperative, DeviceClass, Evaluator, Graph, Mode, Optimizer, Plan, PlanOptions, Session,
+    Tensor, VariableLayout, Variables, nn,
 };
 
 /// Two convolutions, and the gradients of both weights.
@@ -61,6 +61,36 @@ fn it_is_taken_where_it_is_asked_for_and_possible() {
 
     let excluded = planned(&asked.exclude("conv2d.grad_weight[tiled_small_half]"), |_| ()).unwrap();
     assert!(refusals(&excluded).contains(&"excluded".into()));
+}
+
+#[test]
+fn cooperative_matrices_are_taken_where_they_are_sound() {
+    let asked = PlanOptions::default().half_precision();
+    let chosen = |cooperative: Cooperative, subgroups: [u32; 2]| {
+        let plan = planned(&asked, |c| {
+            c.features |= Features::SUBGROUP | Features::SHADER_F16;
+            [c.info.subgroup_min_size, c.info.subgroup_max_size] = subgroups;
+            c.cooperative = cooperative;
+        })?;
+        let taken = plan.kernels().filter(|kernel| kernel.variant == "cooperative").count();
+        let candidates = plan.choices().iter().flat_map(|choice| &choice.candidates);
+        let reason = candidates.filter(|c| c.name == "cooperative").find_map(|c| c.refusal.clone());
+        Some((taken, reason.unwrap_or_default()))
+    };
+    let Some((taken, reason)) = chosen(Cooperative::Sound(16), [32; 2]) else { return };
+    // The second layer's forward pass and weight gradient; the others have 32 rows, no more than half of a tile.
+    assert_eq!((taken, reason.as_str()), (2, ""));
+    for (cooperative, subgroups, expected) in [
+        (Cooperative::Absent, [32; 2], "has no cooperative matrices"),
+        (Cooperative::Unchecked(16), [32; 2], "are not checked"),
+        (Cooperative::Unsound, [32; 2], "compute wrong"),
+        (Cooperative::Sound(16), [32, 64], "not all of one size"),
+        (Cooperative::Sound(8), [64; 2], "4 subgroups do not share 8x8 matrices"),
+    ] {
+        let (taken, reason) = chosen(cooperative, subgroups).unwrap();
+        assert_eq!(taken, 0, "{cooperative:?}");
+        assert!(reason.contains(expected), "{reason}");
+    }
 }
 
 /// All finite numbers of half precision from 0 on, in order, so that a number's place is its bits; then what would be next.

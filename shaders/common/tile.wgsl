@@ -8,16 +8,22 @@
 // The text is a template: no compiler in the chain unrolls these loops, and some count their turns.
 
 {% set slab = side // blocks %}
-{% set pitch = side * blocks + 1 %}
+{% set pitch = side * blocks + (2 if cooperative else 1) %}
+{#- naga wants a workgroup that knows of its subgroups to be a line. #}
+{% set workgroup = "SIDE * SIDE" if cooperative else "SIDE, SIDE" %}
+{% set local_at = "vec2(local.x % SIDE, local.x / SIDE)" if cooperative else "local.xy" %}
 const SIDE = {{ side }}u;
 const TILE = {{ 4 * side * blocks }}u;
 const SLAB = {{ slab }}u;
-// In vec4: those of a tile and one more, so that a column of the slab does not fall into one memory bank.
+// In vec4: those of a tile and more, so that a column of the slab does not fall into one memory bank; for cooperative
+// matrices rows begin at multiples of 16 bytes.
 const PITCH = {{ pitch }}u;
 const FOUR = vec4<u32>(0u, 1u, 2u, 3u);
 
+{% if not cooperative %}
 var<workgroup> left: array<vec4<f32>, {{ slab * pitch }}>;
 var<workgroup> right: array<vec4<f32>, {{ slab * pitch }}>;
+{% endif %}
 
 {% macro operand(name, binding) %}
 {% if half %}

@@ -13,6 +13,8 @@ pub struct PlanOptions {
     pub(crate) guard: bool,
     pub(crate) fuse: bool,
     pub(crate) half: bool,
+    /// Whether cooperative matrices may be used unchecked, as only their check does.
+    pub(crate) trial: bool,
     pub(crate) memory_budget: Option<u64>,
     /// Whether sessions time kernels, and the file of what they found.
     #[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "a browser's page cannot wait for timings"))]
@@ -24,7 +26,17 @@ pub struct PlanOptions {
 impl Default for PlanOptions {
     fn default() -> Self {
         let (prefer, exclude) = Default::default();
-        Self { prefer, exclude, guard: false, fuse: true, half: false, memory_budget: None, tune: None, tuning: None }
+        Self {
+            prefer,
+            exclude,
+            guard: false,
+            fuse: true,
+            half: false,
+            trial: false,
+            memory_budget: None,
+            tune: None,
+            tuning: None,
+        }
     }
 }
 
@@ -46,7 +58,8 @@ impl PlanOptions {
 
     /// Lets convolutions and dense layers, forward and both gradients, take their operands in half precision (f16) where a
     /// kernel for it is the better one: on GPUs, half the memory is then read. Sums and results stay f32, and so do
-    /// parameters, what the optimizer keeps, and all other operations. Software adapters gain nothing and go on in f32.
+    /// parameters, what the optimizer keeps, and all other operations. Software adapters gain nothing and go on in f32. On a
+    /// device that was opened with [cooperative matrices](crate::GpuOptions::cooperative_matrices) kernels use these too.
     ///
     /// What it costs is accuracy. An operand is rounded to the nearest of 11 significant bits, which changes it by up to
     /// 2⁻¹¹ of itself, so that each product of two is off by up to 2·2⁻¹¹ + 2⁻²² of itself, and a sum by up to that much of
@@ -58,8 +71,8 @@ impl PlanOptions {
         self
     }
 
-    /// Takes this kernel variant (`naive`, `tiled`, ...) wherever it is legal. One of half precision (`tiled_half`, ...) is
-    /// so where it is named, with [`PlanOptions::half_precision`] or without.
+    /// Takes this kernel variant (`naive`, `tiled`, ...) wherever it is legal. One of half precision (`tiled_half`,
+    /// `cooperative`, ...) is so where it is named, with [`PlanOptions::half_precision`] or without.
     pub fn prefer(mut self, variant: impl Into<String>) -> Self {
         self.prefer.push(variant.into());
         self

@@ -47,11 +47,16 @@ struct Device {
     /// Take the adapter whose name contains NAME [also: OMMA_ADAPTER; back ends: OMMA_BACKEND=vulkan,metal,dx12,gl]
     #[arg(long, value_name = "NAME")]
     adapter: Option<String>,
+    /// Open the device with cooperative matrices (tensor cores), which wgpu calls experimental; kernels of half precision
+    /// use them once they have been checked
+    #[arg(long)]
+    cooperative: bool,
 }
 
 impl Device {
     fn options(&self) -> GpuOptions {
-        GpuOptions { adapter: self.adapter.clone(), pipeline_cache: cache::folder(), ..GpuOptions::default() }
+        let (adapter, pipeline_cache, cooperative) = (self.adapter.clone(), cache::folder(), self.cooperative);
+        GpuOptions { adapter, pipeline_cache, cooperative, ..GpuOptions::default() }
     }
 
     fn open(&self) -> omma::Result<Gpu> {
