@@ -155,6 +155,7 @@ impl Gpu {
     }
 
     /// Records what a check of cooperative matrices has found.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn settle_cooperative(&self, cooperative: Cooperative) {
         self.inner.checked.get_or_init(|| Capabilities { cooperative, ..self.inner.capabilities.clone() });
     }

@@ -26,7 +26,9 @@ pub(crate) use cases::cases;
 pub(super) use channels_last::preferred as prefers_channels_last;
 pub(super) use geometry::Geometry;
 pub(super) use kernels::{Direction, lower};
-pub(crate) use tiled::{COOPERATIVE, is_half};
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use tiled::COOPERATIVE;
+pub(crate) use tiled::is_half;
 
 const NAME: &str = "conv2d";
 
