@@ -1,5 +1,6 @@
-// 2-d convolution, f32, NCHW, for GPUs: an implicit matrix product. Needs common/grid.wgsl, common/divide.wgsl,
-// common/conv2d.wgsl, common/phases.wgsl, common/functions.wgsl, common/chain.wgsl and common/tile.wgsl.
+// 2-d convolution, f32 (the operands may be f16), NCHW, for GPUs: an implicit matrix product. Needs common/grid.wgsl,
+// common/divide.wgsl, common/conv2d.wgsl, common/phases.wgsl, common/functions.wgsl, common/chain.wgsl, common/tile.wgsl
+// and, for products of cooperative matrices within a slab, common/cooperative.wgsl after common/enable.wgsl.
 //
 // The maths is that of conv2d.wgsl, written as a product: result[row, column] = sum of left[row, k] * right[k, column].
 //
@@ -60,19 +61,23 @@ fn forward_target(view: Forward, columns: vec4<u32>) -> Target {
     return Target((plane + pixel.row) * params.out_width + pixel.column, pixel.n < vec4(params.batch));
 }
 
-@compute @workgroup_size(SIDE, SIDE)
+@compute @workgroup_size({{ workgroup }})
 fn forward(
     @builtin(workgroup_id) id: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
+{% if cooperative %}
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_invocation_id) lane: u32,
+{% endif %}
 ) {
-    let at = local.xy;
+    let at = {{ local_at }};
     let out_plane = params.out_height * params.out_width;
     let depth = params.in_channels / params.groups;
     let rows = params.out_channels / params.groups;
     let block = block_at(flat_workgroup(id, count), rows, params.batch * out_plane, params.groups);
-    if block.rest >= params.splits { return; }
-    let length = bound(depth * params.kernel_height * params.kernel_width, arrayLength(&factor));
+{{ unless("block.rest < params.splits") }}
+    let length = bound(depth * params.kernel_height * params.kernel_width, factor_length());
     let slice = slice_of(block.rest, params.splits, length);
     let share = share_of(at.y * SIDE + at.x, block);
     let pixel = positions(share.columns, params.out_height, params.out_width);
@@ -86,8 +91,8 @@ fn forward(
         slice.y,
         block.rest,
     );
-{{ multiply("forward") }}
-{{ store_all("forward_target", "rows", "block.group * rows", "out_plane") }}
+{{ multiply_cooperative("forward") if cooperative else multiply("forward") }}
+{{ store_cooperative("forward_target", "rows", "block.group * rows", "out_plane") if cooperative else store_all("forward_target", "rows", "block.group * rows", "out_plane") }}
 }
 
 struct GradInput {
@@ -152,13 +157,17 @@ fn first_seen(distance: u32, tap: u32, dilation: u32, stride: u32) -> u32 {
     return u32((i32(distance) - i32(tap * dilation)) / i32(stride));
 }
 
-@compute @workgroup_size(SIDE, SIDE)
+@compute @workgroup_size({{ workgroup }})
 fn grad_input(
     @builtin(workgroup_id) id: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
+{% if cooperative %}
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_invocation_id) lane: u32,
+{% endif %}
 ) {
-    let at = local.xy;
+    let at = {{ local_at }};
     let p = params;
     let depth = p.out_channels / p.groups;
     let rows = p.in_channels / p.groups;
@@ -167,10 +176,10 @@ fn grad_input(
     let block = block_at(flat_workgroup(id, count), rows, p.batch * height * width, p.groups);
     let number = block.rest / p.splits;
     let phase = vec2(number / p.stride_width, number % p.stride_width);
-    if phase.x >= p.stride_height { return; }
+{{ unless("phase.x < p.stride_height") }}
 
-    let kernel_height = bound(p.kernel_height, arrayLength(&factor));
-    let kernel_width = bound(p.kernel_width, arrayLength(&factor));
+    let kernel_height = bound(p.kernel_height, factor_length());
+    let kernel_width = bound(p.kernel_width, factor_length());
     let distance = phase + vec2(p.pad_top, p.pad_left);
     let vertical = phase_taps(distance.x, kernel_height, p.stride_height, p.dilation_height);
     let horizontal = phase_taps(distance.y, kernel_width, p.stride_width, p.dilation_width);
@@ -194,6 +203,6 @@ fn grad_input(
         slice.y,
         block.rest % p.splits,
     );
-{{ multiply("grad_input") }}
-{{ store_all("grad_input_target", "rows", "block.group * rows", "p.in_height * p.in_width") }}
+{{ multiply_cooperative("grad_input") if cooperative else multiply("grad_input") }}
+{{ store_cooperative("grad_input_target", "rows", "block.group * rows", "p.in_height * p.in_width") if cooperative else store_all("grad_input_target", "rows", "block.group * rows", "p.in_height * p.in_width") }}
 }

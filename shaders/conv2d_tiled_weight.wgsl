@@ -1,5 +1,6 @@
-// Weight gradient of a 2-d convolution, f32, NCHW, for GPUs: an implicit matrix product. Needs common/grid.wgsl,
-// common/divide.wgsl, common/conv2d.wgsl, common/functions.wgsl, common/chain.wgsl and common/tile.wgsl.
+// Weight gradient of a 2-d convolution, f32 (the operands may be f16), NCHW, for GPUs: an implicit matrix product. Needs
+// common/grid.wgsl, common/divide.wgsl, common/conv2d.wgsl, common/functions.wgsl, common/chain.wgsl, common/tile.wgsl and,
+// for products of cooperative matrices within a slab, common/cooperative.wgsl after common/enable.wgsl.
 //
 //   dw[o, (c, ky, kx)] = sum over pixels (n, oy, ox) of dy[o, pixel] * x[pixel, (c, ky, kx)]
 //
@@ -52,19 +53,23 @@ fn grad_weight_target(view: GradWeight, columns: vec4<u32>) -> Target {
     return Target(view.slice * params.out_channels * length + columns, columns < vec4(length));
 }
 
-@compute @workgroup_size(SIDE, SIDE)
+@compute @workgroup_size({{ workgroup }})
 fn grad_weight(
     @builtin(workgroup_id) id: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
+{% if cooperative %}
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_invocation_id) lane: u32,
+{% endif %}
 ) {
-    let at = local.xy;
+    let at = {{ local_at }};
     let depth = params.in_channels / params.groups;
     let rows = params.out_channels / params.groups;
     let columns = depth * params.kernel_height * params.kernel_width;
     let block = block_at(flat_workgroup(id, count), rows, columns, params.groups);
-    if block.rest >= params.splits { return; }
-    let pixels = bound(params.batch * params.out_height * params.out_width, arrayLength(&factor));
+{{ unless("block.rest < params.splits") }}
+    let pixels = bound(params.batch * params.out_height * params.out_width, factor_length());
     let slice = slice_of(block.rest, params.splits, pixels);
     let share = share_of(at.y * SIDE + at.x, block);
     // (c, ky, kx), as if the kernel were an image and the channels its batch.
@@ -79,6 +84,6 @@ fn grad_weight(
         slice.y,
         block.rest,
     );
-{{ multiply("grad_weight") }}
-{{ store_all("grad_weight_target", "rows", "block.group * rows", "columns") }}
+{{ multiply_cooperative("grad_weight") if cooperative else multiply("grad_weight") }}
+{{ store_cooperative("grad_weight_target", "rows", "block.group * rows", "columns") if cooperative else store_all("grad_weight_target", "rows", "block.group * rows", "columns") }}
 }

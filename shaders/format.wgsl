@@ -1,9 +1,11 @@
 // Copies of a tensor between formats.
 //   images:  [N, C, H, W] (planar) and [N, H, W, C] (channels-last), C a multiple of 4
 //   filters: [O, C, KH, KW] (planar) and [KH, KW, C, O] (taps-first), O a multiple of 4
+//   halves:  row-major f32 (planar) to row-major f16, two in a word; each is rounded to the nearest
 //
 // One invocation moves a block of 4 channels by up to 4 pixels, or 4 outputs by up to 4 taps. Channels are addressed in fours,
-// and so are the planes where each is a number of them (`aligned`). Memory traffic: 8 bytes an element. No barriers.
+// and so are the planes where each is a number of them (`aligned`). Memory traffic: 8 bytes an element. To halves, an
+// invocation rounds 4 elements, with 6 bytes of traffic for each. No barriers.
 // Needs common/grid.wgsl, common/divide.wgsl, common/texture.wgsl, common/read.wgsl.
 
 override WORKGROUP: u32 = 64u;
@@ -11,7 +13,7 @@ override WORKGROUP: u32 = 64u;
 struct Params {
     /// Images, or channels of a filter.
     rows: u32,
-    /// Channels, or outputs, in fours.
+    /// Channels, or outputs, in fours; the elements to round, in fours.
     quads: u32,
     /// Pixels of a plane, or taps.
     pixels: u32,
@@ -123,4 +125,31 @@ fn image(at: Invocation) {
 @compute @workgroup_size(WORKGROUP)
 fn weight(at: Invocation) {
     move_block(filter_block(at));
+}
+
+@group(0) @binding(2) var<storage, read_write> halves: array<vec2<u32>>;
+
+/// The bits of the f16 nearest to each of two values, the even one where two are as near: in integers, as the rounding of
+/// pack2x16float is the device's own affair, and so is what it makes of a value that is too large. That becomes infinite.
+fn nearest_halves(values: vec2<f32>) -> u32 {
+    let bits = bitcast<vec2<u32>>(values);
+    let magnitude = bits & vec2(0x7fffffffu);
+    // 13 bits of the significand go, and the exponent counts from 15 instead of 127.
+    let normal = (magnitude + 0xfffu + ((magnitude >> vec2(13u)) & vec2(1u)) - 0x38000000u) >> vec2(13u);
+    // Below 2^-14 an f16 is a multiple of 2^-24, and so is an f32 of 0.5 to 1.
+    let small = bitcast<vec2<u32>>(bitcast<vec2<f32>>(magnitude) + 0.5) - 0x3f000000u;
+    var half_bits = select(normal, small, magnitude < vec2(0x38800000u));
+    // From 65520 on, halfway from the largest to what would be the next.
+    half_bits = select(half_bits, vec2(0x7c00u), magnitude >= vec2(0x477ff000u));
+    half_bits = select(half_bits, vec2(0x7e00u), magnitude > vec2(0x7f800000u));
+    half_bits |= (bits >> vec2(16u)) & vec2(0x8000u);
+    return half_bits.x | (half_bits.y << 16u);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn to_half(at: Invocation) {
+    let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
+    if index >= params.quads { return; }
+    let four = source_at(index);
+    halves[index] = vec2(nearest_halves(four.xy), nearest_halves(four.zw));
 }

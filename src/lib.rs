@@ -57,7 +57,8 @@ pub mod train;
 
 pub use error::{Error, Result};
 pub use gpu::{
-    AdapterSummary, BindingKind, Capabilities, Compiling, DeviceClass, Gpu, GpuOptions, Statistics, adapters,
+    AdapterSummary, BindingKind, Capabilities, Compiling, Cooperative, DeviceClass, Gpu, GpuOptions, Statistics,
+    adapters,
 };
 pub use graph::{DType, Evaluator, Graph, Init, Mode, Shape, Tensor, TensorId, TensorType};
 pub use ops::batch_norm::BatchNorm;

@@ -15,9 +15,10 @@ use ndarray::ArrayD;
 use rand_distr::{Distribution, Uniform};
 
 use crate::error::{Error, Result};
-use crate::gpu::Gpu;
+use crate::gpu::{Capabilities, Gpu};
 use crate::graph::{DType, Evaluator, Graph, Mode, Tensor, TensorId};
 use crate::ops::FAMILIES;
+use crate::ops::conv2d::is_half;
 use crate::plan::{HostTensor, NamedArrays, Plan, PlanOptions, Session, VariableLayout, Variables};
 use crate::reference::Checked;
 
@@ -36,6 +37,7 @@ pub struct OpCase {
     only: Option<&'static str>,
     differences: bool,
     random_parameters: bool,
+    single: bool,
 }
 
 impl fmt::Debug for OpCase {
@@ -60,6 +62,7 @@ impl OpCase {
             only: None,
             differences: true,
             random_parameters: false,
+            single: false,
         }
     }
 
@@ -87,6 +90,13 @@ impl OpCase {
         self
     }
 
+    /// Marks a case that multiplies what it has computed before: half precision would round that, and a bound is that of
+    /// one sum. No variant of half precision is run on it.
+    pub fn in_single_precision(mut self) -> Self {
+        self.single = true;
+        self
+    }
+
     /// What the case is, beginning with its operation.
     pub fn name(&self) -> &str {
         &self.name
@@ -97,13 +107,17 @@ impl OpCase {
     /// # Errors
     /// When the graph cannot be built or planned.
     pub fn variants(&self, gpu: &Gpu) -> Result<Vec<&'static str>> {
-        let plan = self.plan(gpu, &PlanOptions::default())?;
+        let options = PlanOptions::default().half_precision();
+        #[cfg(not(target_arch = "wasm32"))]
+        crate::plan::cooperative::check(gpu, &options)?;
+        let plan = self.plan(gpu, &options)?;
         let legal: BTreeSet<&'static str> = plan
             .choices()
             .iter()
             .flat_map(|choice| &choice.candidates)
             .filter(|candidate| candidate.refusal.is_none())
             .map(|candidate| candidate.name)
+            .filter(|variant| !(self.single && is_half(variant)))
             .collect();
         let variants: Vec<&'static str> =
             legal.into_iter().filter(|variant| self.only.is_none_or(|only| *variant == only)).collect();
@@ -115,9 +129,16 @@ impl OpCase {
     /// # Errors
     /// When the graph cannot be built or planned.
     pub fn plan(&self, gpu: &Gpu, options: &PlanOptions) -> Result<Plan> {
+        self.plan_for(gpu.capabilities(), options)
+    }
+
+    /// [`OpCase::plan`], for what need not be a device.
+    ///
+    /// # Errors
+    /// When the graph cannot be built or planned.
+    pub fn plan_for(&self, capabilities: &Capabilities, options: &PlanOptions) -> Result<Plan> {
         let graph = Graph::new(self.mode).seed(SEED);
         let problem = self.build(&graph)?;
-        let capabilities = gpu.capabilities();
         let layout = VariableLayout::on(&graph, capabilities)?;
         Plan::new(&graph, &problem.checked(&graph), &layout, capabilities, options)
     }
@@ -152,11 +173,17 @@ impl OpCase {
     /// Runs the case with the given variant preferred and compares everything with the reference: outputs, gradients,
     /// variables. Memory is poisoned before, sentinels are compared after, and a second run must give the same bits.
     ///
+    /// For a variant of half precision the inputs are rounded to it beforehand, so that it loses nothing of them: products
+    /// of two are exact in single precision, and what is added up is within the bound of single precision.
+    ///
     /// # Errors
     /// When the device fails, a sentinel was overwritten, or a rerun differs; a wrong value is in the report instead.
     pub async fn run(&self, gpu: &Gpu, variant: &str) -> Result<Report> {
         let graph = Graph::new(self.mode).seed(SEED);
-        let problem = self.build(&graph)?;
+        let mut problem = self.build(&graph)?;
+        if is_half(variant) {
+            problem.inputs.iter_mut().for_each(|(_, data)| data.round_to_half());
+        }
         let variables = Variables::new(gpu, SEED);
         let options = PlanOptions::default().prefer(variant).guard();
         let mut session = Session::with_options(gpu, &graph, &problem.checked(&graph), &variables, &options)?;

@@ -8,6 +8,7 @@ mod cli;
 #[cfg(feature = "train")]
 mod data;
 mod graph;
+mod half;
 mod harness;
 mod ops;
 mod plan;

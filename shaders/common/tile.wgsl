@@ -2,37 +2,56 @@
 // each, a tile's side / blocks apart. The operands come through workgroup memory in slabs along the summed axis, of which
 // an invocation brings four elements each. Needs common/conv2d.wgsl for `tiles`, common/functions.wgsl, common/chain.wgsl.
 //
+// With `half` the operands are f16, two in a word, and are widened as they are fetched: what is added up, and the results,
+// are f32 all the same. That needs no feature of the device, but one of its downlevel flags (SHADER_F16_IN_F32).
+//
 // The text is a template: no compiler in the chain unrolls these loops, and some count their turns.
 
 {% set slab = side // blocks %}
-{% set pitch = side * blocks + 1 %}
+{% set pitch = side * blocks + (2 if cooperative else 1) %}
+{#- naga wants a workgroup that knows of its subgroups to be a line. #}
+{% set workgroup = "SIDE * SIDE" if cooperative else "SIDE, SIDE" %}
+{% set local_at = "vec2(local.x % SIDE, local.x / SIDE)" if cooperative else "local.xy" %}
 const SIDE = {{ side }}u;
 const TILE = {{ 4 * side * blocks }}u;
 const SLAB = {{ slab }}u;
-// In vec4: those of a tile and one more, so that a column of the slab does not fall into one memory bank.
+// In vec4: those of a tile and more, so that a column of the slab does not fall into one memory bank; for cooperative
+// matrices rows begin at multiples of 16 bytes.
 const PITCH = {{ pitch }}u;
 const FOUR = vec4<u32>(0u, 1u, 2u, 3u);
 
+{% if not cooperative %}
 var<workgroup> left: array<vec4<f32>, {{ slab * pitch }}>;
 var<workgroup> right: array<vec4<f32>, {{ slab * pitch }}>;
+{% endif %}
 
+{% macro operand(name, binding) %}
+{% if half %}
+@group(0) @binding({{ binding }}) var<storage, read> {{ name }}: array<u32>;
+fn {{ name }}_element(index: u32) -> f32 {
+    let pair = unpack2x16float({{ name }}[index >> 1u]);
+    return select(pair.x, pair.y, (index & 1u) != 0u);
+}
+// Of elements, padding included.
+fn {{ name }}_length() -> u32 { return 2u * arrayLength(&{{ name }}); }
+{% else %}
+@group(0) @binding({{ binding }}) var<storage, read> {{ name }}: array<f32>;
+fn {{ name }}_element(index: u32) -> f32 { return {{ name }}[index]; }
+fn {{ name }}_length() -> u32 { return arrayLength(&{{ name }}); }
+{% endif %}
+fn {{ name }}_at(at: vec4<u32>, seen: vec4<bool>) -> vec4<f32> {
+    let i = select(vec4<u32>(), at, seen);
+    let four = vec4({{ name }}_element(i.x), {{ name }}_element(i.y), {{ name }}_element(i.z), {{ name }}_element(i.w));
+    return select(vec4<f32>(), four, seen);
+}
+{% endmacro %}
 // x or dy; the weight, or dy where its gradient is computed.
-@group(0) @binding(1) var<storage, read> image: array<f32>;
-@group(0) @binding(2) var<storage, read> factor: array<f32>;
+{{ operand("image", 1) }}
+{{ operand("factor", 2) }}
 @group(0) @binding(3) var<storage, read_write> result: array<f32>;
 {% for operand in operands %}
 @group(0) @binding({{ loop.index0 + 4 }}) var<storage, read> values{{ loop.index0 }}: array<f32>;
 {% endfor %}
-
-fn image_at(at: vec4<u32>, seen: vec4<bool>) -> vec4<f32> {
-    let i = select(vec4<u32>(), at, seen);
-    return select(vec4<f32>(), vec4(image[i.x], image[i.y], image[i.z], image[i.w]), seen);
-}
-
-fn factor_at(at: vec4<u32>, seen: vec4<bool>) -> vec4<f32> {
-    let i = select(vec4<u32>(), at, seen);
-    return select(vec4<f32>(), vec4(factor[i.x], factor[i.y], factor[i.z], factor[i.w]), seen);
-}
 
 // Where the results of four columns go in the plane of channel 0, and which of them are there.
 struct Target {

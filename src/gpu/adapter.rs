@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::path::PathBuf;
 
+use super::capabilities::COOPERATIVE;
 use crate::error::{Error, Result};
 
 /// What the user wants of the adapter. The environment variables `OMMA_BACKEND` (such as `vulkan` or `metal,dx12`) and
@@ -15,6 +16,8 @@ pub struct GpuOptions {
     pub adapter: Option<String>,
     /// A folder in which compiled pipelines are kept for the next process ([`GpuOptions::pipeline_cache`]).
     pub pipeline_cache: Option<PathBuf>,
+    /// Whether to open the device with cooperative matrices ([`GpuOptions::cooperative_matrices`]).
+    pub cooperative: bool,
 }
 
 impl GpuOptions {
@@ -28,6 +31,16 @@ impl GpuOptions {
     /// written, and a file that is damaged or foreign, cost a warning in the log and the time to compile.
     pub fn pipeline_cache(mut self, folder: impl Into<PathBuf>) -> Self {
         self.pipeline_cache = Some(folder.into());
+        self
+    }
+
+    /// Opens the device with cooperative matrices (tensor cores) of f16 into f32 where the adapter has them: kernels use them
+    /// in sessions with [`PlanOptions::half_precision`](crate::PlanOptions::half_precision). wgpu calls the feature
+    /// experimental, and says that a mistake in its implementation may be undefined behaviour: hence nothing asks for it but
+    /// this. The first such session of a device waits for a small product that is computed with them; where that is not
+    /// exact, they are not used, and the log has a warning.
+    pub fn cooperative_matrices(mut self) -> Self {
+        self.cooperative = true;
         self
     }
 
@@ -159,10 +172,16 @@ pub(super) async fn choose(options: &GpuOptions) -> Result<wgpu::Adapter> {
 const NONE: &str = "no GPU adapter found. Install a Vulkan driver: your GPU's own, or a software one \
     (Debian, Ubuntu: mesa-vulkan-drivers; Fedora: mesa-vulkan-drivers; Arch: vulkan-swrast; Alpine: mesa-vulkan-swrast)";
 
-pub(super) async fn open(adapter: &wgpu::Adapter) -> Result<(wgpu::Device, wgpu::Queue)> {
+pub(super) async fn open(adapter: &wgpu::Adapter, cooperative: bool) -> Result<(wgpu::Device, wgpu::Queue)> {
+    let cooperative = cooperative && adapter.features().contains(COOPERATIVE);
+    let (useful, experimental_features) = match cooperative {
+        true => (USEFUL | COOPERATIVE, experimental()),
+        false => (USEFUL, wgpu::ExperimentalFeatures::disabled()),
+    };
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("omma"),
-        required_features: adapter.features() & USEFUL,
+        required_features: adapter.features() & useful,
+        experimental_features,
         required_limits: adapter.limits(),
         memory_hints: wgpu::MemoryHints::Performance,
         ..Default::default()
@@ -171,4 +190,13 @@ pub(super) async fn open(adapter: &wgpu::Adapter) -> Result<(wgpu::Device, wgpu:
         .request_device(&descriptor)
         .await
         .map_err(|error| Error::NoAdapter(format!("the adapter `{}` gave no device: {error}", adapter.get_info().name)))
+}
+
+/// The caller's leave to use what wgpu calls experimental, passed on.
+#[allow(unsafe_code, reason = "wgpu has no other way to ask for cooperative matrices")]
+fn experimental() -> wgpu::ExperimentalFeatures {
+    // SAFETY: wgpu asks that its user knows of undefined behaviour that its implementation may have. Only a caller of
+    // `GpuOptions::cooperative_matrices` gets here, whose documentation says so; the kernels stay within bounds, are
+    // validated like all others, and compute nothing of the caller's before they were checked on the device.
+    unsafe { wgpu::ExperimentalFeatures::enabled() }
 }

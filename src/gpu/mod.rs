@@ -10,13 +10,13 @@ mod pipelines;
 mod poller;
 mod store;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use futures_channel::oneshot;
 
 pub use adapter::{AdapterSummary, GpuOptions, adapters};
-pub use capabilities::{Capabilities, DeviceClass};
+pub use capabilities::{Capabilities, Cooperative, DeviceClass};
 pub use compile::Compiling;
 pub use pipelines::BindingKind;
 pub(crate) use pipelines::{Pipeline, PipelineSource, TEXEL};
@@ -37,6 +37,8 @@ struct Inner {
     device: wgpu::Device,
     queue: wgpu::Queue,
     capabilities: Capabilities,
+    /// The same once cooperative matrices were checked.
+    checked: OnceLock<Capabilities>,
     pipelines: Pipelines,
     /// Where compiled pipelines are kept for the next process, if anywhere.
     store: Option<Store>,
@@ -84,7 +86,7 @@ impl Gpu {
     /// [`Error::NoAdapter`] with what to install when there is none, or with the list when none fits.
     pub async fn new(options: &GpuOptions) -> Result<Self> {
         let adapter = adapter::choose(options).await?;
-        let (device, queue) = adapter::open(&adapter).await?;
+        let (device, queue) = adapter::open(&adapter, options.cooperative).await?;
         let failures = Arc::new(Failures::default());
         // The device is ours alone, so its last-resort handlers are ours too.
         let lost = failures.clone();
@@ -118,7 +120,9 @@ impl Gpu {
         failures: Arc<Failures>,
         store: Option<Store>,
     ) -> Self {
-        let capabilities = Capabilities::new(adapter.get_info(), device.limits(), device.features());
+        let downlevel = adapter.get_downlevel_capabilities().flags;
+        let capabilities = Capabilities::new(adapter.get_info(), device.limits(), device.features(), downlevel)
+            .with_cooperative(&adapter.cooperative_matrix_properties());
         Self {
             inner: Arc::new(Inner {
                 #[cfg(not(target_arch = "wasm32"))]
@@ -126,6 +130,7 @@ impl Gpu {
                 device,
                 queue,
                 capabilities,
+                checked: OnceLock::new(),
                 pipelines: Pipelines::default(),
                 store,
                 failures,
@@ -146,7 +151,13 @@ impl Gpu {
 
     /// What the device is and what it allows.
     pub fn capabilities(&self) -> &Capabilities {
-        &self.inner.capabilities
+        self.inner.checked.get().unwrap_or(&self.inner.capabilities)
+    }
+
+    /// Records what a check of cooperative matrices has found.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn settle_cooperative(&self, cooperative: Cooperative) {
+        self.inner.checked.get_or_init(|| Capabilities { cooperative, ..self.inner.capabilities.clone() });
     }
 
     /// What Omma has made on this device so far.

@@ -140,7 +140,7 @@ fn write_file(path: &Path, file: &[u8]) -> Result<()> {
     fs::write(path, file).map_err(Error::io(path))
 }
 
-/// The one unsafe call: wgpu cannot know where data are from.
+/// An unsafe call: wgpu cannot know where data are from.
 #[allow(unsafe_code, reason = "there is no other way to hand compiled pipelines to the driver")]
 fn create(device: &wgpu::Device, data: Option<Intact<'_>>) -> wgpu::PipelineCache {
     let data = data.map(|Intact(data)| data);

@@ -2,9 +2,11 @@
 //! y[n,o,oy,ox] = bias[o] + Σ x[n, c, oy·stride + ky·dilation - pad, ...]·w[o,c,ky,kx] over c of o's group, ky and kx.
 //!
 //! The variants of each direction share bindings and parameters: `naive` is the readable rung, `tiled` goes through
-//! workgroup memory; for adapters that run on a CPU, `blocked` keeps a tile in registers without a barrier, and `packed`
-//! does so with operands that were copied into the order of their use, and `channels_last` gives a tile to a subgroup.
-//! `winograd` saves multiplications of 3x3 kernels. Depthwise convolutions have kernels of their own (`depthwise`).
+//! workgroup memory, with operands in single or half precision, and `cooperative` multiplies them there as cooperative
+//! matrices; for adapters that run on a CPU, `blocked` keeps a tile in registers without a barrier, and `packed` does so
+//! with operands that were copied into the order of their use, and `channels_last` gives a tile to a subgroup.
+//! `winograd` saves multiplications of 3x3 kernels. Depthwise convolutions have kernels of their own
+//! (`depthwise`).
 
 use super::image;
 use crate::error::{Error, Result};
@@ -26,6 +28,9 @@ pub(crate) use cases::cases;
 pub(super) use channels_last::preferred as prefers_channels_last;
 pub(super) use geometry::Geometry;
 pub(super) use kernels::{Direction, lower};
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use tiled::COOPERATIVE;
+pub(crate) use tiled::is_half;
 
 const NAME: &str = "conv2d";
 
@@ -37,10 +42,16 @@ params! {
     }
 }
 pub(crate) static NAIVE: Shader = shader!("conv2d", ConvParams, ["grid", "conv2d"]);
-pub(crate) static TILED: Shader =
-    shader!("conv2d_tiled", ConvParams, ["grid", "divide", "conv2d", "phases", "functions", "chain", "tile"]);
-pub(crate) static TILED_WEIGHT: Shader =
-    shader!("conv2d_tiled_weight", ConvParams, ["grid", "divide", "conv2d", "functions", "chain", "tile"]);
+pub(crate) static TILED: Shader = shader!(
+    "conv2d_tiled",
+    ConvParams,
+    ["enable", "grid", "divide", "conv2d", "phases", "functions", "chain", "tile", "cooperative"]
+);
+pub(crate) static TILED_WEIGHT: Shader = shader!(
+    "conv2d_tiled_weight",
+    ConvParams,
+    ["enable", "grid", "divide", "conv2d", "functions", "chain", "tile", "cooperative"]
+);
 pub(crate) static BLOCKED: Shader = shader!("conv2d_blocked", ConvParams, ["grid", "conv2d"]);
 pub(crate) static PACK: Shader =
     shader!("conv2d_pack", ConvParams, ["grid", "divide", "conv2d", "texture", "read", "packed"]);

@@ -426,7 +426,8 @@ impl<'a> Builder<'a> {
 
     pub(super) fn bytes(&self, key: Key) -> u64 {
         match key {
-            Key::Tensor(id) | Key::Again(id) | Key::Converted(id, _) => self.data.value(id).ty.bytes(),
+            Key::Tensor(id) | Key::Again(id) => self.data.value(id).ty.bytes(),
+            Key::Converted(id, format) => format.bytes(&self.data.value(id).ty),
             Key::Scratch(node, number) => self.scratch.get(&(node, number)).copied().unwrap_or(0),
         }
     }

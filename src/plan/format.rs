@@ -3,7 +3,8 @@
 //! At the surface every tensor is planar: row-major, images `[N, C, H, W]`, filters `[O, C, KH, KW]`. Within a plan a kernel
 //! may ask for images whose channels lie together, `[N, H, W, C]`: then four channels of a pixel are one load, a 1x1
 //! convolution is a plain matrix product, and what is added up for a channel needs no view of planes. Filters then come as
-//! `[KH, KW, C, O]`, and stay so in the variables, their gradients and the optimizer. The plan converts where formats meet.
+//! `[KH, KW, C, O]`, and stay so in the variables, their gradients and the optimizer. Where half precision is asked for,
+//! kernels may ask for operands that are rounded to it. The plan converts where formats meet.
 
 use super::kernel::{Dispatch, Kernel, Operand, Params, Shader, fold_grid, params, shader};
 use super::word;
@@ -21,9 +22,19 @@ pub(crate) enum Format {
     ChannelsLast,
     /// A filter as `[KH, KW, C, O]`, or `[inputs, outputs]`, for multiples of four outputs.
     TapsFirst,
+    /// Row-major, each element rounded to f16: for reading alone, as nothing leads back.
+    Half,
 }
 
 impl Format {
+    /// What a tensor takes in it, without padding.
+    pub(super) fn bytes(self, ty: &TensorType) -> u64 {
+        match self {
+            Self::Half => ty.elements().div_ceil(2) as u64 * 4,
+            _ => ty.bytes(),
+        }
+    }
+
     /// Why a tensor cannot be channels-last.
     pub(crate) fn refusal(ty: &TensorType) -> Option<String> {
         match &ty.shape[..] {
@@ -93,12 +104,13 @@ fn reversed<T: Copy>([a, b, c]: [usize; 3], values: Vec<T>) -> Vec<T> {
 }
 
 params! {
-    /// An image: images, fours of channels, pixels. A filter: channels, fours of outputs, taps.
+    /// An image: images, fours of channels, pixels. A filter: channels, fours of outputs, taps. What is rounded: one, fours
+    /// of elements, one.
     FormatParams { rows: u32, quads: u32, pixels: u32 }
 }
 pub(crate) static SHADER: Shader = shader!("format", FormatParams, ["grid", "divide", "texture", "read"]);
 
-/// The dispatch that copies `tensor` between planar and another format.
+/// The dispatch that copies `tensor` between planar and another format; halves are only made.
 pub(super) fn conversion(
     ty: &TensorType,
     tensor: TensorId,
@@ -109,6 +121,7 @@ pub(super) fn conversion(
     const NAME: &str = "format";
     const WORKGROUP: usize = 64;
     let (rows, quads, pixels, entry) = match (from, to) {
+        (_, Format::Half) => (1, ty.elements().div_ceil(4), 1, "to_half"),
         (Format::TapsFirst, _) | (_, Format::TapsFirst) => {
             let [outputs, channels, taps] = filter(ty);
             (channels, outputs / 4, taps, "weight")

@@ -6,6 +6,7 @@ use super::format::Format;
 use crate::error::{Error, Result};
 use crate::graph::TensorId;
 use crate::graph::chain::{Argument, Chain, Extent};
+use crate::ops::conv2d::is_half;
 
 /// One WGSL file.
 #[derive(Debug)]
@@ -141,6 +142,11 @@ impl Kernel {
     /// `conv2d.forward[naive]`.
     pub fn label(&self) -> String {
         format!("{}.{}[{}]", self.shader.name, self.entry, self.variant)
+    }
+
+    /// Whether it reads operands that were rounded to half precision.
+    pub fn half_precision(&self) -> bool {
+        is_half(self.variant)
     }
 
     /// The WGSL text that the device gets. This is the one place where templates are rendered.

@@ -200,6 +200,16 @@ impl Lowering<'_> {
         texture_refusal(self.capabilities, count, texels)
     }
 
+    /// Why a variant cannot have operands in half precision.
+    pub(crate) fn half_refusal(&self, variant: &str) -> Option<String> {
+        if !self.options.half && !self.options.prefers(variant) {
+            return Some("half precision is not asked for".into());
+        }
+        // Mesa's software adapter has it only with f16 arithmetic.
+        let widens = self.capabilities.downlevel.contains(wgpu::DownlevelFlags::SHADER_F16_IN_F32);
+        (!widens).then(|| "the adapter cannot widen f16 to f32".into())
+    }
+
     /// Lets the operands be read through textures, as many of them as the device allows beside so many others; says which.
     pub(crate) fn through_textures<'o>(
         &self,

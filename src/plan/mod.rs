@@ -4,6 +4,8 @@
 
 mod arrange;
 mod build;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) mod cooperative;
 mod copies;
 mod diagnostics;
 pub(crate) mod format;

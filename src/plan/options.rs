@@ -12,6 +12,9 @@ pub struct PlanOptions {
     pub(crate) exclude: Vec<String>,
     pub(crate) guard: bool,
     pub(crate) fuse: bool,
+    pub(crate) half: bool,
+    /// Whether cooperative matrices may be used unchecked, as only their check does.
+    pub(crate) trial: bool,
     pub(crate) memory_budget: Option<u64>,
     /// Whether sessions time kernels, and the file of what they found.
     #[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "a browser's page cannot wait for timings"))]
@@ -23,7 +26,17 @@ pub struct PlanOptions {
 impl Default for PlanOptions {
     fn default() -> Self {
         let (prefer, exclude) = Default::default();
-        Self { prefer, exclude, guard: false, fuse: true, memory_budget: None, tune: None, tuning: None }
+        Self {
+            prefer,
+            exclude,
+            guard: false,
+            fuse: true,
+            half: false,
+            trial: false,
+            memory_budget: None,
+            tune: None,
+            tuning: None,
+        }
     }
 }
 
@@ -43,7 +56,23 @@ impl PlanOptions {
         self
     }
 
-    /// Takes this kernel variant (`naive`, `tiled`, ...) wherever it is legal.
+    /// Lets convolutions and dense layers, forward and both gradients, take their operands in half precision (f16) where a
+    /// kernel for it is the better one: on GPUs, half the memory is then read. Sums and results stay f32, and so do
+    /// parameters, what the optimizer keeps, and all other operations. Software adapters gain nothing and go on in f32. On a
+    /// device that was opened with [cooperative matrices](crate::GpuOptions::cooperative_matrices) kernels use these too.
+    ///
+    /// What it costs is accuracy. An operand is rounded to the nearest of 11 significant bits, which changes it by up to
+    /// 2⁻¹¹ of itself, so that each product of two is off by up to 2·2⁻¹¹ + 2⁻²² of itself, and a sum by up to that much of
+    /// Σ|terms|, beside the error of the same sum in f32. What is below 2⁻¹⁴ (6.1e-5) in magnitude is rounded to a multiple
+    /// of 2⁻²⁴ (6.0e-8), and a device may take it for 0; what is 65,520 or more becomes infinite. Gradients may well be so
+    /// small: scale a loss up, and the learning rate down, where they are.
+    pub fn half_precision(mut self) -> Self {
+        self.half = true;
+        self
+    }
+
+    /// Takes this kernel variant (`naive`, `tiled`, ...) wherever it is legal. One of half precision (`tiled_half`,
+    /// `cooperative`, ...) is so where it is named, with [`PlanOptions::half_precision`] or without.
     pub fn prefer(mut self, variant: impl Into<String>) -> Self {
         self.prefer.push(variant.into());
         self

@@ -106,6 +106,8 @@ impl Session {
         mut progress: impl FnMut(Compiling<'_>),
     ) -> Result<Self> {
         #[cfg(not(target_arch = "wasm32"))]
+        super::cooperative::check(gpu, options)?;
+        #[cfg(not(target_arch = "wasm32"))]
         let options = &super::tune::tuned(gpu, graph, fetch, options)?;
         let layout = variables.declare(graph)?;
         let plan = Plan::new(graph, fetch, &layout, gpu.capabilities(), options)?;

@@ -27,6 +27,13 @@ impl Data {
         }
     }
 
+    /// Rounds floats to half precision.
+    pub(super) fn round_to_half(&mut self) {
+        if let Self::F32(values) = self {
+            values.iter_mut().for_each(|value| *value = rounded_to_half(*value));
+        }
+    }
+
     pub(super) fn widened(&self) -> Vec<f64> {
         match self {
             Self::F32(values) => values.iter().copied().map(f64::from).collect(),
@@ -34,6 +41,13 @@ impl Data {
             Self::U8(values) => values.iter().copied().map(f64::from).collect(),
         }
     }
+}
+
+/// The nearest number of 11 significant bits, or, below 2^-14, multiple of 2^-24. Cases have nothing that is too large.
+fn rounded_to_half(value: f32) -> f32 {
+    let exponent = value.abs().max(f32::MIN_POSITIVE).log2().floor().max(-14.0);
+    let unit = (exponent - 10.0).exp2();
+    (value / unit).round_ties_even() * unit
 }
 
 pub(super) fn draw<T>(name: &str, count: usize, mut one: impl FnMut(&mut ChaCha8Rng) -> T) -> Vec<T> {

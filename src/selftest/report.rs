@@ -5,6 +5,8 @@ use crate::reference::Checked;
 /// How many times eps·sqrt(K)·Σ|terms| an element may be off: one for the sum itself, and the rest for the roundings of
 /// the operands that compound formulas compute on the way.
 pub const BOUND: f64 = 4.0;
+/// By how much of itself a product is off whose factors are each off by 2⁻¹¹ of themselves.
+const HALVES: f64 = 2.0 / 2048.0 + 1.0 / (2048.0 * 2048.0);
 
 /// What a run of a case found.
 #[derive(Debug, Clone)]
@@ -20,12 +22,22 @@ pub struct Report {
     pub place: String,
     /// Number of elements compared.
     pub elements: usize,
+    /// What the bound has beside that of single precision, as a share of Σ|terms|.
+    rounded: f64,
 }
 
 impl Report {
     /// An empty report, for [`Report::compare`].
     pub fn new(name: String, variant: &str) -> Self {
-        Self { name, variant: variant.to_string(), worst: 0.0, place: String::new(), elements: 0 }
+        Self { name, variant: variant.to_string(), worst: 0.0, place: String::new(), elements: 0, rounded: 0.0 }
+    }
+
+    /// Allows for operands that were rounded to half precision: all terms may be off in one direction, so that a sum may be
+    /// off by 2·2⁻¹¹ + 2⁻²² of Σ|terms|. This holds where the terms are products of two, or a bias, and no operand is
+    /// subnormal in half precision, or too large for it.
+    pub fn half_precision(mut self) -> Self {
+        self.rounded = HALVES;
+        self
     }
 
     /// Whether every element is within its bound, and there was one.
@@ -45,7 +57,7 @@ impl Report {
             values.iter().zip(&expected.values).zip(&expected.magnitude).enumerate()
         {
             // A subnormal may be flushed to zero.
-            let bound = factor * magnitude + f64::from(f32::MIN_POSITIVE);
+            let bound = (factor + self.rounded) * magnitude + f64::from(f32::MIN_POSITIVE);
             let ratio = if value == wanted || (value.is_nan() && wanted.is_nan()) {
                 0.0
             } else if value.is_finite() && wanted.is_finite() && bound.is_finite() {

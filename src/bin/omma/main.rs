@@ -48,11 +48,16 @@ struct Device {
     /// Take the adapter whose name contains NAME [also: OMMA_ADAPTER; back ends: OMMA_BACKEND=vulkan,metal,dx12,gl]
     #[arg(long, value_name = "NAME")]
     adapter: Option<String>,
+    /// Open the device with cooperative matrices (tensor cores), which wgpu calls experimental; kernels of half precision
+    /// use them once they have been checked
+    #[arg(long)]
+    cooperative: bool,
 }
 
 impl Device {
     fn options(&self) -> GpuOptions {
-        GpuOptions { adapter: self.adapter.clone(), pipeline_cache: cache::folder(), ..GpuOptions::default() }
+        let (adapter, pipeline_cache, cooperative) = (self.adapter.clone(), cache::folder(), self.cooperative);
+        GpuOptions { adapter, pipeline_cache, cooperative, ..GpuOptions::default() }
     }
 
     fn open(&self) -> omma::Result<Gpu> {
@@ -73,12 +78,16 @@ struct Kernels {
     /// instead of being kept
     #[arg(long, value_name = "SIZE", value_parser = memory::size, allow_negative_numbers = true)]
     memory: Option<u64>,
+    /// Round what convolutions and dense layers multiply to half precision, where a kernel of a GPU gains from it
+    #[arg(long)]
+    half: bool,
 }
 
 impl Kernels {
     fn options(&self) -> PlanOptions {
         let options = self.exclude.iter().fold(PlanOptions::default(), PlanOptions::exclude);
         let options = self.memory.into_iter().fold(options, PlanOptions::memory_budget);
+        let options = if self.half { options.half_precision() } else { options };
         match self.tune {
             true => options.tune(cache::folder().map(|folder| folder.join("tuning.json"))),
             false => options,

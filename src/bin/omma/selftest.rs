@@ -35,7 +35,7 @@ impl Selftest {
             info.name, info.device_type, info.backend, info.driver, info.driver_info
         ));
         let width = cases.iter().map(|case| case.name().chars().count()).max().unwrap_or(0);
-        out.line(format_args!("{:width$} {:10} {:>9} {:>11}  result", "case", "variant", "elements", "error/bound"));
+        out.line(format_args!("{:width$} {:16} {:>9} {:>11}  result", "case", "variant", "elements", "error/bound"));
         let bar = ProgressBar::new(cases.len() as u64);
         let (mut passed, mut failed) = (0, 0);
         for case in &cases {
@@ -56,7 +56,7 @@ impl Selftest {
                 } else {
                     failed += 1
                 }
-                bar.suspend(|| out.line(format_args!("{:width$} {variant:10} {line}", case.name())));
+                bar.suspend(|| out.line(format_args!("{:width$} {variant:16} {line}", case.name())));
             }
         }
         bar.finish_and_clear();

@@ -65,6 +65,12 @@ pub(crate) fn cases() -> Vec<OpCase> {
         let weight = cx.normal("weight", [5, 3, 3, 3])?;
         cx.normal("x", [2, 3, 6, 6])?.conv2d_with(weight, None, Conv2d::new(5, 3)).map(|y| vec![y])
     }));
+    // A mask and its gradient leave values that half precision holds as they are.
+    cases.push(OpCase::new("conv2d and a relu, 37 channels", |cx| {
+        let weight = cx.normal("weight", [37, 5, 3, 3])?;
+        let x = cx.normal("x", [2, 5, 7, 9])?;
+        Ok(vec![x.conv2d_with(weight, Some(cx.normal("bias", [37])?), Conv2d::new(37, 3).padding(1))?.relu()?])
+    }));
     for (channels, mode) in [(8, Mode::Evaluation), (8, Mode::Training), (3, Mode::Evaluation)] {
         let title = format!("conv2d and what follows, {channels} channels, {mode:?}");
         let case = OpCase::new(title, move |cx| {
@@ -74,7 +80,7 @@ pub(crate) fn cases() -> Vec<OpCase> {
             // Its gradient meets that of the block at x.
             Ok(vec![y.add(x)?.leaky_relu(0.1)?])
         });
-        cases.push(case.mode(mode).randomize_parameters());
+        cases.push(case.mode(mode).randomize_parameters().in_single_precision());
     }
     // 4.3 million outputs in workgroups of 64: more of these than a dimension allows.
     cases.push(

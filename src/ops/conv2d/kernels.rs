@@ -165,7 +165,7 @@ pub(in crate::ops) fn lower(
         "depthwise" => depthwise::refusal(cx, g, direction, Layout::Fours),
         "depthwise_planar" => depthwise::refusal(cx, g, direction, Layout::Planar),
         _ => match Tile::named(variant) {
-            Some(tile) => tiled::refusal(g, direction, tile),
+            Some(tile) => tiled::refusal(cx, g, direction, tile),
             None => too_long(layout(g, direction, variant).0.iterations()),
         },
     };

@@ -1,9 +1,11 @@
-//! The `tiled` variants for GPUs: implicit matrix products through workgroup memory, in square tiles of three sizes.
+//! The `tiled` variants for GPUs: implicit matrix products through workgroup memory, in square tiles of three sizes, each
+//! for operands in single and in half precision.
 
 use super::geometry::Geometry;
 use super::kernels::{Direction, add_partials, too_long};
 use super::{NAME, TILED, TILED_WEIGHT};
 use crate::error::Result;
+use crate::gpu::Cooperative;
 use crate::graph::chain::Chain;
 use crate::ops::MAX_ITERATIONS;
 use crate::ops::chain::{finish_with, with_bias};
@@ -23,18 +25,37 @@ pub(super) struct Tile {
     pub(super) variant: &'static str,
     side: usize,
     blocks: usize,
+    /// Whether the operands are f16.
+    half: bool,
+    /// Whether they are multiplied as cooperative matrices.
+    cooperative: bool,
 }
 
 /// The larger a tile, the fewer loads for a result.
-pub(super) const TILES: [Tile; 3] = [
-    Tile { variant: "tiled_large", side: 16, blocks: 2 },
-    Tile { variant: "tiled", side: 16, blocks: 1 },
-    Tile { variant: "tiled_small", side: 8, blocks: 1 },
+const TILES: [Tile; 3] = [
+    Tile { variant: "tiled_large", side: 16, blocks: 2, half: false, cooperative: false },
+    Tile { variant: "tiled", side: 16, blocks: 1, half: false, cooperative: false },
+    Tile { variant: "tiled_small", side: 8, blocks: 1, half: false, cooperative: false },
 ];
+const HALF_TILES: [Tile; 3] = [
+    Tile { variant: "tiled_large_half", half: true, ..TILES[0] },
+    Tile { variant: "tiled_half", half: true, ..TILES[1] },
+    Tile { variant: "tiled_small_half", half: true, ..TILES[2] },
+];
+
+/// The variant that multiplies cooperative matrices.
+pub(crate) const COOPERATIVE: &str = "cooperative";
+/// Its slabs of 16 terms are a matrix or two.
+const COOPERATIVE_TILE: Tile = Tile { variant: COOPERATIVE, cooperative: true, ..HALF_TILES[1] };
+
+/// Whether a variant rounds its operands to half precision.
+pub(crate) fn is_half(variant: &str) -> bool {
+    Tile::named(variant).is_some_and(|tile| tile.half)
+}
 
 impl Tile {
     pub(super) fn named(variant: &str) -> Option<Self> {
-        TILES.into_iter().find(|tile| tile.variant == variant)
+        TILES.into_iter().chain(HALF_TILES).chain([COOPERATIVE_TILE]).find(|tile| tile.variant == variant)
     }
 
     /// Rows, and columns, of the results.
@@ -108,25 +129,49 @@ impl Product {
     }
 }
 
-/// The tiles, best first: the largest of which there are enough to keep a GPU busy, unless it is mostly empty.
-pub(super) fn order(g: &Geometry, direction: Direction) -> [&'static str; 3] {
+/// The tiles, best first: the largest of which there are enough to keep a GPU busy, unless it is mostly empty. Those in
+/// half precision are legal only where they are asked for, and then read less.
+pub(super) fn order(g: &Geometry, direction: Direction) -> Vec<&'static str> {
     let product = Product::new(g, direction);
-    let good = |tile: Tile| {
-        let full = product.rows.min(product.columns) > tile.size() / 2;
-        full && tile.count(&product) * tile.slices(&product) >= BUSY
-    };
+    let full = |tile: Tile| product.rows.min(product.columns) > tile.size() / 2;
+    let good = |tile: Tile| full(tile) && tile.count(&product) * tile.slices(&product) >= BUSY;
     // Of those that are not, the smaller ones have more tiles.
-    let mut tiles = TILES;
-    let best = tiles.into_iter().position(good).unwrap_or(TILES.len() - 1);
-    tiles[..=best].rotate_right(1);
-    tiles.map(|tile| tile.variant)
+    let best = TILES.into_iter().position(good).unwrap_or(TILES.len() - 1);
+    let ordered = |mut tiles: [Tile; 3]| {
+        tiles[..=best].rotate_right(1);
+        tiles.map(|tile| tile.variant)
+    };
+    let mut halves = ordered(HALF_TILES).to_vec();
+    halves.insert(if full(COOPERATIVE_TILE) { 0 } else { halves.len() }, COOPERATIVE);
+    [halves, ordered(TILES).to_vec()].concat()
 }
 
 /// Why a tile cannot be used.
-pub(super) fn refusal(g: &Geometry, direction: Direction, tile: Tile) -> Option<String> {
+pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction, tile: Tile) -> Option<String> {
     let product = Product::new(g, direction);
     let slabs = product.terms.div_ceil(tile.slab()).div_ceil(tile.fewest_slices(&product));
-    too_long(slabs + 2 * (g.kernel[0] + g.kernel[1]))
+    let half = if tile.half { cx.half_refusal(tile.variant) } else { None };
+    let cooperative = || if tile.cooperative { matrices(cx, tile).err() } else { None };
+    half.or_else(cooperative).or_else(|| too_long(slabs + 2 * (g.kernel[0] + g.kernel[1])))
+}
+
+/// The side of the cooperative matrices and the invocations of a subgroup, or why they cannot be used.
+fn matrices(cx: &Lowering<'_>, tile: Tile) -> Result<[usize; 2], String> {
+    let side = match cx.capabilities.cooperative {
+        Cooperative::Sound(side) => side as usize,
+        Cooperative::Unchecked(side) if cx.options.trial => side as usize,
+        Cooperative::Unchecked(_) => return Err("the device's cooperative matrices are not checked".into()),
+        Cooperative::Unsound => return Err("the device's cooperative matrices compute wrong".into()),
+        Cooperative::Absent => return Err("the device has no cooperative matrices of f16 into f32".into()),
+    };
+    let subgroup = cx.capabilities.subgroup().ok_or("subgroups are not all of one size")?;
+    // A subgroup's matrices lie in one row of the tile.
+    let rows = tile.size() / side;
+    let subgroups = tile.side * tile.side / subgroup;
+    match subgroups >= rows && rows * rows >= subgroups {
+        true => Ok([side, subgroup]),
+        false => Err(format!("{subgroups} subgroups do not share {rows}x{rows} matrices evenly")),
+    }
 }
 
 /// Adds the dispatches of one direction; see [`super::lower`].
@@ -144,8 +189,15 @@ pub(super) fn lower(
         Direction::GradInput => (&TILED, [operands[1], operands[0]]),
         Direction::GradWeight => (&TILED_WEIGHT, [operands[0], operands[1]]),
     };
+    if tile.half {
+        [image, factor].into_iter().for_each(|operand| cx.read_in(operand, Format::Half));
+    }
+    let [cooperative, subgroup] = if tile.cooperative { matrices(cx, tile).unwrap_or_default() } else { [0; 2] };
     let kernel = Kernel::new(shader, direction.entry())
         .variant(tile.variant)
+        .template("cooperative", cooperative)
+        .template("subgroup", subgroup)
+        .template("half", u8::from(tile.half))
         .template("side", tile.side)
         .template("blocks", tile.blocks);
     let params = g.params(slices)?;

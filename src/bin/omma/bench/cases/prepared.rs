@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use omma::selftest::Report;
 use omma::{
-    Capabilities, Error, Evaluator, Gpu, Graph, NamedArrays, Plan, PlanOptions, Profile, Result, Session, TensorId,
-    VariableLayout, Variables,
+    Capabilities, Error, Evaluator, Gpu, Graph, Kernel, NamedArrays, Plan, PlanOptions, Profile, Result, Session,
+    TensorId, VariableLayout, Variables,
 };
 
 use super::{Case, Check, What};
@@ -95,6 +95,9 @@ impl<'a> Prepared<'a> {
             .map(|&id| Ok(self.session.read_blocking::<f32>(id)?.iter().copied().collect()))
             .collect::<Result<_>>()?;
         let mut report = Report::new(self.case.name.clone(), "");
+        if self.session.plan().kernels().any(Kernel::half_precision) {
+            report = report.half_precision();
+        }
         match &self.case.check {
             Check::Slices(slices) => {
                 let operand = |name: &str| values(&before, name);
