@@ -98,7 +98,7 @@ pub(super) struct Builder<'a> {
     /// Scratch by the work that makes it, and scratch that is another node's.
     made: HashMap<String, (usize, usize)>,
     shared: HashMap<(usize, usize), (usize, usize)>,
-    /// Bytes that packed filters which are kept may still take: half of what the variables take, all together.
+    /// Bytes that packed filters which are kept may still take.
     room_for_filters: u64,
     pub(super) plan: Plan,
 }
@@ -150,7 +150,7 @@ impl<'a> Builder<'a> {
             scratch,
             made,
             shared,
-            room_for_filters: layout.bytes() / 2,
+            room_for_filters: super::kept::room_for_filters(layout.bytes()),
             plan,
         }
     }

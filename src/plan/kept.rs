@@ -8,6 +8,12 @@ use super::kernel::Access;
 use super::{BufferRef, Location};
 use crate::graph::fuse::Fused;
 
+/// Bytes that all packed filters of a plan may take: half of what its variables take, and what no device lacks.
+pub(super) fn room_for_filters(variables: u64) -> u64 {
+    const SPARE: u64 = 48 << 20;
+    (variables / 2).max(SPARE)
+}
+
 impl Builder<'_> {
     /// Whether a variable is there that the plan does not change.
     pub(super) fn stays(&self, at: Location) -> bool {

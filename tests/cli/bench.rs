@@ -53,7 +53,10 @@ fn convolutions_are_checked_in_every_direction() {
     let lines = bench(&["conv", "--filter", "[1, 256, 14, 14]"]);
     let directions = ["forward", "input gradient", "weight gradient"];
     assert_eq!(rows(&lines), directions.map(|direction| ["conv", "resnet 3x3", direction]));
-    for line in &lines {
+    // Half precision and tensor cores are for GPUs: elsewhere the same rows are measured.
+    let half = bench(&["conv", "--filter", "[1, 256, 14, 14]", "--half", "--cooperative"]);
+    assert_eq!(rows(&half), rows(&lines));
+    for line in lines.iter().chain(&half) {
         // Its error is within the bound: else the command would have failed.
         assert!(line["error_over_bound"].is_f64() && line["median_ms"].is_f64() && line["gflops"].is_f64(), "{line}");
         assert!(line["kernel"].as_str().unwrap().contains("conv2d"), "{line}");
