@@ -12,7 +12,8 @@
 // computes {{ 4 * side * blocks }}x{{ 4 * side * blocks }} results, an invocation {{ blocks * blocks }} times 4x4. It walks k in slabs of {{ side // blocks }}: an invocation stores four
 // elements of either operand that it fetched before, barrier, fetches those of the next slab (they share their k, so one
 // decoding serves the four) and adds to its results from {{ 2 * blocks }} vec4 of workgroup memory for every k, barrier. A fetched element
-// serves {{ 4 * side * blocks }} results. {{ (2 * (side // blocks) * (side * blocks + 1) * 16) }} bytes of workgroup memory.
+// serves {{ 4 * side * blocks }} results. {{ (2 * (side // blocks) * (side * blocks + 1) * 16) }} bytes of workgroup memory,
+// other sizes for cooperative matrices (common/tile.wgsl).
 //
 // grad_input takes the phases of the stride one by one: pixels of dx whose position is equal modulo the stride meet the
 // same taps, so no multiplication by an inserted zero is left.

@@ -6,7 +6,8 @@
 //
 // with terms outside the image left out, group by group. The tiles are those of conv2d_tiled.wgsl: a workgroup of {{ side }}x{{ side }}
 // computes {{ 4 * side * blocks }} output channels by {{ 4 * side * blocks }} elements of their filters, and walks the pixels in slabs of {{ side // blocks }} through
-// workgroup memory, two barriers each. A fetched element serves {{ 4 * side * blocks }} results. {{ 2 * (side // blocks) * (side * blocks + 1) * 16 }} bytes of workgroup memory.
+// workgroup memory, two barriers each. A fetched element serves {{ 4 * side * blocks }} results. {{ 2 * (side // blocks) * (side * blocks + 1) * 16 }} bytes of workgroup
+// memory, other sizes for cooperative matrices.
 //
 // The pixels may be cut into `splits` slices, each with a plane of its own in `result`, which sum_partials of conv2d.wgsl
 // adds.

@@ -19,6 +19,11 @@
 // of a tile, not to those that a result is the sum of (widen_to_winograd in src/reference/conv2d.rs derives the bound). On
 // normal random numbers, 64 channels, it is 4 times that of a plain sum (cargo test winograd -- --nocapture prints it).
 //
+// An infinity or NaN of the image spreads over all results of the tiles that see it.
+//
+// Ladder, 3x3, 128 channels at 28x28, forward, in GFLOP/s of the plain sums, on two cores with AVX-512 that others were using,
+// too (omma bench conv --filter "[1, 128, 28, 28]", lavapipe 22.3): plain sums (--exclude winograd) 32 to 39, this 50 to 59.
+//
 // Memory traffic: the image 36/16 times, written and read, and so the results. No workgroup memory, no barriers.
 //
 // Preconditions. A 3x3 kernel, stride 1, no dilation, no groups; C and O are multiples of 4; element counts are below 2^30.

@@ -355,3 +355,33 @@ fn the_memory_of_resnet50_stays_small() {
     let mib = (plan.memory().total() + layout.bytes()) >> 20;
     assert!((98..250).contains(&mib), "{mib} MiB, of which the variables alone take 98");
 }
+
+#[test]
+fn transformed_filters_larger_than_a_binding_are_refused() {
+    let Some(gpu) = crate::gpu() else { return };
+    let graph = Graph::new(Mode::Evaluation);
+    let x = graph.input("x", [1, 512, 32, 32]).unwrap();
+    let y = x.conv2d("conv", Conv2d::new(512, 3).padding(1)).unwrap();
+    // 36 elements of 512 x 512 filters are 37.7 MB.
+    let limits = Limits { max_storage_buffer_binding_size: 32 << 20, ..gpu.capabilities().limits.clone() };
+    let mut small = gpu.capabilities().clone();
+    small.limits = limits;
+    let plan = plan(&graph, &[y], &small, &PlanOptions::default()).unwrap();
+    let winograd = plan.choices().iter().flat_map(|choice| &choice.candidates).find(|c| c.name == "winograd").unwrap();
+    assert!(winograd.refusal.is_some(), "{winograd:?}");
+}
+
+#[test]
+fn a_budget_does_without_kept_filters() {
+    let Some(gpu) = crate::gpu() else { return };
+    let graph = Graph::new(Mode::Evaluation);
+    let x = graph.input("x", [1, 256, 28, 28]).unwrap();
+    let y = x.conv2d("conv", Conv2d::new(256, 3).padding(1)).unwrap();
+    let free = plan(&graph, &[y], gpu.capabilities(), &PlanOptions::default()).unwrap();
+    let without = PlanOptions::default().exclude("winograd");
+    let needed = plan(&graph, &[y], gpu.capabilities(), &without).unwrap().memory().total();
+    let tight = plan(&graph, &[y], gpu.capabilities(), &PlanOptions::default().memory_budget(needed)).unwrap();
+    assert!(tight.memory().total() <= needed);
+    // On other devices there is nothing to do without.
+    assert!(free.memory().total() >= needed);
+}

@@ -72,7 +72,7 @@ fn parse_backends(names: &str) -> Result<wgpu::Backends> {
     })
 }
 
-/// Features that kernels and tools may come to use: taken where the adapter has them, needed by none so far.
+/// Features that kernels and tools use where the adapter has them; none is needed.
 const USEFUL: wgpu::Features = wgpu::Features::SUBGROUP
     .union(wgpu::Features::SHADER_F16)
     .union(wgpu::Features::TIMESTAMP_QUERY)

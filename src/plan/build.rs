@@ -41,10 +41,11 @@ impl Plan {
     ) -> Result<Self> {
         graph.owns("plan", fetch)?;
         let data = graph.data();
-        let build = |recompute: bool| {
+        let build = |thrifty: bool| {
             let mut builder = Builder::new(&data, layout, capabilities, options);
             builder.nodes = builder.order(fetch);
-            if recompute {
+            if thrifty {
+                builder.room_for_filters = 0;
                 builder.recompute(&fetch.iter().map(Tensor::id).collect());
             }
             let read = builder.nodes.iter().flat_map(|node| node.inputs.iter().copied());

@@ -31,7 +31,12 @@ impl Session {
     /// Renews what was copied and computed of variables that the host, or another session, has changed.
     pub(super) fn renew_kept(&self, encoder: &mut wgpu::CommandEncoder) {
         let version = match self.plan.changes_variables {
-            true => self.variables.changed(),
+            true => {
+                // Whoever looks between the recording and the submission, which may be the host's, sees the old values.
+                let variables = self.variables.clone();
+                encoder.on_submitted_work_done(move || _ = variables.changed());
+                self.variables.changed()
+            }
             false => self.variables.version(),
         };
         let [given, computed] = &self.plan.kept_copies;

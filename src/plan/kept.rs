@@ -8,7 +8,8 @@ use super::kernel::Access;
 use super::{BufferRef, Location};
 use crate::graph::fuse::Fused;
 
-/// Bytes that all packed filters of a plan may take: half of what its variables take, and what no device lacks.
+/// Bytes that the larger copies of filters which kernels ask to be kept may take, all of a plan: half of what its variables
+/// take, or so little that any device has it.
 pub(super) fn room_for_filters(variables: u64) -> u64 {
     const SPARE: u64 = 48 << 20;
     (variables / 2).max(SPARE)

@@ -108,6 +108,10 @@ impl Lowering<'_> {
         if !self.epilogue.is_empty() {
             text += &format!(" then {:?}", self.epilogue);
         }
+        // What packs the filter is then no part of a step.
+        if self.keeps_filter {
+            text += "; the filter is kept";
+        }
         // What the node chose before, such as the kernel whose operands are now in question.
         self.choices.iter().for_each(|choice| text += &format!("; {}[{}]", choice.kernel, choice.chosen));
         text

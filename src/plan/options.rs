@@ -49,8 +49,9 @@ impl PlanOptions {
     }
 
     /// Keeps what a session allocates ([`MemoryReport::total`](crate::MemoryReport::total)) within so many bytes: where it
-    /// would be more, cheap activations are computed a second time in the backward pass instead of being kept. The results
-    /// are the same bits. A plan that needs more all the same is refused, before anything is allocated.
+    /// would be more, cheap activations are computed a second time in the backward pass instead of being kept, and the results
+    /// are the same bits; an inference does without the filters that Winograd's convolutions keep, and rounds as it does
+    /// where `winograd` is excluded. A plan that needs more all the same is refused, before anything is allocated.
     pub fn memory_budget(mut self, bytes: u64) -> Self {
         self.memory_budget = Some(bytes);
         self

@@ -56,6 +56,15 @@ fn packed_filters_follow_their_variables() {
         let trained = result(&mut first, y.id());
         assert_ne!(changed, trained, "{variant}");
         assert_eq!(trained, result(&mut session(), y.id()), "{variant}: after training");
+        // A step that was recorded before an inference and submitted after it.
+        let mut encoder = gpu.device().create_command_encoder(&Default::default());
+        trainer.encode(&mut encoder, &[("x", (&x).into()), ("labels", (&vec![0_u32, 1]).into())]).unwrap();
+        assert_eq!(trained, result(&mut first, y.id()), "{variant}: before the submission");
+        gpu.queue().submit([encoder.finish()]);
+        gpu.wait_blocking().unwrap();
+        let submitted = result(&mut first, y.id());
+        assert_ne!(trained, submitted, "{variant}");
+        assert_eq!(submitted, result(&mut session(), y.id()), "{variant}: after the submission");
     }
 }
 

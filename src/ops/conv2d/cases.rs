@@ -47,6 +47,8 @@ fn problems() -> Vec<Problem> {
             [1, 68, 17, 13],
             conv(4, 3).stride(3).dilation(2).paddings(2, 0, 1, 3),
         ),
+        ("channels in fours, more padding than kernel", [1, 8, 9, 7], conv(12, 3).padding(3)),
+        ("channels in fours, padding of single sides", [2, 8, 6, 9], conv(8, 3).paddings(0, 3, 1, 0)),
         ("channels in fours, many pixels", [1, 8, 31, 29], conv(68, 3).padding(1)),
     ]
 }
@@ -82,6 +84,15 @@ pub(crate) fn cases() -> Vec<OpCase> {
         });
         cases.push(case.mode(mode).randomize_parameters().in_single_precision());
     }
+    // More tiles than one call takes.
+    cases.push(
+        OpCase::new("conv2d in several calls", |cx| {
+            let weight = cx.normal("weight", [4, 4, 3, 3])?;
+            let settings = Conv2d::new(4, 3).padding(1);
+            cx.normal("x", [1, 4, 693, 690])?.conv2d_with(weight, None, settings).map(|y| vec![y])
+        })
+        .only("winograd"),
+    );
     // 4.3 million outputs in workgroups of 64: more of these than a dimension allows.
     cases.push(
         OpCase::new("conv2d past 65,535 workgroups", |cx| {

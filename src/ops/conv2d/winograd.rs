@@ -75,6 +75,18 @@ impl Problem {
         16 * (ELEMENTS * plane(4 * self.depth * self.columns)) as u64
     }
 
+    /// Fours from an element to the next of the transformed filters, and of the images and results of a call.
+    fn planes(&self) -> [usize; 3] {
+        let tiles = self.tiles_of_call();
+        [4 * self.depth * self.columns, self.depth * tiles, self.columns * tiles].map(plane)
+    }
+
+    /// Tiles of a call, all of them nearly equally many.
+    fn tiles_of_call(&self) -> usize {
+        let most = (CALL / (ELEMENTS * 4 * self.depth.max(self.columns))).max(1);
+        self.tiles().div_ceil(self.tiles().div_ceil(most))
+    }
+
     fn tiles(&self) -> usize {
         self.batch * self.result[0].div_ceil(TILE) * self.result[1].div_ceil(TILE)
     }
@@ -120,32 +132,37 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> 
     if !fits {
         return Some("only for 3x3 kernels of stride 1 over channels in fours, forward and to the input".into());
     }
-    let longest = g.channels.into_iter().max().unwrap_or(0) / 4;
-    channels_last::refusal(cx, g, direction).or_else(|| too_long(longest))
+    let problem = Problem::new(g, direction);
+    let bytes = 16 * (ELEMENTS * problem.planes().into_iter().max().unwrap_or(0)) as u64;
+    let limit = cx.capabilities.limits.max_storage_buffer_binding_size;
+    let large = || format!("transforms of {bytes} bytes are larger than a binding's {limit}");
+    channels_last::refusal(cx, g, direction)
+        .or_else(|| too_long(problem.depth.max(problem.columns)))
+        .or_else(|| (bytes > limit).then(large))
 }
 
-/// Whether it saves more than the transforms cost.
+/// Whether it saves more than the transforms cost, and its filters find room where they are kept.
 ///
 /// The costs are rough ones, in hundredths of a nanosecond on two cores of lavapipe: of a tile's products and of its pixels'
-/// plain sums for each pair of channels, of a tile's transforms for each channel, and of a filter's.
+/// plain sums for each pair of channels, of a tile's transforms for each channel, and of a filter's. `omma profile resnet18`
+/// shows the times of the transforms and products, with `--exclude winograd` those of the sums.
 pub(super) fn worthwhile(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> bool {
-    const PRODUCTS: usize = 225;
-    const SUMS: usize = 47;
-    const TRANSFORMS: usize = 7500;
-    const FILTER: usize = 12_500;
+    const PRODUCTS: u64 = 225;
+    const SUMS: u64 = 47;
+    const TRANSFORMS: u64 = 7500;
+    const FILTER: u64 = 12_500;
     /// With fewer tiles each element of a filter is read for too few of them.
-    const FEWEST: usize = 12;
+    const FEWEST: u64 = 12;
+    if refusal(cx, g, direction).is_some() {
+        return false;
+    }
     let problem = Problem::new(g, direction);
-    let (tiles, [inputs, outputs]) = (problem.tiles(), g.channels);
-    let pixels = problem.batch * problem.result[0] * problem.result[1];
+    let room = !cx.keeps_filter || problem.filter_bytes() <= cx.room_for_filters;
+    let [inputs, outputs] = g.channels.map(|channels| channels as u64);
+    let (tiles, pixels) = (problem.tiles() as u64, g.pixels(problem.result) as u64);
     let filter = if cx.keeps_filter { 0 } else { FILTER };
     let cost = inputs * outputs * (tiles * PRODUCTS + filter) + (inputs + outputs) * tiles * TRANSFORMS;
-    let room = !cx.keeps_filter || problem.filter_bytes() <= cx.room_for_filters;
-    refusal(cx, g, direction).is_none()
-        && room
-        && tiles >= FEWEST
-        && inputs.min(outputs) >= 32
-        && cost < inputs * outputs * pixels * SUMS
+    room && tiles >= FEWEST && inputs.min(outputs) >= 32 && cost < inputs * outputs * pixels * SUMS
 }
 
 /// Adds the dispatches of one direction; see [`super::lower`].
@@ -160,10 +177,8 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     cx.write_in(Format::ChannelsLast);
 
     let Problem { depth, columns, .. } = problem;
-    let tiles = problem.tiles();
-    let most = (CALL / (ELEMENTS * 4 * depth.max(columns))).max(1);
-    let tiles_of_call = tiles.div_ceil(tiles.div_ceil(most));
-    let planes = [4 * depth * columns, depth * tiles_of_call, columns * tiles_of_call].map(plane);
+    let (tiles, tiles_of_call) = (problem.tiles(), problem.tiles_of_call());
+    let planes = problem.planes();
     let largest = 4 * ELEMENTS * planes.into_iter().max().unwrap_or(0);
     let textured = cx.choose_textures(NAME, largest)?;
     let read = |operand: Operand| if textured { operand.textured() } else { operand };
