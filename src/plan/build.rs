@@ -259,8 +259,7 @@ impl<'a> Builder<'a> {
         self.plan.gradients.sort_unstable();
         self.plan.changes_variables = self.nodes.iter().any(|node| {
             let variable = |&index: &usize| self.fixed.get(&Key::Tensor(node.inputs[index])).copied();
-            let kept = |at: Location| matches!(at.buffer, BufferRef::Parameters(_) | BufferRef::State(_));
-            node.op.mutates().iter().filter_map(variable).any(kept)
+            node.op.mutates().iter().filter_map(variable).any(Location::is_variable)
         });
         Ok(())
     }

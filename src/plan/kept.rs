@@ -3,9 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::Location;
 use super::build::{Builder, Key};
 use super::kernel::Access;
-use super::{BufferRef, Location};
 use crate::graph::fuse::Fused;
 
 /// Bytes that the larger copies of filters which kernels ask to be kept may take, all of a plan: half of what its variables
@@ -18,7 +18,7 @@ pub(super) fn room_for_filters(variables: u64) -> u64 {
 impl Builder<'_> {
     /// Whether a variable is there that the plan does not change.
     pub(super) fn stays(&self, at: Location) -> bool {
-        !self.plan.changes_variables && matches!(at.buffer, BufferRef::Parameters(_) | BufferRef::State(_))
+        !self.plan.changes_variables && at.is_variable()
     }
 
     /// Where the node's filter is, if it is one that the plan does not change.

@@ -85,6 +85,11 @@ pub(crate) struct Location {
 }
 
 impl Location {
+    /// Whether a variable that lasts is here: a parameter or a state.
+    fn is_variable(self) -> bool {
+        matches!(self.buffer, BufferRef::Parameters(_) | BufferRef::State(_))
+    }
+
     /// A parameter's place, in another buffer that is laid out like its arena's parameters.
     fn mirrored(self, buffer: impl FnOnce(usize) -> BufferRef) -> Option<Self> {
         match self.buffer {

@@ -17,6 +17,18 @@ const QUADS: usize = 2;
 /// Fours of channels of x in a tile of the weight gradient.
 const DEPTH: usize = 4;
 
+/// Fours of channels a lane, where so many columns meet so many lanes.
+pub(super) fn quads(columns: usize, lanes: usize) -> usize {
+    if columns > lanes { QUADS } else { 1 }
+}
+
+/// Shuffled pixels of a tile: as few tiles as with the most turns, all equally full; in steps, so that few shapes need a
+/// kernel of their own.
+pub(super) fn turns(pixels: usize, share: usize) -> usize {
+    let tiles = pixels.div_ceil(TURNS * share);
+    pixels.div_ceil(tiles * share).next_multiple_of(4).min(TURNS)
+}
+
 /// One of the products, as its kernel sees it.
 struct Problem {
     /// Invocations of a subgroup.
@@ -57,10 +69,7 @@ impl Problem {
             _ => (g.pixels(g.output), 1),
         };
         let share = (lanes / columns.next_power_of_two()).max(1);
-        let quads = if columns > lanes { QUADS } else { 1 };
-        // As few tiles as with the most turns, all equally full; in steps, so that few shapes need a kernel of their own.
-        let tiles = pixels.div_ceil(TURNS * share);
-        let turns = pixels.div_ceil(tiles * share).next_multiple_of(4).min(TURNS);
+        let (quads, turns) = (quads(columns, lanes), turns(pixels, share));
         let taps = [g.kernel[0], if by_rows { 1 } else { g.kernel[1] }];
         Self { lanes, by_rows, planar, taps, depth, columns, share, quads, turns, pixels, phases }
     }

@@ -14,9 +14,6 @@ pub(super) const VARIANT: &str = "winograd";
 const TILE: usize = 4;
 /// Elements of a transformed tile or filter.
 const ELEMENTS: usize = 36;
-/// Rows of a product's block, and fours of columns a lane, at most: together the accumulators that were fastest.
-const ROWS: usize = 28;
-const QUADS: usize = 2;
 /// Words of the transformed images of one call, at most: larger images are done in several.
 const CALL: usize = 4 << 20;
 
@@ -212,8 +209,8 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
         let operands = [read(image), Operand::ScratchWrite(v)];
         cx.dispatch_flat(transform("image"), &params, &operands, count * depth)?;
 
-        let quads = if columns > lanes { QUADS } else { 1 };
-        let rows = count.div_ceil(count.div_ceil(ROWS)).next_multiple_of(4).min(ROWS);
+        // A product's block is a tile of the plain sums' kernel: tiles are its pixels.
+        let (quads, rows) = (channels_last::quads(columns, lanes), channels_last::turns(count, 1));
         let kernel = Kernel::new(&WINOGRAD_PRODUCT, "product")
             .variant(VARIANT)
             .template("lanes", lanes)
