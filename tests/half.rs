@@ -3,8 +3,8 @@
 use omma::selftest::Report;
 use omma::wgpu::{DownlevelFlags, Features};
 use omma::{
-    Capabilities, Conv2d, Cooperative, DeviceClass, Evaluator, Graph, Mode, Optimizer, Plan, PlanOptions, Session,
-    Tensor, VariableLayout, Variables, nn,
+    Capabilities, Conv2d, Cooperative, DeviceClass, Evaluator, Graph, Mode, Plan, PlanOptions, Session, Tensor,
+    VariableLayout, Variables,
 };
 
 /// Two convolutions, and the gradients of both weights.
@@ -178,17 +178,5 @@ fn results_are_off_by_what_the_rounding_costs() {
 #[test]
 fn a_network_trains() {
     let Some(gpu) = crate::gpu() else { return };
-    let graph = Graph::new(Mode::Training);
-    let logits = nn::lenet5(graph.input("images", [3, 1, 28, 28]).unwrap(), 10).unwrap();
-    let loss = logits.softmax_cross_entropy(graph.label_input("labels", 3).unwrap()).unwrap();
-    graph.minimize(loss, &Optimizer::sgd(0.05).momentum(0.9)).unwrap();
-    let options = PlanOptions::default().prefer("tiled_small_half");
-    let mut session = Session::with_options(gpu, &graph, &[loss], &Variables::new(gpu, 1), &options).unwrap();
-    let images: Vec<f32> = (0..3 * 784).map(|i| (i % 17) as f32 / 17.0).collect();
-    let mut losses = Vec::new();
-    for _ in 0..4 {
-        session.run_blocking(&[("images", (&images).into()), ("labels", (&vec![1_u8, 2, 3]).into())]).unwrap();
-        losses.push(session.read_blocking::<f32>(loss).unwrap()[0]);
-    }
-    assert!(losses[3] < losses[0], "{losses:?}");
+    crate::support::check_training(gpu, &PlanOptions::default().prefer("tiled_small_half"));
 }

@@ -6,19 +6,10 @@ use omma::nn::ResNet;
 use omma::wgpu::Limits;
 use omma::{
     BatchNorm, Capabilities, Conv2d, Error, Graph, Init, Mode, Optimizer, Plan, PlanOptions, Result, Session, Tensor,
-    VariableLayout, Variables, nn,
+    VariableLayout, Variables,
 };
 
-use crate::support::{host_device, own_gpu};
-
-/// A LeNet training step; returns the loss.
-fn lenet(graph: &Graph, batch: usize) -> Result<Tensor<'_>> {
-    let logits = nn::lenet5(graph.input("images", [batch, 1, 28, 28])?, 10)?;
-    let loss = logits.softmax_cross_entropy(graph.label_input("labels", batch)?)?;
-    graph.minimize(loss, &Optimizer::sgd(0.05).momentum(0.9))?;
-    graph.metric("loss", loss, batch as f32)?;
-    Ok(loss)
-}
+use crate::support::{check_training, host_device, lenet, own_gpu};
 
 fn plan(graph: &Graph, fetch: &[Tensor<'_>], capabilities: &Capabilities, options: &PlanOptions) -> Result<Plan> {
     let layout = VariableLayout::on(graph, capabilities)?;
@@ -290,16 +281,7 @@ fn a_device_with_default_limits_trains() {
     let Some((adapter, device, queue)) = host_device(|_| Limits::default()) else { return };
     let gpu = omma::Gpu::from_wgpu(&adapter, device, queue);
     assert_eq!(gpu.capabilities().limits.max_storage_buffers_per_shader_stage, 8);
-    let graph = Graph::new(Mode::Training);
-    let loss = lenet(&graph, 3).unwrap();
-    let mut session = Session::new(&gpu, &graph, &[loss], &Variables::new(&gpu, 1)).unwrap();
-    let images: Vec<f32> = (0..3 * 784).map(|i| (i % 17) as f32 / 17.0).collect();
-    let mut losses = Vec::new();
-    for _ in 0..4 {
-        session.run_blocking(&[("images", (&images).into()), ("labels", (&vec![1_u8, 2, 3]).into())]).unwrap();
-        losses.push(session.read_blocking::<f32>(loss).unwrap()[0]);
-    }
-    assert!(losses[3] < losses[0], "{losses:?}");
+    check_training(&gpu, &PlanOptions::default());
 }
 
 #[test]
@@ -356,12 +338,17 @@ fn the_memory_of_resnet50_stays_small() {
     assert!((98..250).contains(&mib), "{mib} MiB, of which the variables alone take 98");
 }
 
+/// A convolution that software adapters compute by Winograd's algorithm.
+fn wide_convolution(graph: &Graph, channels: usize, side: usize) -> Tensor<'_> {
+    let x = graph.input("x", [1, channels, side, side]).unwrap();
+    x.conv2d("conv", Conv2d::new(channels, 3).padding(1)).unwrap()
+}
+
 #[test]
 fn transformed_filters_larger_than_a_binding_are_refused() {
     let Some(gpu) = crate::gpu() else { return };
     let graph = Graph::new(Mode::Evaluation);
-    let x = graph.input("x", [1, 512, 32, 32]).unwrap();
-    let y = x.conv2d("conv", Conv2d::new(512, 3).padding(1)).unwrap();
+    let y = wide_convolution(&graph, 512, 32);
     // 36 elements of 512 x 512 filters are 37.7 MB.
     let limits = Limits { max_storage_buffer_binding_size: 32 << 20, ..gpu.capabilities().limits.clone() };
     let mut small = gpu.capabilities().clone();
@@ -375,8 +362,7 @@ fn transformed_filters_larger_than_a_binding_are_refused() {
 fn a_budget_does_without_kept_filters() {
     let Some(gpu) = crate::gpu() else { return };
     let graph = Graph::new(Mode::Evaluation);
-    let x = graph.input("x", [1, 256, 28, 28]).unwrap();
-    let y = x.conv2d("conv", Conv2d::new(256, 3).padding(1)).unwrap();
+    let y = wide_convolution(&graph, 256, 28);
     let free = plan(&graph, &[y], gpu.capabilities(), &PlanOptions::default()).unwrap();
     let without = PlanOptions::default().exclude("winograd");
     let needed = plan(&graph, &[y], gpu.capabilities(), &without).unwrap().memory().total();

@@ -1,6 +1,7 @@
 //! Host and shaders agree: every kernel that can be chosen is parsed, validated and translated for every back end, and its
 //! parameters and bindings are those that the host sends. No shader lies about unused, and every family is whole.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -156,25 +157,33 @@ fn params_and_bindings_are_the_hosts() {
     }
 }
 
+/// The kernel with its constants, within the limits and translated to SPIR-V.
+fn specialised_to_spirv<'m>(
+    kernel: &Kernel,
+    module: &'m naga::Module,
+    info: &'m naga::valid::ModuleInfo,
+) -> (Cow<'m, naga::Module>, Cow<'m, naga::valid::ModuleInfo>) {
+    let label = kernel.label();
+    let stage = naga::ShaderStage::Compute;
+    let constants = kernel.constants.iter().map(|&(name, value)| (name.to_string(), value)).collect();
+    let entry = Some((stage, kernel.entry));
+    let (module, info) = naga::back::pipeline_constants::process_overrides(module, info, entry, &constants)
+        .unwrap_or_else(|error| panic!("{label}: {error:?}"));
+    check_limits(&label, &module, &info);
+    let pipeline = spv::PipelineOptions { shader_stage: stage, entry_point: kernel.entry.to_string() };
+    let words = spv::write_vec(&module, &info, &spv::Options::default(), Some(&pipeline));
+    assert!(!words.unwrap_or_else(|error| panic!("{label}: SPIR-V: {error}")).is_empty());
+    (module, info)
+}
+
 #[test]
 fn kernels_translate_for_every_back_end_within_default_limits() {
     let Some(gpu) = crate::gpu() else { return };
     for Planned { kernel, text, .. } in kernels(gpu) {
         let label = kernel.label();
         let (module, info) = module(&label, &text);
-        let stage = naga::ShaderStage::Compute;
-        let constants = kernel.constants.iter().map(|&(name, value)| (name.to_string(), value)).collect();
-        let entry = Some((stage, kernel.entry));
-        let (module, info) = naga::back::pipeline_constants::process_overrides(&module, &info, entry, &constants)
-            .unwrap_or_else(|error| panic!("{label}: {error:?}"));
-        check_limits(&label, &module, &info);
-
-        let entry_point = kernel.entry.to_string();
-        let pipeline = spv::PipelineOptions { shader_stage: stage, entry_point: entry_point.clone() };
-        let words = spv::write_vec(&module, &info, &spv::Options::default(), Some(&pipeline));
-        assert!(!words.unwrap_or_else(|error| panic!("{label}: SPIR-V: {error}")).is_empty());
-
-        let entry = Some((stage, entry_point.clone()));
+        let (module, info) = specialised_to_spirv(&kernel, &module, &info);
+        let entry = Some((naga::ShaderStage::Compute, kernel.entry.to_string()));
         // The oldest Metal and Direct3D shader models that wgpu uses.
         let options = msl::Options { lang_version: (2, 0), ..Default::default() };
         let pipeline = msl::PipelineOptions { entry_point: entry.clone(), ..Default::default() };
@@ -204,20 +213,12 @@ fn cooperative_kernels_are_the_hosts_and_translate() {
             let (module, info) = module(&label, text);
             check_params(&label, &module, kernel.shader.params);
             check_bindings(&label, &module, &info, kernel.entry, bindings);
-            let stage = naga::ShaderStage::Compute;
-            let entry = Some((stage, kernel.entry));
-            let (module, info) =
-                naga::back::pipeline_constants::process_overrides(&module, &info, entry, &Default::default())
-                    .unwrap_or_else(|error| panic!("{label}: {error:?}"));
-            check_limits(&label, &module, &info);
-            let entry_point = kernel.entry.to_string();
-            let pipeline = spv::PipelineOptions { shader_stage: stage, entry_point: entry_point.clone() };
-            let words = spv::write_vec(&module, &info, &spv::Options::default(), Some(&pipeline));
-            assert!(!words.unwrap_or_else(|error| panic!("{label}: SPIR-V: {error}")).is_empty());
+            let (module, info) = specialised_to_spirv(kernel, &module, &info);
             // Metal's matrices are 8x8.
             if size == 8 {
+                let entry = Some((naga::ShaderStage::Compute, kernel.entry.to_string()));
                 let options = msl::Options { lang_version: (2, 4), ..Default::default() };
-                let pipeline = msl::PipelineOptions { entry_point: Some((stage, entry_point)), ..Default::default() };
+                let pipeline = msl::PipelineOptions { entry_point: entry, ..Default::default() };
                 let translated = msl::write_string(&module, &info, &options, &pipeline);
                 let (text, _) = translated.unwrap_or_else(|error| panic!("{label}: MSL: {error}"));
                 assert!(text.contains("simdgroup_half8x8") && text.contains("simdgroup_float8x8"), "{label}: {text}");

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::OnceLock;
 
 use omma::wgpu;
-use omma::{Gpu, GpuOptions};
+use omma::{Gpu, GpuOptions, Graph, Mode, Optimizer, PlanOptions, Result, Session, Tensor, Variables, nn};
 
 /// The only way to run the suite without an adapter.
 const SKIP: &str = "OMMA_SKIP_GPU_TESTS";
@@ -57,4 +57,27 @@ pub(crate) fn message<T>(result: omma::Result<T>) -> String {
         Ok(_) => panic!("an error was expected"),
         Err(error) => error.to_string(),
     }
+}
+
+/// A LeNet training step; returns the loss.
+pub(crate) fn lenet(graph: &Graph, batch: usize) -> Result<Tensor<'_>> {
+    let logits = nn::lenet5(graph.input("images", [batch, 1, 28, 28])?, 10)?;
+    let loss = logits.softmax_cross_entropy(graph.label_input("labels", batch)?)?;
+    graph.minimize(loss, &Optimizer::sgd(0.05).momentum(0.9))?;
+    graph.metric("loss", loss, batch as f32)?;
+    Ok(loss)
+}
+
+/// A LeNet learns three images within four steps.
+pub(crate) fn check_training(gpu: &Gpu, options: &PlanOptions) {
+    let graph = Graph::new(Mode::Training);
+    let loss = lenet(&graph, 3).unwrap();
+    let mut session = Session::with_options(gpu, &graph, &[loss], &Variables::new(gpu, 1), options).unwrap();
+    let images: Vec<f32> = (0..3 * 784).map(|i| (i % 17) as f32 / 17.0).collect();
+    let mut losses = Vec::new();
+    for _ in 0..4 {
+        session.run_blocking(&[("images", (&images).into()), ("labels", (&vec![1_u8, 2, 3]).into())]).unwrap();
+        losses.push(session.read_blocking::<f32>(loss).unwrap()[0]);
+    }
+    assert!(losses[3] < losses[0], "{losses:?}");
 }
