@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use omma::data::{Augment, Dataset, Loader, Split};
 use omma::train::{Classifier, Schedule, Settings};
-use omma::{Gpu, GpuOptions, Optimizer, nn};
+use omma::{Gpu, GpuOptions, Optimizer, models};
 
 fn main() -> omma::Result<()> {
     env_logger::init();
@@ -16,7 +16,7 @@ fn main() -> omma::Result<()> {
 
     let gpu = Gpu::new_blocking(&GpuOptions::default())?;
     let settings = Settings {
-        model: nn::MODELS[0],
+        model: models::MODELS[0],
         channels: 1,
         classes: train.classes(),
         mean: vec![0.131],

@@ -30,7 +30,7 @@
 //!   [`Session::encode`] records it into your own command encoder, [`Session::read`] is a future.
 //! - [`Variables`] hold the parameters on the device, shared by all sessions made with them, saved and loaded as
 //!   safetensors under PyTorch's names.
-//! - [`nn`] has whole networks, [`train`] a classifier with learning-rate schedules, [`data`] data sets, batches and
+//! - [`models`] has whole networks, [`train`] a classifier with learning-rate schedules, [`data`] data sets, batches and
 //!   augmentation.
 //! - [`selftest`] compares every kernel on your adapter with its f64 twin in [`mod@reference`].
 //!
@@ -47,7 +47,7 @@ mod error;
 pub mod files;
 mod gpu;
 mod graph;
-pub mod nn;
+pub mod models;
 mod ops;
 mod plan;
 pub mod reference;

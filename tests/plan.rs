@@ -2,7 +2,7 @@
 
 mod barriers;
 
-use omma::nn::ResNet;
+use omma::models::ResNet;
 use omma::wgpu::Limits;
 use omma::{
     BatchNorm, Capabilities, Conv2d, Error, Graph, Init, Mode, Optimizer, Plan, PlanOptions, Result, Session, Tensor,

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::OnceLock;
 
 use omma::wgpu;
-use omma::{Gpu, GpuOptions, Graph, Mode, Optimizer, PlanOptions, Result, Session, Tensor, Variables, nn};
+use omma::{Gpu, GpuOptions, Graph, Mode, Optimizer, PlanOptions, Result, Session, Tensor, Variables, models};
 
 /// The only way to run the suite without an adapter.
 const SKIP: &str = "OMMA_SKIP_GPU_TESTS";
@@ -61,7 +61,7 @@ pub(crate) fn message<T>(result: omma::Result<T>) -> String {
 
 /// A LeNet training step; returns the loss.
 pub(crate) fn lenet(graph: &Graph, batch: usize) -> Result<Tensor<'_>> {
-    let logits = nn::lenet5(graph.input("images", [batch, 1, 28, 28])?, 10)?;
+    let logits = models::lenet5(graph.input("images", [batch, 1, 28, 28])?, 10)?;
     let loss = logits.softmax_cross_entropy(graph.label_input("labels", batch)?)?;
     graph.minimize(loss, &Optimizer::sgd(0.05).momentum(0.9))?;
     graph.metric("loss", loss, batch as f32)?;

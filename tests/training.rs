@@ -7,7 +7,7 @@ use std::sync::Arc;
 use omma::data::{Dataset, Loader, Split};
 use omma::train::{Classifier, Schedule, Score, Settings};
 use omma::{
-    BatchNorm, Conv2d, Evaluator, Graph, Init, Mode, Optimizer, PlanOptions, Result, Session, Tensor, Variables, nn,
+    BatchNorm, Conv2d, Evaluator, Graph, Init, Mode, Optimizer, PlanOptions, Result, Session, Tensor, Variables, models,
 };
 
 fn digits(split: Split) -> Dataset {
@@ -15,7 +15,7 @@ fn digits(split: Split) -> Dataset {
 }
 
 fn settings(seed: u64) -> Settings {
-    let model = *nn::MODELS.iter().find(|model| model.name == "lenet5").unwrap();
+    let model = *models::MODELS.iter().find(|model| model.name == "lenet5").unwrap();
     Settings { model, channels: 1, classes: 10, mean: vec![0.13], deviation: vec![0.31], seed }
 }
 

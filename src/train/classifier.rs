@@ -11,7 +11,7 @@ use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::gpu::{Capabilities, Gpu};
 use crate::graph::{Graph, Mode, Tensor, TensorId};
-use crate::nn::Model;
+use crate::models::Model;
 use crate::ops::optimizer::Optimizer;
 use crate::plan::{HostTensor, Metric, NamedArrays, Plan, PlanOptions, Session, VariableLayout, Variables};
 

@@ -1,7 +1,7 @@
 //! Barriers between dispatches: how many a plan has, and that the order that saves them computes the same.
 
 use omma::{
-    BatchNorm, Conv2d, DeviceClass, Graph, Init, Mode, Optimizer, Plan, PlanOptions, Session, Tensor, Variables, nn,
+    BatchNorm, Conv2d, DeviceClass, Graph, Init, Mode, Optimizer, Plan, PlanOptions, Session, Tensor, Variables, models,
 };
 
 use super::plan;
@@ -12,7 +12,7 @@ fn resnet18(options: &PlanOptions) -> Option<Plan> {
     capabilities.class = DeviceClass::Gpu;
     let graph = Graph::new(Mode::Training);
     let x = graph.input("x", [4, 3, 64, 64]).unwrap();
-    let logits = nn::ResNet::new(18).unwrap().build(x, 1000).unwrap();
+    let logits = models::ResNet::new(18).unwrap().build(x, 1000).unwrap();
     let loss = logits.softmax_cross_entropy(graph.label_input("labels", 4).unwrap()).unwrap();
     graph.minimize(loss, &Optimizer::sgd(0.1).momentum(0.9)).unwrap();
     Some(plan(&graph, &[loss], &capabilities, options).unwrap())

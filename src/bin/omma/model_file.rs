@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use omma::nn::{MODELS, Model};
+use omma::models::{MODELS, Model};
 use omma::train::{Classifier, Settings};
 use omma::{Error, Gpu, PlanOptions, Result, Variables};
 

@@ -1,4 +1,4 @@
-//! The networks of burn's modules, with the layers of `omma::nn` in the same order. Parameters get their values by the names
+//! The networks of burn's modules, with the layers of `omma::models` in the same order. Parameters get their values by the names
 //! that Omma gives them.
 
 use burn::module::{Module, Param};

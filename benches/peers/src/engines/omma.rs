@@ -1,6 +1,6 @@
 //! Omma, by its own choice of kernels or by its naive ones.
 
-use omma::nn::{ResNet, lenet5};
+use omma::models::{ResNet, lenet5};
 use omma::{Conv2d, Gpu, Graph, HostTensor, Init, Mode, Optimizer, PlanOptions, Session, Tensor, TensorId, Variables};
 
 use super::{Engine, Prepared, Result};

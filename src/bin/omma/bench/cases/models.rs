@@ -1,6 +1,6 @@
 //! Whole networks, from the host's inputs to the device's rest.
 
-use omma::nn::{MODELS, ResNet};
+use omma::models::{MODELS, ResNet};
 use omma::{BatchNorm, Conv2d, Optimizer, Result, Tensor};
 
 use super::{Case, Fed, What};

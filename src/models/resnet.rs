@@ -11,7 +11,7 @@ use crate::ops::conv2d::Conv2d;
 /// images of 224x224.
 ///
 /// ```
-/// use omma::nn::ResNet;
+/// use omma::models::ResNet;
 /// use omma::{Graph, Mode};
 ///
 /// let graph = Graph::new(Mode::Evaluation);
