@@ -1,6 +1,9 @@
 //! Residual networks (He et al. 2016, "Deep Residual Learning for Image Recognition", table 1), with the stride of a
-//! bottleneck on its 3x3 convolution, as torchvision has them, and with torchvision's parameter names.
+//! bottleneck on its 3x3 convolution, as torchvision has them, and ResNeXt (Xie et al. 2017, "Aggregated Residual
+//! Transformations for Deep Neural Networks", table 1), whose 3x3 convolutions have groups. With torchvision's parameter
+//! names.
 
+use super::normalized;
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use crate::ops::Pool2d;
@@ -27,6 +30,9 @@ pub struct ResNet {
     blocks: [usize; 4],
     /// Blocks of three convolutions, 1x1, 3x3 and 1x1, instead of two 3x3.
     bottleneck: bool,
+    /// Groups of the 3x3 convolutions, and the channels of each in the first stage.
+    groups: usize,
+    group_width: usize,
     small: bool,
 }
 
@@ -44,7 +50,12 @@ impl ResNet {
             152 => ([3, 8, 36, 3], true),
             _ => return Err(Error::argument("resnet", format!("18, 34, 50, 101 or 152 layers, not {layers}"))),
         };
-        Ok(Self { blocks, bottleneck, small: false })
+        Ok(Self { blocks, bottleneck, groups: 1, group_width: 64, small: false })
+    }
+
+    /// ResNeXt-50 (32x4d): ResNet-50 with 32 groups of 4 channels and more.
+    pub fn resnext50() -> Self {
+        Self { blocks: [3, 4, 6, 3], bottleneck: true, groups: 32, group_width: 4, small: false }
     }
 
     /// A stem for images of about 32x32, as the paper's section 4.2 has it: a 3x3 convolution of stride 1, no pooling.
@@ -60,7 +71,7 @@ impl ResNet {
     pub fn build<'g>(&self, x: Tensor<'g>, classes: usize) -> Result<Tensor<'g>> {
         const WIDTHS: [usize; 4] = [64, 128, 256, 512];
         let stem = if self.small { Conv2d::new(64, 3).padding(1) } else { Conv2d::new(64, 7).stride(2).padding(3) };
-        let mut x = normalized(x, "conv1", "bn1", stem)?.relu()?;
+        let mut x = normalized(x, "conv1", "bn1", stem, BatchNorm::default())?.relu()?;
         if !self.small {
             x = x.max_pool2d(Pool2d::new(3).stride(2).padding(1))?;
         }
@@ -77,15 +88,16 @@ impl ResNet {
     fn block<'g>(&self, x: Tensor<'g>, name: &str, width: usize, stride: usize) -> Result<Tensor<'g>> {
         const EXPANSION: usize = 4;
         let outputs = if self.bottleneck { EXPANSION * width } else { width };
-        let across = |stride: usize| Conv2d::new(width, 3).stride(stride).padding(1);
+        let width = width * self.groups * self.group_width / 64;
+        let across = |stride: usize| Conv2d::new(width, 3).stride(stride).padding(1).groups(self.groups);
         let convolutions = match self.bottleneck {
             true => vec![Conv2d::new(width, 1), across(stride), Conv2d::new(outputs, 1)],
             false => vec![across(stride), across(1)],
         };
-        let last = convolutions.len();
+        let (plain, last) = (BatchNorm::default(), convolutions.len());
         let mut y = x;
         for (number, settings) in (1..).zip(convolutions) {
-            y = normalized(y, &format!("{name}.conv{number}"), &format!("{name}.bn{number}"), settings)?;
+            y = normalized(y, &format!("{name}.conv{number}"), &format!("{name}.bn{number}"), settings, plain)?;
             if number < last {
                 y = y.relu()?;
             }
@@ -94,14 +106,9 @@ impl ResNet {
             true => x,
             false => {
                 let settings = Conv2d::new(outputs, 1).stride(stride);
-                normalized(x, &format!("{name}.downsample.0"), &format!("{name}.downsample.1"), settings)?
+                normalized(x, &format!("{name}.downsample.0"), &format!("{name}.downsample.1"), settings, plain)?
             }
         };
         y.add(skip)?.relu()
     }
-}
-
-/// A convolution without bias and the batch norm behind it.
-fn normalized<'g>(x: Tensor<'g>, convolution: &str, norm: &str, settings: Conv2d) -> Result<Tensor<'g>> {
-    x.conv2d(convolution, settings.without_bias())?.batch_norm(norm, BatchNorm::default())
 }

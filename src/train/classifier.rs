@@ -11,7 +11,7 @@ use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::gpu::{Capabilities, Gpu};
 use crate::graph::{Graph, Mode, Tensor, TensorId};
-use crate::models::Model;
+use crate::models::{Input, Model};
 use crate::ops::optimizer::Optimizer;
 use crate::plan::{HostTensor, Metric, NamedArrays, Plan, PlanOptions, Session, VariableLayout, Variables};
 
@@ -77,7 +77,7 @@ impl Settings {
 
     /// The network from images to logits, as every session has it.
     fn logits<'g>(&self, graph: &'g Graph, batch: usize) -> Result<Tensor<'g>> {
-        let [height, width] = self.model.image_size;
+        let Input::Image { size: [height, width], .. } = self.model.input;
         let images = graph.image_input(IMAGES, [batch, self.channels, height, width])?;
         (self.model.build)(images.normalize(&self.mean, &self.deviation)?, self.classes)
     }
