@@ -13,7 +13,7 @@ fn network(gpu: &Gpu, seed: u64) -> Variables {
     let graph = Graph::new(Mode::Training);
     let x = graph.input("x", [2, 3, 6, 6]).unwrap().conv2d("features.conv", Conv2d::new(4, 3).groups(1)).unwrap();
     let x = x.batch_norm("features.bn", BatchNorm::default()).unwrap().relu().unwrap();
-    let loss = x.flatten().unwrap().dense("head", 5).unwrap().mean().unwrap();
+    let loss = x.flatten().unwrap().dense("head", 5).unwrap().mean(..).unwrap();
     graph.minimize(loss, &Optimizer::adam(0.1)).unwrap();
     let variables = Variables::new(gpu, seed);
     variables.declare(&graph).unwrap();

@@ -141,7 +141,7 @@ fn optimizers_refuse_values_out_of_range() {
     ];
     for optimizer in bad {
         let graph = Graph::new(Mode::Training);
-        let loss = graph.input("x", [2, 3]).unwrap().dense("fc", 1).unwrap().mean().unwrap();
+        let loss = graph.input("x", [2, 3]).unwrap().dense("fc", 1).unwrap().mean(..).unwrap();
         let error = graph.minimize(loss, &optimizer).expect_err(&format!("{optimizer:?}"));
         assert!(matches!(&error, Error::Argument { op, .. } if op == "optimizer"), "{error}");
     }
@@ -175,7 +175,7 @@ fn dropout_in_evaluation_is_the_tensor_itself() {
 fn an_unused_parameter_is_named() {
     let graph = Graph::new(Mode::Training);
     let unused = graph.parameter("unused", 3, Init::Zeros).unwrap();
-    let loss = graph.input("x", [2, 3]).unwrap().dense("fc", 1).unwrap().mean().unwrap();
+    let loss = graph.input("x", [2, 3]).unwrap().dense("fc", 1).unwrap().mean(..).unwrap();
     let expected = "graph: the loss does not depend on the parameter `unused`";
     assert_eq!(message(graph.gradients(loss)), expected);
     assert_eq!(message(graph.minimize(loss, &Optimizer::sgd(0.1))), expected);
@@ -191,7 +191,7 @@ fn gradients_have_their_parameters_types() {
     let graph = Graph::new(Mode::Training);
     let x = graph.input("x", [2, 3, 8, 8]).unwrap();
     let x = x.conv2d("conv", Conv2d::new(4, 3)).unwrap().batch_norm("bn", BatchNorm::default()).unwrap();
-    let loss = x.max_pool2d(2).unwrap().flatten().unwrap().dense("fc", 5).unwrap().mean().unwrap();
+    let loss = x.max_pool2d(2).unwrap().flatten().unwrap().dense("fc", 5).unwrap().mean(..).unwrap();
     let pairs = graph.gradients(loss).unwrap();
     let names: Vec<String> = pairs.iter().map(|(parameter, _)| parameter.name().unwrap()).collect();
     assert_eq!(names, ["conv.weight", "conv.bias", "bn.weight", "bn.bias", "fc.weight", "fc.bias"]);
@@ -204,7 +204,7 @@ fn gradients_have_their_parameters_types() {
 fn second_derivatives_are_refused() {
     let graph = Graph::new(Mode::Training);
     let x = graph.input("x", [2, 3]).unwrap();
-    let y = x.dense("fc", 1).unwrap().sigmoid().unwrap().mean().unwrap();
+    let y = x.dense("fc", 1).unwrap().sigmoid().unwrap().mean(..).unwrap();
     let one = graph.constant(1.0, 1).unwrap();
     let dx = graph.gradients_of(&[(y, one)], &[x]).unwrap()[0].unwrap();
     let again = graph.gradients_of(&[(dx, x)], &[x]);
@@ -231,7 +231,7 @@ fn tensors_of_different_graphs_do_not_mix() {
     assert_eq!(message(small.add(far)), "graph: add: its inputs belong to different graphs");
     assert_eq!(message(one.concat(&[small, far], 0)), "graph: concat: its inputs belong to different graphs");
     assert!(matches!(one.name("far", far), Err(Error::Graph(_))));
-    let loss = far.mean().unwrap();
+    let loss = far.mean(..).unwrap();
     assert!(matches!(one.gradients(loss), Err(Error::Graph(_))));
     assert!(matches!(one.minimize(loss, &Optimizer::sgd(0.1)), Err(Error::Graph(_))));
     assert!(matches!(one.metric("loss", loss, 1.0), Err(Error::Graph(_))));
@@ -295,7 +295,7 @@ fn a_refused_layer_leaves_nothing_behind() {
     let y = x.conv2d("c", Conv2d::new(4, 3)).unwrap();
     assert_eq!(graph.parameters().len(), 2);
     // A minimization that fails at its very end: the second has no names left for its memory.
-    let loss = y.mean().unwrap();
+    let loss = y.mean(..).unwrap();
     graph.minimize(loss, &Optimizer::sgd(0.1)).unwrap();
     let whole = graph.to_string();
     let error = graph.minimize(loss, &Optimizer::sgd(0.1)).unwrap_err().to_string();
@@ -311,7 +311,7 @@ fn settings_are_never_the_hosts_tensors() {
     assert!(error.contains("the name `step` is already taken by a tensor f32[2, 3]"), "{error}");
     let graph = Graph::new(Mode::Training);
     let x = graph.input("learning_rate", [2, 3]).unwrap();
-    let error = graph.minimize(x.dense("fc", 2).unwrap().mean().unwrap(), &Optimizer::sgd(0.1)).unwrap_err();
+    let error = graph.minimize(x.dense("fc", 2).unwrap().mean(..).unwrap(), &Optimizer::sgd(0.1)).unwrap_err();
     assert!(error.to_string().contains("the name `learning_rate` is already taken"), "{error}");
 }
 

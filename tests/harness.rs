@@ -170,7 +170,7 @@ fn a_case_needs_a_value_for_each_element() {
 fn a_wrong_variable_fails() {
     let Some(gpu) = crate::gpu() else { return };
     let graph = Graph::new(Mode::Training);
-    let loss = graph.input("x", [2, 3]).unwrap().dense("fc", 1).unwrap().mean().unwrap();
+    let loss = graph.input("x", [2, 3]).unwrap().dense("fc", 1).unwrap().mean(..).unwrap();
     graph.minimize(loss, &Optimizer::sgd(0.1)).unwrap();
     let variables = Variables::new(gpu, 3);
     let mut session = Session::new(gpu, &graph, &[], &variables).unwrap();
@@ -191,7 +191,7 @@ fn a_wrong_variable_fails() {
 fn the_reference_computes_no_more_than_it_is_asked_for() {
     let graph = Graph::new(Mode::Training);
     let x = graph.input("x", [3, 2, 5, 5]).unwrap().conv2d("conv", Conv2d::new(4, 3)).unwrap().flatten().unwrap();
-    let loss = x.dense("fc", 1).unwrap().mean().unwrap();
+    let loss = x.dense("fc", 1).unwrap().mean(..).unwrap();
     graph.minimize(loss, &Optimizer::sgd(0.1)).unwrap();
     let pixels: Vec<f64> = (0..150).map(|i| f64::from(i % 13) - 6.0).collect();
     let weight = graph.tensor("conv.weight").unwrap();

@@ -271,7 +271,7 @@ fn webgpus_default_limits_suffice() {
     let graph = Graph::new(Mode::Training);
     let x = graph.input("x", [8, 16, 32, 32]).unwrap().conv2d("a", Conv2d::new(32, 3).padding(1)).unwrap();
     let x = x.batch_norm("bn", BatchNorm::default()).unwrap().relu().unwrap().dropout(0.2).unwrap();
-    let loss = x.global_avg_pool2d().unwrap().flatten().unwrap().dense("fc", 10).unwrap().mean().unwrap();
+    let loss = x.global_avg_pool2d().unwrap().flatten().unwrap().dense("fc", 10).unwrap().mean(..).unwrap();
     graph.minimize(loss, &Optimizer::adamw(1e-3)).unwrap();
     plan(&graph, &[loss], &capabilities, &PlanOptions::default()).unwrap();
 }

@@ -4,6 +4,8 @@
 //! [`FAMILIES`].
 
 pub(crate) mod avg_pool2d;
+mod axes;
+pub use axes::Axes;
 pub(crate) mod batch_norm;
 pub(crate) mod binary;
 pub(crate) mod chain;
@@ -18,10 +20,12 @@ pub(crate) mod optimizer;
 pub(crate) mod pointwise;
 mod pool;
 pub use pool::Pool2d;
+pub(crate) mod product;
 pub(crate) mod reduce;
 mod reshape;
 pub(crate) mod softmax;
 pub(crate) mod softmax_cross_entropy;
+pub(crate) mod top_k;
 
 use crate::error::{Error, Result};
 use crate::graph::{DType, TensorType};
@@ -86,6 +90,7 @@ pub const FAMILIES: &[Family] = &[
     Family { stem: "optimizer", shaders: &[&optimizer::SHADER], cases: optimizer::cases },
     // With the copies between formats, which its cases run as well.
     Family { stem: "pointwise", shaders: &[&chain::SHADER, &format::SHADER], cases: pointwise::cases },
+    Family { stem: "product", shaders: &[&product::SHADER], cases: product::cases },
     Family { stem: "reduce", shaders: &[&reduce::SHADER], cases: reduce::cases },
     Family { stem: "softmax", shaders: &[&softmax::SHADER], cases: softmax::cases },
     Family {
@@ -93,6 +98,7 @@ pub const FAMILIES: &[Family] = &[
         shaders: &[&softmax_cross_entropy::SHADER],
         cases: softmax_cross_entropy::cases,
     },
+    Family { stem: "top_k", shaders: &[&top_k::SHADER], cases: top_k::cases },
 ];
 
 /// lavapipe ends an invocation's loops after this many iterations, all of them counted together, without a word: no

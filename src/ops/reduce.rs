@@ -1,9 +1,9 @@
-//! Sums over a view `[outer, channels, inner]`: y[c] = scale·Σ x[o,c,i], and back: dx[o,c,i] = scale·dy[c]. The kernels
-//! know several such views after one another, which the planes of channels-last images are.
+//! Sums over a view `[groups, outer, channels, inner]`: y[g,c] = scale·Σ x[g,o,c,i], and back: dx[g,o,c,i] = scale·dy[g,c].
 //!
-//! Global average pooling, means and bias gradients are all this one reduction.
+//! Sums and means over any axes, global average pooling and bias gradients are all this one reduction.
 
-use super::{MAX_ITERATIONS, image};
+use super::axes::{Axes, Reduced, Run};
+use super::{MAX_ITERATIONS, float, image};
 use crate::error::{Error, Result};
 use crate::gpu::DeviceClass;
 use crate::graph::gradients::no_gradient;
@@ -28,33 +28,80 @@ impl<'g> Tensor<'g> {
     /// When the tensor is not f32 of rank 4.
     pub fn global_avg_pool2d(self) -> Result<Self> {
         let [n, c, h, w] = image(GLOBAL, &self.ty())?;
-        let view = [1, n * c, h * w];
+        let view = [1, 1, n * c, h * w];
         let op = ChannelSum { name: GLOBAL, view, mean: true, output: [n, c, 1, 1].into() };
         self.graph().apply_one(op, "", &[self])
     }
 
-    /// The mean of all elements, as a tensor of one.
+    /// The sums over axes.
     ///
     /// # Errors
-    /// When the tensor is not f32.
-    pub fn mean(self) -> Result<Self> {
-        let view = [1, 1, self.shape().elements()];
-        self.graph().apply_one(ChannelSum { name: "mean", view, mean: true, output: 1.into() }, "", &[self])
+    /// When the tensor is not f32, has no such axes, or a sum is of more elements than two passes can add.
+    pub fn sum(self, axes: impl Into<Axes>) -> Result<Self> {
+        self.add_up("sum", &axes.into(), false)
+    }
+
+    /// The means over axes: `x.mean(..)` is that of all elements.
+    ///
+    /// # Errors
+    /// Those of [`Tensor::sum`].
+    pub fn mean(self, axes: impl Into<Axes>) -> Result<Self> {
+        self.add_up("mean", &axes.into(), true)
+    }
+
+    fn add_up(self, name: &'static str, axes: &Axes, mean: bool) -> Result<Self> {
+        float(name, &self.ty())?;
+        let mut reduced = axes.of(name, &self.shape())?;
+        let mut x = self;
+        while let Some(view) = next_view(&mut reduced) {
+            let output = [view[0] * view[2]].into();
+            x = self.graph().apply_one(ChannelSum { name, view, mean, output }, "", &[x])?;
+        }
+        x.reshape(reduced.output)
     }
 
     /// The sum over all axes but axis 1: the gradient of a bias.
     pub(crate) fn sum_to_channels(self, layer: &str) -> Result<Self> {
         let shape = self.shape();
-        let view = [shape[0], shape[1], shape[2..].iter().product()];
+        let view = [1, shape[0], shape[1], shape[2..].iter().product()];
         let op = ChannelSum { name: TO_CHANNELS, view, mean: false, output: shape[1].into() };
         self.graph().apply_one(op, layer, &[self])
+    }
+}
+
+/// The view `[groups, outer, channels, inner]` that takes as many of the reduced runs as one reduction can, which are the
+/// last two; they are taken out. `None` when nothing is left to reduce.
+fn next_view(reduced: &mut Reduced) -> Option<[usize; 4]> {
+    let runs = &mut reduced.runs;
+    let last = runs.iter().rposition(|run| run.reduced)?;
+    let extent = |runs: &[Run]| -> usize { runs.iter().map(|run| run.extent).product() };
+    let behind = extent(&runs[last + 1..]);
+    if behind > 1 {
+        let view = [extent(&runs[..last]), runs[last].extent, behind, 1];
+        runs.remove(last);
+        return Some(view);
+    }
+    // What is kept between two reduced runs are the channels.
+    match runs[..last].iter().rposition(|run| run.reduced) {
+        Some(first) => {
+            let view = [extent(&runs[..first]), runs[first].extent, extent(&runs[first + 1..last]), runs[last].extent];
+            runs.remove(last);
+            runs.remove(first);
+            Some(view)
+        }
+        None => {
+            let view = [1, 1, extent(&runs[..last]), runs[last].extent];
+            runs.remove(last);
+            Some(view)
+        }
     }
 }
 
 #[derive(Debug, Clone)]
 struct ChannelSum {
     name: &'static str,
-    view: [usize; 3],
+    /// `[groups, outer, channels, inner]`
+    view: [usize; 4],
     /// Divide by the number of elements summed.
     mean: bool,
     output: Shape,
@@ -71,12 +118,18 @@ impl ChannelSum {
         if self.name == GLOBAL && format == Format::ChannelsLast {
             return [x.shape[0], x.shape[2] * x.shape[3], x.shape[1], 1];
         }
-        let [outer, channels, inner] = format.view(self.view);
-        [1, outer, channels, inner]
+        let [groups, outer, channels, inner] = self.view;
+        let [outer, channels, inner] = format.view([outer, channels, inner]);
+        [groups, outer, channels, inner]
+    }
+
+    /// How many elements make one result.
+    fn count(&self) -> usize {
+        self.view[1] * self.view[3]
     }
 
     fn scale(&self) -> f64 {
-        if self.mean { 1.0 / (self.view[0] * self.view[2]) as f64 } else { 1.0 }
+        if self.mean { 1.0 / self.count() as f64 } else { 1.0 }
     }
 }
 
@@ -189,7 +242,7 @@ impl Op for ChannelSum {
         if inputs[0].dtype != DType::F32 {
             return Err(Error::shape(self.name, "an f32 tensor", &inputs[0]));
         }
-        lanes_of(self.name, self.view[0] * self.view[2])?;
+        lanes_of(self.name, self.count())?;
         Ok(vec![TensorType::f32(self.output.clone())])
     }
 
@@ -200,8 +253,7 @@ impl Op for ChannelSum {
     }
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
-        let [outer, channels, inner] = self.view;
-        vec![reference::channel_sum(outer, channels, inner, cx.inputs[0], self.scale())]
+        vec![reference::channel_sum(self.view, cx.inputs[0], self.scale())]
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
@@ -237,8 +289,7 @@ impl Op for ChannelBroadcast {
     }
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
-        let [outer, channels, inner] = self.sum.view;
-        vec![reference::channel_broadcast(outer, channels, inner, cx.inputs[0], self.sum.scale())]
+        vec![reference::channel_broadcast(self.sum.view, cx.inputs[0], self.sum.scale())]
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
@@ -266,7 +317,7 @@ pub(crate) fn cases() -> Vec<OpCase> {
                 })
             });
     let means = [1, 255, 257, 4100, 70_001].map(|count: usize| {
-        OpCase::new(format!("mean [{count}]"), move |cx| cx.normal("x", [count])?.mean().map(|y| vec![y]))
+        OpCase::new(format!("mean [{count}]"), move |cx| cx.normal("x", [count])?.mean(..).map(|y| vec![y]))
     });
     // The bias gradients of the convolutions and dense layers are the third use.
     let shapes = [
@@ -284,5 +335,21 @@ pub(crate) fn cases() -> Vec<OpCase> {
             cx.normal("x", shape.clone())?.sum_to_channels("").map(|y| vec![y])
         })
     });
-    pooled.into_iter().chain(means).chain(sums).collect()
+    // Every pattern of reduced and kept axes, and one that takes two passes.
+    let axes: [(&[usize], &[usize]); 7] = [
+        (&[5, 31], &[1]),
+        (&[5, 31], &[0]),
+        (&[3, 5, 7], &[1]),
+        (&[3, 5, 7], &[0, 2]),
+        (&[2, 3, 4, 300], &[1, 3]),
+        (&[4, 300, 8], &[1]),
+        (&[2, 3, 4, 5, 6], &[0, 2, 4]),
+    ];
+    let over = axes.map(|(shape, axes)| {
+        OpCase::new(format!("mean over {axes:?} of {shape:?}"), move |cx| {
+            let x = cx.normal("x", shape)?;
+            Ok(vec![x.mean(axes)?, x.sum(Axes::from(axes).keep())?])
+        })
+    });
+    pooled.into_iter().chain(means).chain(sums).chain(over).collect()
 }

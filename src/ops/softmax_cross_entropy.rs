@@ -52,7 +52,7 @@ fn sizes(inputs: &[TensorType]) -> Result<[usize; 2]> {
 /// The mean over rows, with the rows' own errors on top of the sum's.
 fn mean(each: &Checked) -> Checked {
     let rows = each.values.len();
-    let mut mean = reduce::reference::channel_sum(1, 1, rows, &each.values, 1.0 / rows as f64);
+    let mut mean = reduce::reference::channel_sum([1, 1, 1, rows], &each.values, 1.0 / rows as f64);
     mean.magnitude[0] = mean.magnitude[0].max(each.magnitude.iter().sum::<f64>() / rows as f64);
     mean.terms += each.terms;
     mean

@@ -36,11 +36,11 @@ impl Geometry {
     }
 
     fn mean_of(&self, values: &[f64]) -> Checked {
-        channel_sum(self.batch, self.channels, self.inner, values, 1.0 / self.count() as f64)
+        channel_sum([1, self.batch, self.channels, self.inner], values, 1.0 / self.count() as f64)
     }
 
     fn sum_of(&self, values: &[f64]) -> Checked {
-        channel_sum(self.batch, self.channels, self.inner, values, 1.0)
+        channel_sum([1, self.batch, self.channels, self.inner], values, 1.0)
     }
 
     fn inverse_deviation(&self, var: f64) -> f64 {

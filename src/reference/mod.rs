@@ -18,9 +18,11 @@ pub mod normalize;
 pub mod optimizer;
 pub mod pointwise;
 pub mod pool;
+pub mod product;
 pub mod reduce;
 pub mod softmax;
 pub mod softmax_cross_entropy;
+pub mod top_k;
 
 /// What a flushed subnormal costs, as a magnitude: single-precision exponentials below the smallest normal number may
 /// become 0, which is an absolute error that no multiple of the value covers.

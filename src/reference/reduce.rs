@@ -1,23 +1,27 @@
 //! Sums over everything but the channel axis, and back: bias gradients and global average pooling.
 //!
-//! The full array is \[outer, channels, inner\], the reduced one \[channels\]. Each function is the other's gradient.
+//! The full array is \[groups, outer, channels, inner\], the reduced one \[groups, channels\]. Each function is the other's
+//! gradient.
 
 use super::Checked;
 
-/// y\[c\] = scale · sum over outer and inner of x\[outer, c, inner\].
+/// y\[g, c\] = scale · sum over outer and inner of x\[g, outer, c, inner\].
 #[must_use]
-pub fn channel_sum(outer: usize, channels: usize, inner: usize, x: &[f64], scale: f64) -> Checked {
-    debug_assert_eq!(x.len(), outer * channels * inner, "x is [outer, channels, inner]");
-    let mut y = Checked::zeros(channels, outer * inner);
+pub fn channel_sum([groups, outer, channels, inner]: [usize; 4], x: &[f64], scale: f64) -> Checked {
+    debug_assert_eq!(x.len(), groups * outer * channels * inner, "x is [groups, outer, channels, inner]");
+    let mut y = Checked::zeros(groups * channels, outer * inner);
     for (index, value) in x.iter().enumerate() {
-        y.add(index / inner % channels, value * scale);
+        let row = index / inner;
+        y.add(row / channels / outer * channels + row % channels, value * scale);
     }
     y
 }
 
-/// y\[outer, c, inner\] = scale · x\[c\].
+/// y\[g, outer, c, inner\] = scale · x\[g, c\].
 #[must_use]
-pub fn channel_broadcast(outer: usize, channels: usize, inner: usize, x: &[f64], scale: f64) -> Checked {
-    debug_assert_eq!(x.len(), channels, "x is [channels]");
-    Checked::exact((0..outer * channels * inner).map(|index| x[index / inner % channels] * scale).collect())
+pub fn channel_broadcast([groups, outer, channels, inner]: [usize; 4], x: &[f64], scale: f64) -> Checked {
+    debug_assert_eq!(x.len(), groups * channels, "x is [groups, channels]");
+    let row = |index: usize| index / inner;
+    let at = |index: usize| row(index) / channels / outer * channels + row(index) % channels;
+    Checked::exact((0..groups * outer * channels * inner).map(|index| x[at(index)] * scale).collect())
 }

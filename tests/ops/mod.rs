@@ -12,9 +12,11 @@ mod metrics;
 mod normalize;
 mod optimizer;
 mod pointwise;
+mod product;
 mod reduce;
 mod softmax;
 mod softmax_cross_entropy;
+mod top_k;
 
 /// Runs all cases of a family.
 fn check(stem: &str) {

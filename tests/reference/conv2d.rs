@@ -141,7 +141,7 @@ fn gradients() {
         check_gradient(name, &x, &dy, &conv2d::grad_input(&g, &w, &dy), |x| conv2d::forward(&g, x, &w, Some(&bias)));
         check_gradient(name, &w, &dy, &conv2d::grad_weight(&g, &x, &dy), |w| conv2d::forward(&g, &x, w, Some(&bias)));
         let pixels = g.out_size().iter().product();
-        let grad_bias = reduce::channel_sum(g.batch, g.out_channels, pixels, &dy, 1.0);
+        let grad_bias = reduce::channel_sum([1, g.batch, g.out_channels, pixels], &dy, 1.0);
         check_gradient(name, &bias, &dy, &grad_bias, |bias| conv2d::forward(&g, &x, &w, Some(bias)));
     }
 }

@@ -24,7 +24,7 @@ fn gradients() {
         check_gradient("dx", &x, &dy, &dx, |x| dense::forward(batch, inputs, outputs, x, &w, Some(&bias)));
         let dw = dense::grad_weight(batch, inputs, outputs, &x, &dy);
         check_gradient("dw", &w, &dy, &dw, |w| dense::forward(batch, inputs, outputs, &x, w, Some(&bias)));
-        let dbias = reduce::channel_sum(batch, outputs, 1, &dy, 1.0);
+        let dbias = reduce::channel_sum([1, batch, outputs, 1], &dy, 1.0);
         check_gradient("dbias", &bias, &dy, &dbias, |bias| dense::forward(batch, inputs, outputs, &x, &w, Some(bias)));
         assert_eq!((dx.terms, dw.terms, dbias.terms), (outputs, batch, batch));
     }

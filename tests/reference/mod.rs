@@ -14,9 +14,11 @@ mod normalize;
 mod optimizer;
 mod pointwise;
 mod pool;
+mod product;
 mod reduce;
 mod softmax;
 mod softmax_cross_entropy;
+mod top_k;
 
 /// The step of the central differences: near the cube root of the f64 epsilon, where truncation and rounding balance.
 const STEP: f64 = 1e-5;

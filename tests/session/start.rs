@@ -14,7 +14,7 @@ fn network(graph: &Graph) -> Tensor<'_> {
     for name in ["a", "b", "c", "d"] {
         x = x.conv2d(name, Conv2d::new(4, 3).padding(1)).unwrap().max_pool2d(1).unwrap();
     }
-    x.softmax(1).unwrap().sigmoid().unwrap().mean().unwrap()
+    x.softmax(1).unwrap().sigmoid().unwrap().mean(..).unwrap()
 }
 
 /// Starts a session of [`network`]: what was told of each kernel, and its number of dispatches.
@@ -52,7 +52,7 @@ fn a_refused_kernel_is_an_error_that_names_it() {
     for _ in 0..5 {
         let graph = Graph::new(Mode::Evaluation);
         let x = graph.input("x", 3).unwrap().sigmoid().unwrap();
-        let y = x.softmax(0).unwrap().add(x).unwrap().mean().unwrap();
+        let y = x.softmax(0).unwrap().add(x).unwrap().mean(..).unwrap();
         let error = Session::new(&gpu, &graph, &[y], &Variables::new(&gpu, 1)).unwrap_err();
         assert!(matches!(&error, Error::Validation(text) if text.starts_with("pointwise.forward[")), "{error}");
     }

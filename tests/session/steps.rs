@@ -156,7 +156,7 @@ fn futures_finish_under_a_plain_executor() {
             let variables = Variables::new(&gpu, 1);
             let graph = Graph::new(Mode::Evaluation);
             let y = graph.input("x", 4).unwrap().relu().unwrap();
-            graph.metric("mean", y.mean().unwrap(), 1.0).unwrap();
+            graph.metric("mean", y.mean(..).unwrap(), 1.0).unwrap();
             let mut session = Session::new(&gpu, &graph, &[y], &variables).unwrap();
             let mut sums = Vec::new();
             for step in 0..8 {
@@ -181,7 +181,7 @@ fn metrics_average_over_steps_and_start_anew() {
     let Some(gpu) = crate::gpu() else { return };
     let graph = Graph::new(Mode::Evaluation);
     let x = graph.input("x", 2).unwrap();
-    graph.metric("mean", x.mean().unwrap(), 2.0).unwrap();
+    graph.metric("mean", x.mean(..).unwrap(), 2.0).unwrap();
     graph
         .metric(
             "largest",
@@ -228,7 +228,7 @@ fn adam(gpu: &omma::Gpu, variables: &Variables, batch: usize) -> Session {
     let graph = Graph::new(Mode::Training);
     let p = graph.parameter("p", [1, 3], Init::Ones).unwrap();
     let y = graph.input("x", [batch, 3]).unwrap().dense_with(p, None).unwrap();
-    graph.minimize(y.mean().unwrap(), &Optimizer::adam(0.1)).unwrap();
+    graph.minimize(y.mean(..).unwrap(), &Optimizer::adam(0.1)).unwrap();
     Session::new(gpu, &graph, &[], variables).unwrap()
 }
 
