@@ -36,7 +36,7 @@ fn forward(at: Invocation) {
     let i3 = div_rem(i4.x, params.extent3);
     let i2 = div_rem(i3.x, params.extent2);
     let i1 = div_rem(i2.x, params.extent1);
-    let from = i1.x * params.stride0 + i1.y * params.stride1 + i2.y * params.stride2 + i3.y * params.stride3
+    let source = i1.x * params.stride0 + i1.y * params.stride1 + i2.y * params.stride2 + i3.y * params.stride3
         + i4.y * params.stride4;
-    y[index] = {{ "vec4(x[from])" if form == "copies" else "x[from]" }};
+    y[index] = {{ "vec4(x[source])" if form == "copies" else "x[source]" }};
 }

@@ -157,7 +157,7 @@ pub(super) fn cases_of(
 ) -> [OpCase; 2] {
     let [low, high] = domain;
     // A prime count leaves a partial vector; steps of the golden ratio fill an interval evenly.
-    let spread = |i: usize| low + (high - low) * (i as f32 * 0.618_034).fract();
+    let spread = |i: usize| low + (high - low) * ((i as f32 + 0.5) * 0.618_034).fract();
     let (values, extremes): (Vec<f32>, Vec<f32>) = ((0..2 * 3 * 7 * 11).map(spread).collect(), extremes.to_vec());
     let title = match numbers {
         [] => function.name().to_string(),

@@ -1,6 +1,6 @@
 //! Elementwise arithmetic on two arrays of one shape.
 
-use super::Checked;
+use super::{Checked, UNDERFLOW};
 
 /// a + b.
 #[must_use]
@@ -71,11 +71,11 @@ pub fn power(a: &[f64], b: &[f64]) -> Checked {
 }
 
 /// A power with its magnitude: exp2(b · log2 |a|). The logarithm is off by 2^-21 = 4 eps at most, or 3 ULP of it, the
-/// product rounds, and the exponential is off by (3 + 2 |b · log2 a|) ULP.
+/// product rounds, and the exponential is off by (3 + 2 |b · log2 a|) ULP, or flushed.
 fn power_of(a: f64, b: f64) -> (f64, f64) {
     let (y, log) = (a.powf(b), a.abs().log2());
     let exponent = if log.is_finite() { b.abs() * (1.0 + 2.0 * log.abs()) } else { 0.0 };
-    (y, y.abs() * (1.0 + exponent))
+    (y, y.abs() * (1.0 + exponent) + UNDERFLOW)
 }
 
 /// The gradient by a: dy · b · a^(b - 1), 0 where b is.
