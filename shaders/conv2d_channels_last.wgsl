@@ -130,13 +130,15 @@ const COLUMNS = {{ quads * lanes // share }}u;
 {% for operand in operands %}
 {% if operand.channel %}
         let operand{{ loop.index0 }} = values{{ loop.index0 }}_at(column{{ q }});
+{% elif operand.scalar %}
+        let operand{{ loop.index0 }} = vec4(values{{ loop.index0 }}_at(0u).x);
 {% endif %}
 {% endfor %}
 {% for i in rows %}
         if into{{ i }} != NOWHERE {
             let at = into{{ i }} + column{{ q }};
             result[at] = chain(sum{{ i }}_{{ q }}
-                {%- for operand in operands %}, {{ "operand" ~ loop.index0 if operand.channel else "values" ~ loop.index0 ~ "_at(at)" }}{% endfor %});
+                {%- for operand in operands %}, {{ "operand" ~ loop.index0 if operand.channel or operand.scalar else "values" ~ loop.index0 ~ "_at(at)" }}{% endfor %});
         }
 {% endfor %}
     }

@@ -112,7 +112,7 @@ fn pitch() -> u32 {
         if {{ row }} < size.x && {{ column }} < size.y {
             let at = result_origin + (({{ row }}) * size.y + {{ column }}) * pitch();
             let value = chain({{ "vec4(" ~ sum ~ ")" if planar else sum }}
-                {%- for operand in operands %}, {{ "operand" ~ loop.index0 if operand.channel else "values" ~ loop.index0 ~ "_at(at)" }}{% endfor %});
+                {%- for operand in operands %}, {{ "operand" ~ loop.index0 if operand.channel or operand.scalar else "values" ~ loop.index0 ~ "_at(at)" }}{% endfor %});
             result[at] = value{{ ".x" if planar }};
         }
 {% endmacro %}
@@ -124,6 +124,8 @@ fn pitch() -> u32 {
 {% for operand in operands %}
 {% if operand.channel %}
     let operand{{ loop.index0 }} = values{{ loop.index0 }}_at(strip.channel);
+{% elif operand.scalar %}
+    let operand{{ loop.index0 }} = vec4(values{{ loop.index0 }}_at(0u).x);
 {% endif %}
 {% endfor %}
 {% set down = stride_height if backward else 1 %}

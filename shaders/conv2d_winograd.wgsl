@@ -170,6 +170,8 @@ fn results(at: Invocation) {
 {% for operand in operands %}
 {% if operand.channel %}
     let operand{{ loop.index0 }} = values{{ loop.index0 }}_at(place.y);
+{% elif operand.scalar %}
+    let operand{{ loop.index0 }} = vec4(values{{ loop.index0 }}_at(0u).x);
 {% endif %}
 {% endfor %}
 {% for i in range(4) %}
@@ -181,7 +183,7 @@ fn results(at: Invocation) {
         if 4u * tile.z + {{ j }}u < params.out_width {
             let at = (line + {{ j }}u) * params.columns + place.y;
             result[at] = chain(y{{ i }}{{ j }}
-                {%- for operand in operands %}, {{ "operand" ~ loop.index0 if operand.channel else "values" ~ loop.index0 ~ "_at(at)" }}{% endfor %});
+                {%- for operand in operands %}, {{ "operand" ~ loop.index0 if operand.channel or operand.scalar else "values" ~ loop.index0 ~ "_at(at)" }}{% endfor %});
         }
 {% endfor %}
     }

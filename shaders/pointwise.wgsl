@@ -1,18 +1,18 @@
-// Functions of single elements: y = f(x, ...), one or several after the other, of tensors of one shape and of values that
-// each channel has one of.
+// Functions of single elements: y = f(x, ...), one or several after the other, of tensors of one shape, of values that each
+// channel has one of, and of single values.
 //
-// Maths: the links of common/chain.wgsl, whose functions stand in common/functions.wgsl.
+// Maths: the links of common/chain.wgsl, whose functions stand in common/functions.wgsl and the two that it names.
 // One invocation computes {{ each }} times {{ "one element" if form == "elements" else "four elements" }}, far enough from one another that neighbours work side by side:
 //   flat      no operand belongs to a channel: any elements
 //   channels  channels are the last axis, in fours
 //   planes    a channel's elements lie together, in fours
 //   elements  they do, but not in fours
 // Elements past `count` in the last four lie in the buffer's padding and are computed harmlessly.
-// Memory traffic: every operand of the result's shape once, the result once; of a channel's operands one value an
+// Memory traffic: every operand of the result's shape once, the result once; of other operands one value an
 // invocation. No barriers. `in_place`: the chain begins with what is in y.
 // Operands come from buffers or from copies in textures (common/read.wgsl).
-// Needs common/grid.wgsl, common/divide.wgsl, common/texture.wgsl, common/read.wgsl, common/functions.wgsl,
-// common/chain.wgsl.
+// Needs common/grid.wgsl, common/divide.wgsl, common/texture.wgsl, common/read.wgsl, common/functions.wgsl and what that
+// needs, common/chain.wgsl.
 
 override WORKGROUP: u32 = 64u;
 
@@ -61,13 +61,15 @@ fn forward(at: Invocation) {
 {% for operand in operands %}
 {% if operand.channel %}
     let operand{{ loop.index0 }} = values{{ loop.index0 }}_at(channel);
+{% elif operand.scalar %}
+    let operand{{ loop.index0 }} = vec4(values{{ loop.index0 }}_at(0u).x);
 {% endif %}
 {% endfor %}
 {% for e in range(each) %}
     let at{{ e }} = start + {{ e }}u * params.step;
     if at{{ e }} < end {
         let value = chain({{ ("vec4(y[at" ~ e ~ "])" if form == "elements" else "y[at" ~ e ~ "]") if in_place else "vec4<f32>()" }}
-            {%- for operand in operands %}, {{ "operand" ~ loop.index0 if operand.channel else "values" ~ loop.index0 ~ "_at(at" ~ e ~ ")" }}{% endfor %});
+            {%- for operand in operands %}, {{ "operand" ~ loop.index0 if operand.channel or operand.scalar else "values" ~ loop.index0 ~ "_at(at" ~ e ~ ")" }}{% endfor %});
         y[at{{ e }}] = value{{ ".x" if form == "elements" }};
     }
 {% endfor %}

@@ -81,10 +81,32 @@ refusals! {
     dropout_probability: |g| g.input("x", 2)?.dropout(1.0) => "dropout: expected a probability in 0..1, got 1";
     dropout_probability_is_a_number: |g| g.input("x", 2)?.dropout(f32::NAN)
         => "dropout: expected a probability in 0..1, got NaN";
-    add_wants_one_shape: |g| g.input("x", [2, 3])?.add(g.input("y", [3, 2])?)
-        => "add: expected two f32 tensors of one shape, got f32[2, 3] and f32[3, 2]";
-    multiply_wants_one_shape: |g| g.input("x", 6)?.multiply(g.input("y", [6, 1])?)
-        => "multiply: expected two f32 tensors of one shape, got f32[6] and f32[6, 1]";
+    add_wants_shapes_that_broadcast: |g| g.input("x", [2, 3])?.add(g.input("y", [3, 2])?)
+        => "add: expected f32 tensors whose shapes broadcast, got f32[2, 3] and f32[3, 2]";
+    multiply_wants_floats: |g| g.input("x", 2)?.multiply(g.label_input("y", 2)?)
+        => "multiply: expected f32 tensors whose shapes broadcast, got f32[2] and u32[2]";
+    divide_by_a_number: |g| g.input("x", 2)?.divide(f32::INFINITY)
+        => "divide: expected a finite number, got inf";
+    select_wants_shapes_that_broadcast: |g| g.input("x", [2, 3])?.select(1.0, g.input("y", 2)?)
+        => "select: expected f32 tensors whose shapes broadcast, got f32[2, 3] and f32[2]";
+    clip_bounds: |g| g.input("x", 2)?.clip(1.0, 0.0) => "clip: expected finite bounds in order, got 1 and 0";
+    clip_bounds_are_finite: |g| g.input("x", 2)?.clip(0.0, f32::INFINITY)
+        => "clip: expected finite bounds in order, got 0 and inf";
+    elu_alpha: |g| g.input("x", 2)?.elu(-1.0) => "elu: expected an alpha of at least 0, got -1";
+    celu_alpha: |g| g.input("x", 2)?.celu(0.0) => "celu: expected an alpha above 0, got 0";
+    softplus_beta: |g| g.input("x", 2)?.softplus(0.0, 20.0)
+        => "softplus: expected beta > 0 and a threshold, got 0 and 20";
+    prelu_has_a_slope_a_channel: |g| g.input("x", [2, 3, 4])?.prelu("act", 2)
+        => "prelu `act`: expected 1 or 2 channels in axis 1, got f32[2, 3, 4]";
+    prelu_slopes_broadcast: |g| g.input("x", [2, 3])?.prelu_with(g.input("slope", [4, 1, 1])?)
+        => "prelu: expected a slope that broadcasts to [2, 3], got f32[4, 1, 1]";
+    expand_copies_axes_of_one: |g| g.input("x", [2, 3])?.expand([2, 6])
+        => "expand: expected a tensor that can be expanded to [2, 6], got f32[2, 3]";
+    expand_adds_axes_in_front: |g| g.input("x", [2, 3])?.expand(3)
+        => "expand: expected a tensor that can be expanded to [3], got f32[2, 3]";
+    expand_wants_floats: |g| g.label_input("x", 1)?.expand(3) => "expand: expected an f32 tensor, got u32[1]";
+    expand_has_an_end: |g| g.input("x", [2, 1, 2, 1, 2, 1])?.expand([2, 2, 2, 2, 2, 2])
+        => "expand: copied and other axes take turns too often between [2, 1, 2, 1, 2, 1] and [2, 2, 2, 2, 2, 2]";
     concat_of_nothing: |g| g.concat(&[], 0) => "concat: expected at least one tensor";
     concat_other_axes_agree: |g| g.concat(&[g.input("x", [2, 3])?, g.input("y", [3, 3])?], 1)
         => "concat: expected f32[2, 3] but for axis 1, got f32[3, 3]";

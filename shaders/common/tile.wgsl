@@ -65,6 +65,8 @@ fn store(place: Target, channel: u32, plane: u32, sums: vec4<f32>) {
 {% set name = "values" ~ loop.index0 %}
 {% if operand.channel %}
     let operand{{ loop.index0 }} = vec4({{ name }}[channel]);
+{% elif operand.scalar %}
+    let operand{{ loop.index0 }} = vec4({{ name }}[0]);
 {% else %}
     let operand{{ loop.index0 }} = vec4({{ name }}[into.x], {{ name }}[into.y], {{ name }}[into.z], {{ name }}[into.w]);
 {% endif %}

@@ -3,10 +3,12 @@
 /// A function of single elements, as an operation says that it is one.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Pointwise {
-    /// Its name in `shaders/common/functions.wgsl`. Its arguments there are the inputs, then the constants.
+    /// Its name in `shaders/common/functions.wgsl` or one of the two beside it. Its arguments there are the inputs, then the
+    /// constants.
     pub(crate) function: &'static str,
     /// What each input is to it.
     pub(crate) inputs: Vec<Extent>,
+    /// Finite, since the text of a kernel has no other numbers.
     pub(crate) constants: Vec<f32>,
 }
 
@@ -24,6 +26,8 @@ pub(crate) enum Extent {
     Element,
     /// One value for each index of axis 1.
     Channel,
+    /// One value for all of them.
+    Scalar,
 }
 
 /// An argument of a link.

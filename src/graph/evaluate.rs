@@ -141,7 +141,8 @@ impl<'g> Evaluator<'g> {
             // Each argument's error by itself, so that none cancels another's.
             for (index, extent) in node.op.pointwise().iter().flat_map(|pointwise| pointwise.inputs.iter().enumerate())
             {
-                if *extent == Extent::Element {
+                // Statistics, which channels have, are made of x: their rules know better what that means.
+                if *extent != Extent::Channel {
                     propagate(node.op.as_ref(), &[index], &cx, &mut results);
                 }
             }

@@ -8,8 +8,7 @@ use crate::plan::{Format, Kernel, Lowering, Operand, Shader, params, shader, wor
 params! {
     ChainParams { count: u32, columns: u32, step: u32, channels: u32 }
 }
-pub(crate) static SHADER: Shader =
-    shader!("pointwise", ChainParams, ["grid", "divide", "texture", "read", "functions", "chain"]);
+pub(crate) static SHADER: Shader = shader!("pointwise", ChainParams, ["grid", "divide", "texture", "read"], chain);
 
 /// Fours of one invocation: what a channel's operands cost is shared by so many.
 const EACH: usize = 4;

@@ -42,37 +42,28 @@ params! {
     }
 }
 pub(crate) static NAIVE: Shader = shader!("conv2d", ConvParams, ["grid", "conv2d"]);
-pub(crate) static TILED: Shader = shader!(
-    "conv2d_tiled",
-    ConvParams,
-    ["enable", "grid", "divide", "conv2d", "phases", "functions", "chain", "tile", "cooperative"]
-);
-pub(crate) static TILED_WEIGHT: Shader = shader!(
-    "conv2d_tiled_weight",
-    ConvParams,
-    ["enable", "grid", "divide", "conv2d", "functions", "chain", "tile", "cooperative"]
-);
+pub(crate) static TILED: Shader =
+    shader!("conv2d_tiled", ConvParams, ["enable", "grid", "divide", "conv2d", "phases", "tile", "cooperative"], chain);
+pub(crate) static TILED_WEIGHT: Shader =
+    shader!("conv2d_tiled_weight", ConvParams, ["enable", "grid", "divide", "conv2d", "tile", "cooperative"], chain);
 pub(crate) static BLOCKED: Shader = shader!("conv2d_blocked", ConvParams, ["grid", "conv2d"]);
 pub(crate) static PACK: Shader =
     shader!("conv2d_pack", ConvParams, ["grid", "divide", "conv2d", "texture", "read", "packed"]);
 pub(crate) static PACKED_WEIGHT: Shader =
     shader!("conv2d_packed_weight", ConvParams, ["grid", "conv2d", "texture", "read", "packed"]);
-pub(crate) static CHANNELS_LAST: Shader = shader!(
-    "conv2d_channels_last",
-    ConvParams,
-    ["grid", "conv2d", "texture", "phases", "walk", "read", "functions", "chain"]
-);
+pub(crate) static CHANNELS_LAST: Shader =
+    shader!("conv2d_channels_last", ConvParams, ["grid", "conv2d", "texture", "phases", "walk", "read"], chain);
 pub(crate) static CHANNELS_LAST_WEIGHT: Shader =
     shader!("conv2d_channels_last_weight", ConvParams, ["grid", "divide", "conv2d", "texture", "read"]);
 pub(crate) static DEPTHWISE: Shader =
-    shader!("conv2d_depthwise", ConvParams, ["grid", "divide", "conv2d", "texture", "read", "functions", "chain"]);
+    shader!("conv2d_depthwise", ConvParams, ["grid", "divide", "conv2d", "texture", "read"], chain);
 pub(crate) static DEPTHWISE_WEIGHT: Shader =
     shader!("conv2d_depthwise_weight", ConvParams, ["grid", "divide", "conv2d", "texture", "read", "tree"]);
 pub(crate) static PACKED: Shader =
     shader!("conv2d_packed", ConvParams, ["grid", "conv2d", "texture", "read", "packed"]);
 
 pub(crate) static WINOGRAD: Shader =
-    shader!("conv2d_winograd", winograd::WinogradParams, ["grid", "divide", "texture", "read", "functions", "chain"]);
+    shader!("conv2d_winograd", winograd::WinogradParams, ["grid", "divide", "texture", "read"], chain);
 pub(crate) static WINOGRAD_PRODUCT: Shader =
     shader!("conv2d_winograd_product", winograd::ProductParams, ["grid", "texture", "read"]);
 

@@ -3,16 +3,21 @@
 //! Each family is one stem in four places (`shaders/`, `src/ops/`, `src/reference/`, `tests/ops/`) and one row of
 //! [`FAMILIES`].
 
+pub(crate) mod activation;
 pub(crate) mod avg_pool2d;
 mod axes;
 pub use axes::Axes;
 pub(crate) mod batch_norm;
 pub(crate) mod binary;
 pub(crate) mod chain;
+pub(crate) mod comparison;
 pub(crate) mod concat;
 pub(crate) mod conv2d;
 pub(crate) mod dense;
 pub(crate) mod dropout;
+mod elementwise;
+pub use elementwise::Term;
+pub(crate) mod expand;
 pub(crate) mod max_pool2d;
 pub(crate) mod metrics;
 pub(crate) mod normalize;
@@ -45,6 +50,8 @@ pub struct Family {
 
 /// Every family, in the order of their names.
 pub const FAMILIES: &[Family] = &[
+    // Activations, arithmetic and masks are functions of single elements and run the kernel of `pointwise`.
+    Family { stem: "activation", shaders: &[], cases: activation::cases },
     Family {
         stem: "avg_pool2d",
         shaders: &[&avg_pool2d::SHADER, &avg_pool2d::CHANNELS_LAST, &avg_pool2d::UNROLLED],
@@ -55,8 +62,8 @@ pub const FAMILIES: &[Family] = &[
         shaders: &[&batch_norm::SHADER, &batch_norm::CHANNELS_LAST],
         cases: batch_norm::cases,
     },
-    // Sums and products are functions of single elements and run their kernel.
     Family { stem: "binary", shaders: &[], cases: binary::cases },
+    Family { stem: "comparison", shaders: &[], cases: comparison::cases },
     Family { stem: "concat", shaders: &[&concat::SHADER], cases: concat::cases },
     Family {
         stem: "conv2d",
@@ -80,6 +87,7 @@ pub const FAMILIES: &[Family] = &[
     // A dense layer is a convolution of 1x1 images and runs its kernels.
     Family { stem: "dense", shaders: &[], cases: dense::cases },
     Family { stem: "dropout", shaders: &[&dropout::SHADER], cases: dropout::cases },
+    Family { stem: "expand", shaders: &[&expand::SHADER], cases: expand::cases },
     Family {
         stem: "max_pool2d",
         shaders: &[&max_pool2d::SHADER, &max_pool2d::CHANNELS_LAST, &max_pool2d::UNROLLED],

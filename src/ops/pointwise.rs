@@ -1,200 +1,197 @@
-//! Functions of one element, y = f(x). The rows of [`Function`] name a pair of WGSL functions that stand side by side in
-//! `shaders/common/functions.wgsl`: f, and dy·f' written in terms of y, so that the gradient needs no other tensor.
+//! Elementary functions, y = f(x), as rows: the function and dy·f', which is taken of y where that loses nothing, so that
+//! x need not be kept, else of x.
 
-use crate::error::{Error, Result};
-use crate::graph::chain::Pointwise;
-use crate::graph::gradients::no_gradient;
-use crate::graph::{DType, Evaluation, GradientContext, Op, Tensor, TensorType};
-use crate::reference::{Checked, pointwise as reference};
+use super::binary::{DIVIDE, MULTIPLY};
+use super::elementwise::Factor::{Dy, X, Y};
+use super::elementwise::Slope::{Of, Zero};
+use super::elementwise::{Function, Term};
+use crate::error::Result;
+use crate::graph::Tensor;
+use crate::reference::pointwise as reference;
 use crate::selftest::OpCase;
 
-/// A pointwise function.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Function {
-    Relu,
-    LeakyRelu { slope: f32 },
-    Sigmoid,
-    Tanh,
-}
-
-impl Function {
-    /// The names of the operation and of its gradient.
-    fn names(self) -> [&'static str; 2] {
-        match self {
-            Self::Relu => ["relu", "relu.grad_input"],
-            Self::LeakyRelu { .. } => ["leaky_relu", "leaky_relu.grad_input"],
-            Self::Sigmoid => ["sigmoid", "sigmoid.grad_input"],
-            Self::Tanh => ["tanh", "tanh.grad_input"],
-        }
-    }
-
-    /// The WGSL functions of the operation, of x, and of its gradient, of y and dy.
-    fn functions(self) -> [Pointwise; 2] {
-        let constants = match self {
-            Self::LeakyRelu { slope } => vec![slope],
-            _ => Vec::new(),
-        };
-        let [forward, gradient] = match self {
-            Self::Relu => ["relu", "relu_grad"],
-            Self::LeakyRelu { .. } => ["leaky_relu", "leaky_relu_grad"],
-            Self::Sigmoid => ["sigmoid", "sigmoid_grad"],
-            // WGSL has a `tanh`, which overflows on some drivers.
-            Self::Tanh => ["tanh_safe", "tanh_safe_grad"],
-        };
-        let with = |function, inputs| Pointwise { constants: constants.clone(), ..Pointwise::of(function, inputs) };
-        [with(forward, 1), with(gradient, 2)]
-    }
-
-    fn forward(self, x: &[f64]) -> Checked {
-        match self {
-            Self::Relu => reference::relu(x),
-            Self::LeakyRelu { slope } => reference::leaky_relu(x, f64::from(slope)),
-            Self::Sigmoid => reference::sigmoid(x),
-            Self::Tanh => reference::tanh(x),
-        }
-    }
-
-    fn backward(self, y: &[f64], dy: &[f64]) -> Checked {
-        match self {
-            Self::Relu => reference::relu_grad(y, dy),
-            Self::LeakyRelu { slope } => reference::leaky_relu_grad(y, dy, f64::from(slope)),
-            Self::Sigmoid => reference::sigmoid_grad(y, dy),
-            Self::Tanh => reference::tanh_grad(y, dy),
-        }
-    }
-}
+pub(super) static NEG: Function =
+    Function::new("neg", "negative", |v| reference::negative(v[0])).slopes(&[Of(&NEG, &[Dy])]);
+static ABS: Function = Function::new("abs", "abs_of", |v| reference::abs(v[0])).slopes(&[Of(&ABS_GRAD, &[X(0), Dy])]);
+static ABS_GRAD: Function = Function::new("abs.grad_input", "abs_grad", |v| reference::abs_grad(v[0], v[1]));
+static SIGN: Function = Function::new("sign", "sign_of", |v| reference::sign(v[0])).slopes(&[Zero]);
+static FLOOR: Function = Function::new("floor", "floor_of", |v| reference::floor(v[0])).slopes(&[Zero]);
+static CEIL: Function = Function::new("ceil", "ceil_of", |v| reference::ceil(v[0])).slopes(&[Zero]);
+static ROUND: Function = Function::new("round", "round_of", |v| reference::round(v[0])).slopes(&[Zero]);
+pub(super) static SQUARE: Function =
+    Function::new("square", "square", |v| reference::square(v[0])).slopes(&[Of(&SQUARE_GRAD, &[X(0), Dy])]);
+static SQUARE_GRAD: Function =
+    Function::new("square.grad_input", "square_grad", |v| reference::square_grad(v[0], v[1]));
+pub(super) static SQRT: Function =
+    Function::new("sqrt", "sqrt_of", |v| reference::sqrt(v[0])).slopes(&[Of(&SQRT_GRAD, &[Y, Dy])]);
+static SQRT_GRAD: Function = Function::new("sqrt.grad_input", "sqrt_grad", |v| reference::sqrt_grad(v[0], v[1]));
+pub(super) static RECIPROCAL: Function = Function::new("reciprocal", "reciprocal", |v| reference::reciprocal(v[0]))
+    .slopes(&[Of(&RECIPROCAL_GRAD, &[Y, Dy])]);
+static RECIPROCAL_GRAD: Function =
+    Function::new("reciprocal.grad_input", "reciprocal_grad", |v| reference::reciprocal_grad(v[0], v[1]));
+static EXP: Function = Function::new("exp", "exp_of", |v| reference::exp(v[0])).slopes(&[Of(&MULTIPLY, &[Dy, Y])]);
+static LOG: Function = Function::new("log", "log_of", |v| reference::log(v[0])).slopes(&[Of(&DIVIDE, &[Dy, X(0)])]);
+static ERF: Function = Function::new("erf", "erf_of", |v| reference::erf(v[0])).slopes(&[Of(&ERF_GRAD, &[X(0), Dy])]);
+static ERF_GRAD: Function = Function::new("erf.grad_input", "erf_grad", |v| reference::erf_grad(v[0], v[1]));
 
 impl<'g> Tensor<'g> {
-    /// max(x, 0); the derivative at 0 is 0.
+    /// -x.
     ///
     /// # Errors
     /// When the tensor is not f32.
-    pub fn relu(self) -> Result<Self> {
-        self.pointwise(Function::Relu)
+    #[allow(clippy::should_implement_trait, reason = "an operator could not return an error")]
+    pub fn neg(self) -> Result<Self> {
+        self.map(&NEG)
     }
 
-    /// x for x > 0, else slope·x, for a slope in 0..: PyTorch's `LeakyReLU` has 0.01.
-    ///
-    /// # Errors
-    /// When the tensor is not f32, or the slope is negative or not finite.
-    pub fn leaky_relu(self, slope: f32) -> Result<Self> {
-        if !slope.is_finite() || slope < 0.0 {
-            return Err(Error::argument("leaky_relu", format!("expected a slope of at least 0, got {slope}")));
-        }
-        self.pointwise(Function::LeakyRelu { slope })
-    }
-
-    /// 1 / (1 + exp(-x)).
+    /// |x|; the derivative at 0 is 0.
     ///
     /// # Errors
     /// When the tensor is not f32.
-    pub fn sigmoid(self) -> Result<Self> {
-        self.pointwise(Function::Sigmoid)
+    pub fn abs(self) -> Result<Self> {
+        self.map(&ABS)
     }
 
-    /// The hyperbolic tangent.
+    /// -1 for x < 0, 0 for 0, 1 for x > 0. It has no gradient, as its derivative is zero.
     ///
     /// # Errors
     /// When the tensor is not f32.
-    pub fn tanh(self) -> Result<Self> {
-        self.pointwise(Function::Tanh)
+    pub fn sign(self) -> Result<Self> {
+        self.map(&SIGN)
     }
 
-    fn pointwise(self, function: Function) -> Result<Self> {
-        self.graph().apply_one(Forward(function), "", &[self])
+    /// The greatest integer that is not above x. It has no gradient, as its derivative is zero.
+    ///
+    /// # Errors
+    /// When the tensor is not f32.
+    pub fn floor(self) -> Result<Self> {
+        self.map(&FLOOR)
+    }
+
+    /// The least integer that is not below x. It has no gradient, as its derivative is zero.
+    ///
+    /// # Errors
+    /// When the tensor is not f32.
+    pub fn ceil(self) -> Result<Self> {
+        self.map(&CEIL)
+    }
+
+    /// The nearest integer, the even one of two, as ONNX's `Round` and PyTorch's. It has no gradient, as its derivative is
+    /// zero.
+    ///
+    /// # Errors
+    /// When the tensor is not f32.
+    pub fn round(self) -> Result<Self> {
+        self.map(&ROUND)
+    }
+
+    /// x²; the derivative is 2x.
+    ///
+    /// # Errors
+    /// When the tensor is not f32.
+    pub fn square(self) -> Result<Self> {
+        self.map(&SQUARE)
+    }
+
+    /// √x for x ≥ 0; the derivative is 1 / 2√x.
+    ///
+    /// # Errors
+    /// When the tensor is not f32.
+    pub fn sqrt(self) -> Result<Self> {
+        self.map(&SQRT)
+    }
+
+    /// 1 / x; the derivative is -1 / x².
+    ///
+    /// # Errors
+    /// When the tensor is not f32.
+    pub fn reciprocal(self) -> Result<Self> {
+        self.map(&RECIPROCAL)
+    }
+
+    /// eˣ, which is its own derivative.
+    ///
+    /// # Errors
+    /// When the tensor is not f32.
+    pub fn exp(self) -> Result<Self> {
+        self.map(&EXP)
+    }
+
+    /// The natural logarithm of x > 0; the derivative is 1 / x. Near 1, where it is near 0, devices have an absolute
+    /// accuracy of about 2⁻²¹ (WGSL, "Accuracy of Built-in Functions").
+    ///
+    /// # Errors
+    /// When the tensor is not f32.
+    pub fn log(self) -> Result<Self> {
+        self.map(&LOG)
+    }
+
+    /// The error function, erf(x) = 2/√π ∫₀ˣ exp(-t²) dt; the derivative is 2/√π · exp(-x²). To a few ULP, by the
+    /// polynomials of Cephes' `erff` and `erfcf` (Moshier 1989).
+    ///
+    /// # Errors
+    /// When the tensor is not f32.
+    pub fn erf(self) -> Result<Self> {
+        self.map(&ERF)
+    }
+
+    /// A function of this tensor alone.
+    pub(super) fn map(self, function: &'static Function) -> Result<Self> {
+        function.of("", &[self.into()])
+    }
+
+    /// A function of this tensor and of numbers.
+    pub(super) fn map_with(self, function: &'static Function, numbers: &[f32]) -> Result<Self> {
+        let terms: Vec<Term<'g>> =
+            std::iter::once(self.into()).chain(numbers.iter().map(|&number| number.into())).collect();
+        function.of("", &terms)
     }
 }
 
-fn same_type(op: &str, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
-    if inputs[0].dtype != DType::F32 {
-        return Err(Error::shape(op, "an f32 tensor", &inputs[0]));
-    }
-    Ok(vec![inputs[0].clone()])
-}
-
-#[derive(Debug)]
-struct Forward(Function);
-
-impl Op for Forward {
-    fn name(&self) -> &'static str {
-        self.0.names()[0]
-    }
-
-    fn attributes(&self) -> String {
-        match self.0 {
-            Function::LeakyRelu { slope } => format!("slope {slope}"),
-            _ => String::new(),
-        }
-    }
-
-    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
-        same_type(self.name(), inputs)
-    }
-
-    fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
-        let Some(dy) = cx.cotangent(0) else { return Ok(vec![None]) };
-        Ok(vec![Some(cx.graph().apply_one(GradInput(self.0), cx.layer(), &[cx.output(0), dy])?)])
-    }
-
-    fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
-        vec![self.0.forward(cx.inputs[0])]
-    }
-
-    fn pointwise(&self) -> Option<Pointwise> {
-        let [forward, _] = self.0.functions();
-        Some(forward)
-    }
-}
-
-/// (y, dy) -> dx
-#[derive(Debug)]
-struct GradInput(Function);
-
-impl Op for GradInput {
-    fn name(&self) -> &'static str {
-        self.0.names()[1]
-    }
-
-    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
-        same_type(self.name(), inputs)
-    }
-
-    fn gradient<'g>(&self, _: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
-        no_gradient(self.name())
-    }
-
-    fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
-        vec![self.0.backward(cx.inputs[0], cx.inputs[1])]
-    }
-
-    fn pointwise(&self) -> Option<Pointwise> {
-        let [_, gradient] = self.0.functions();
-        Some(gradient)
-    }
+/// A function's cases: values all over its `domain`, and `extremes`, where differences say nothing of the gradient.
+pub(super) fn cases_of(
+    function: &'static Function,
+    numbers: &'static [f32],
+    domain: [f32; 2],
+    extremes: &[f32],
+) -> [OpCase; 2] {
+    let [low, high] = domain;
+    // A prime count leaves a partial vector; steps of the golden ratio fill an interval evenly.
+    let spread = |i: usize| low + (high - low) * ((i as f32 + 0.5) * 0.618_034).fract();
+    let (values, extremes): (Vec<f32>, Vec<f32>) = ((0..2 * 3 * 7 * 11).map(spread).collect(), extremes.to_vec());
+    let title = match numbers {
+        [] => function.name().to_string(),
+        numbers => format!("{} {numbers:?}", function.name()),
+    };
+    let all = OpCase::new(format!("{title} in {low} to {high}"), move |cx| {
+        cx.values("x", [2, 3, 7, 11], values.clone())?.map_with(function, numbers).map(|y| vec![y])
+    });
+    let far = OpCase::new(format!("{title} extremes"), move |cx| {
+        cx.values("x", extremes.len(), extremes.clone())?.map_with(function, numbers).map(|y| vec![y])
+    });
+    [all, far.without_differences()]
 }
 
 pub(crate) fn cases() -> Vec<OpCase> {
-    let functions = [Function::Relu, Function::LeakyRelu { slope: 0.1 }, Function::Sigmoid, Function::Tanh];
-    let mut cases = Vec::new();
-    for function in functions {
-        let name = function.names()[0];
-        // One element, a prime count that leaves a partial vector, and more than 65,535 workgroups of 64 vectors.
-        for shape in [vec![1], vec![2, 3, 7, 11], vec![3, 8, 5, 7], vec![67, 251_003]] {
-            let large = shape.iter().product::<usize>() > 1 << 20;
-            if large && function != Function::Relu {
-                continue;
-            }
-            let title = format!("{name} {shape:?}");
-            let case =
-                OpCase::new(title, move |cx| cx.normal("x", shape.clone())?.pointwise(function).map(|y| vec![y]));
-            // Among millions of values some lie on the kink.
-            cases.push(if large { case.without_differences() } else { case });
-        }
-        let extremes = vec![-1e4, -88.8, -20.0, -1e-6, 1e-6, 20.0, 88.8, 1e4];
-        let extremes = OpCase::new(format!("{name} extremes"), move |cx| {
-            cx.values("x", [8], extremes.clone())?.pointwise(function).map(|y| vec![y])
-        });
-        cases.push(extremes.without_differences());
-    }
-    cases
+    /// From where on the exponential overflows, or its result is subnormal.
+    const EXPONENTS: &[f32] = &[-88.8, -87.3, -20.0, -1e-6, 0.0, 1e-6, 20.0, 88.7];
+    const TIES: &[f32] = &[-2.5, -1.5, -0.5, 0.0, 0.5, 1.5, 2.5, 8_388_609.0, -16_777_216.0, 1e30];
+    const POSITIVE: &[f32] = &[1e-30, 1e-6, 0.999_999, 1.0, 1.000_001, 2.0, 1e6, 1e30];
+    const FINITE: &[f32] = &[-1e15, -7.0, -1e-6, -1e-18, 1e-18, 1e-6, 7.0, 1e15];
+    const BELL: &[f32] = &[-1e30, -9.3, -4.0, -1.0, -1e-6, 0.0, 1e-20, 0.999_999, 1.0, 2.0, 3.999, 13.0, 1e4];
+    let rows: [(&'static Function, [f32; 2], &[f32]); 12] = [
+        (&NEG, [-3.0, 3.0], FINITE),
+        (&ABS, [-3.0, 3.0], FINITE),
+        (&SIGN, [-3.0, 3.0], TIES),
+        (&FLOOR, [-3.0, 3.0], TIES),
+        (&CEIL, [-3.0, 3.0], TIES),
+        (&ROUND, [-3.0, 3.0], TIES),
+        (&SQUARE, [-3.0, 3.0], FINITE),
+        (&SQRT, [0.01, 9.0], POSITIVE),
+        (&RECIPROCAL, [0.1, 4.0], FINITE),
+        (&EXP, [-8.0, 8.0], EXPONENTS),
+        (&LOG, [0.01, 9.0], POSITIVE),
+        (&ERF, [-4.5, 4.5], BELL),
+    ];
+    rows.into_iter().flat_map(|(function, domain, extremes)| cases_of(function, &[], domain, extremes)).collect()
 }

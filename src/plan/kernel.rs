@@ -21,8 +21,16 @@ pub struct Shader {
     pub params: &'static [(&'static str, &'static str)],
 }
 
-/// The shader file `$name` with its parameter struct and the common files it calls.
+/// The shader file `$name` with its parameter struct and the common files it calls; with `chain` those of the functions of
+/// single elements that it computes of its results.
 macro_rules! shader {
+    ($name:literal, $params:ty, [$($common:literal),*], chain) => {
+        $crate::plan::shader!(
+            $name,
+            $params,
+            [$($common,)* "nan", "elementary", "activations", "functions", "chain"]
+        )
+    };
     ($name:literal, $params:ty, [$($common:literal),*]) => {
         $crate::plan::Shader {
             name: $name,
@@ -122,7 +130,8 @@ impl Kernel {
     /// The chain that the template is to compute, and which of its operands come from textures.
     pub(crate) fn chain(self, chain: &Chain, textures: &[bool]) -> Self {
         let operands = chain.operands.iter().zip(textures).map(|(extent, texture)| {
-            minijinja::context! { channel => *extent == Extent::Channel, texture => *texture }
+            let (channel, scalar) = (*extent == Extent::Channel, *extent == Extent::Scalar);
+            minijinja::context! { channel, scalar, texture => *texture }
         });
         let links = chain.links.iter().enumerate().map(|(number, link)| {
             let previous = || if number == 0 { "previous".into() } else { format!("link{}", number - 1) };
@@ -131,7 +140,7 @@ impl Kernel {
                 Argument::Operand(operand) => format!("operand{operand}"),
             };
             // The shortest text that reads back as the same f32.
-            let constants = link.constants.iter().map(|constant| format!("{constant:?}"));
+            let constants = link.constants.iter().map(|constant| format!("vec4<f32>({constant:?})"));
             let arguments: Vec<String> = link.arguments.iter().map(argument).chain(constants).collect();
             minijinja::context! { function => link.function, arguments => arguments.join(", ") }
         });

@@ -5,13 +5,16 @@
 //!
 //! Each result says how accurate a single-precision computation of it can be expected to be, see [`Checked`].
 
+pub mod activation;
 pub mod avg_pool2d;
 pub mod batch_norm;
 pub mod binary;
+pub mod comparison;
 pub mod concat;
 pub mod conv2d;
 pub mod dense;
 pub mod dropout;
+pub mod expand;
 pub mod max_pool2d;
 pub mod metrics;
 pub mod normalize;

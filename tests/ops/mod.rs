@@ -1,12 +1,15 @@
 //! Every operation on every kernel variant that the device accepts, forward and gradient, against the f64 reference.
 
+mod activation;
 mod avg_pool2d;
 mod batch_norm;
 mod binary;
+mod comparison;
 mod concat;
 mod conv2d;
 mod dense;
 mod dropout;
+mod expand;
 mod max_pool2d;
 mod metrics;
 mod normalize;

@@ -3,12 +3,16 @@
 
 use omma::reference::Checked;
 
+mod activation;
 mod avg_pool2d;
 mod batch_norm;
+mod binary;
+mod comparison;
 mod concat;
 mod conv2d;
 mod dense;
 mod dropout;
+mod expand;
 mod max_pool2d;
 mod normalize;
 mod optimizer;

@@ -84,6 +84,17 @@ pub(crate) fn cases() -> Vec<OpCase> {
         });
         cases.push(case.mode(mode).randomize_parameters().in_single_precision());
     }
+    // Of elements, of channels, of one value and of a number; the gradient of the first function meets a convolution's.
+    for (channels, groups) in [(8, 1), (3, 1), (8, 8)] {
+        let title = format!("conv2d and functions, {channels} channels in {groups} groups");
+        let case = OpCase::new(title, move |cx| {
+            let settings = Conv2d::new(channels, 3).padding(1).groups(groups);
+            let x = cx.normal("x", [2, channels, 7, 9])?.conv2d("first", settings)?.silu()?;
+            let y = x.conv2d("second", settings)?.multiply(cx.normal("factor", 1)?)?.prelu("act", channels)?;
+            Ok(vec![y.add(0.5)?.tanh()?])
+        });
+        cases.push(case.randomize_parameters().in_single_precision());
+    }
     // More tiles than one call takes.
     cases.push(
         OpCase::new("conv2d in several calls", |cx| {
