@@ -9,6 +9,8 @@ pub(crate) mod binary;
 pub(crate) mod chain;
 pub(crate) mod concat;
 pub(crate) mod conv2d;
+pub(crate) mod conv3d;
+pub(crate) mod conv_transpose;
 pub(crate) mod dense;
 pub(crate) mod dropout;
 pub(crate) mod max_pool2d;
@@ -22,6 +24,7 @@ pub(crate) mod reduce;
 mod reshape;
 pub(crate) mod softmax;
 pub(crate) mod softmax_cross_entropy;
+pub(crate) mod unfold;
 
 use crate::error::{Error, Result};
 use crate::graph::{DType, TensorType};
@@ -73,6 +76,10 @@ pub const FAMILIES: &[Family] = &[
         ],
         cases: conv2d::cases,
     },
+    // They run the kernels of `unfold` and `conv2d`.
+    Family { stem: "conv3d", shaders: &[], cases: conv3d::cases },
+    // A transposed convolution is a convolution's input gradient.
+    Family { stem: "conv_transpose", shaders: &[], cases: conv_transpose::cases },
     // A dense layer is a convolution of 1x1 images and runs its kernels.
     Family { stem: "dense", shaders: &[], cases: dense::cases },
     Family { stem: "dropout", shaders: &[&dropout::SHADER], cases: dropout::cases },
@@ -93,6 +100,7 @@ pub const FAMILIES: &[Family] = &[
         shaders: &[&softmax_cross_entropy::SHADER],
         cases: softmax_cross_entropy::cases,
     },
+    Family { stem: "unfold", shaders: &[&unfold::SHADER], cases: unfold::cases },
 ];
 
 /// lavapipe ends an invocation's loops after this many iterations, all of them counted together, without a word: no

@@ -10,8 +10,11 @@ pub mod batch_norm;
 pub mod binary;
 pub mod concat;
 pub mod conv2d;
+pub mod conv3d;
+pub mod conv_transpose;
 pub mod dense;
 pub mod dropout;
+pub mod matmul;
 pub mod max_pool2d;
 pub mod metrics;
 pub mod normalize;
@@ -21,6 +24,7 @@ pub mod pool;
 pub mod reduce;
 pub mod softmax;
 pub mod softmax_cross_entropy;
+pub mod unfold;
 
 /// What a flushed subnormal costs, as a magnitude: single-precision exponentials below the smallest normal number may
 /// become 0, which is an absolute error that no multiple of the value covers.

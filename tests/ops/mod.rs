@@ -5,6 +5,8 @@ mod batch_norm;
 mod binary;
 mod concat;
 mod conv2d;
+mod conv3d;
+mod conv_transpose;
 mod dense;
 mod dropout;
 mod max_pool2d;
@@ -15,6 +17,7 @@ mod pointwise;
 mod reduce;
 mod softmax;
 mod softmax_cross_entropy;
+mod unfold;
 
 /// Runs all cases of a family.
 fn check(stem: &str) {

@@ -1,0 +1,6 @@
+//! `conv3d` on the device.
+
+#[test]
+fn agrees_with_the_reference() {
+    super::check("conv3d");
+}
