@@ -74,7 +74,7 @@ impl Volume {
         };
         if let Some(plane) = plane {
             let product = Product::of_images(kind, Geometry::new(batch, [from, to], groups, plane));
-            return product.apply_to_views(name, x, weight, bias)?.reshape(result);
+            return product.of_image(name, x, weight, bias)?.reshape(result);
         }
 
         let slices = batch.saturating_mul(depth.output);
@@ -91,13 +91,13 @@ impl Volume {
         let geometry = Geometry::new(slices, [from * taps, to], groups, [height, width]);
         let product = Product::of_images(kind, geometry);
         if !kind.transposed {
-            let x = x.unfold(window, [slices, from * taps, height.input, width.input])?;
-            return product.apply_to_views(name, x, weight, bias)?.fold(moved, result);
+            let x = x.unfold(name, window, [slices, from * taps, height.input, width.input])?;
+            return product.of_image(name, x, weight, bias)?.fold(name, moved, result);
         }
-        let x = x.unfold(moved, [slices, to, height.output, width.output])?;
+        let x = x.unfold(name, moved, [slices, to, height.output, width.output])?;
         // Where slices overlap, the bias is added to their sum.
         let (inner, outer) = if depth.is_plain() { (bias, None) } else { (None, bias) };
-        let y = product.apply_to_views(name, x, weight, inner)?.fold(window, result)?;
+        let y = product.of_image(name, x, weight, inner)?.fold(name, window, result)?;
         match outer {
             Some(bias) => y.graph().apply_one(AddToChannels, name, &[y, bias]),
             None => Ok(y),

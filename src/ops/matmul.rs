@@ -19,8 +19,18 @@ impl<'g> Tensor<'g> {
     /// which broadcast as NumPy's do (aligned at the last, an axis of 1 or none stands for any). A vector `[k]` on the left
     /// is a row, on the right a column, and that axis is not in the result.
     ///
-    /// A matrix that belongs to many others is read as it is where its batch axes stand before all others on the right, or
-    /// behind all others on the left, as a single matrix does; elsewhere it is repeated in memory.
+    /// Nothing is copied where the batch axes that only the right has stand before all others, and those that only the left
+    /// has behind them, as where one of the two is a single matrix. Otherwise the one that lacks an axis is repeated along it
+    /// in memory.
+    ///
+    /// ```
+    /// use omma::{Graph, Mode};
+    ///
+    /// let graph = Graph::new(Mode::Evaluation);
+    /// let (a, b) = (graph.input("a", [8, 1, 3, 5])?, graph.input("b", [2, 5, 7])?);
+    /// assert_eq!(a.matmul(b)?.shape().to_string(), "[8, 2, 3, 7]");
+    /// # Ok::<(), omma::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When a tensor is not f32 of at least one axis, or the inner sizes or batches do not fit.
@@ -28,9 +38,8 @@ impl<'g> Tensor<'g> {
         multiply(self, other, Direction::Forward)
     }
 
-    /// aᵀ·b: [`Tensor::matmul`] of `[..., k, m]` and `[..., k, n]`, each of two axes or more.
-    ///
-    /// A matrix on the left is read as it is where its batch axes stand behind all others, elsewhere repeated.
+    /// aᵀ·b: [`Tensor::matmul`] of `[..., k, m]` and `[..., k, n]`, each of two axes or more. Nothing is copied where the
+    /// batch axes that only the right has stand before all others, and it has all that the left has.
     ///
     /// # Errors
     /// As [`Tensor::matmul`].
@@ -38,10 +47,9 @@ impl<'g> Tensor<'g> {
         multiply(self, other, Direction::GradInput)
     }
 
-    /// a·bᵀ: [`Tensor::matmul`] of `[..., m, k]` and `[..., n, k]`, each of two axes or more; of two matrices that is
-    /// [`Tensor::dense_with`].
-    ///
-    /// A matrix on the right is read as it is where its batch axes stand behind all others, elsewhere repeated.
+    /// a·bᵀ: [`Tensor::matmul`] of `[..., m, k]` and `[..., n, k]`, each of two axes or more; of two matrices it is
+    /// [`Tensor::dense_with`]. Nothing is copied where the batch axes that only the left has stand behind all others, and it
+    /// has all that the right has.
     ///
     /// # Errors
     /// As [`Tensor::matmul`].
@@ -73,13 +81,14 @@ impl Operand<'_> {
         let inner = self.batch[axis..].iter().chain(&self.matrix).product();
         self.batch[axis] = times;
         let shape = [&self.batch[..], &self.matrix].concat();
-        self.tensor = self.tensor.unfold(repeat(outer, times, inner), shape)?;
+        self.tensor = self.tensor.unfold("", repeat(outer, times, inner), shape)?;
         Ok(self)
     }
 }
 
 fn multiply<'g>(left: Tensor<'g>, right: Tensor<'g>, direction: Direction) -> Result<Tensor<'g>> {
     let name = NAMES[direction as usize];
+    left.graph().owns(name, &[left, right])?;
     let types = [left.ty(), right.ty()];
     let refused = |expected: &str| Error::shape(name, expected, format!("{} and {}", types[0], types[1]));
     // A vector is a row on the left and a column on the right.
@@ -124,7 +133,8 @@ fn multiply<'g>(left: Tensor<'g>, right: Tensor<'g>, direction: Direction) -> Re
     let kinds: Vec<Option<Has>> = (0..rank).map(has).collect();
     let only = |has: Has| move |kind: &&Option<Has>| kind.is_none_or(|kind| kind == has);
     let images = if direction == Direction::GradWeight { 0 } else { kinds.iter().take_while(only(Has::Right)).count() };
-    let rows = if direction == Direction::GradInput { 0 } else { kinds.iter().rev().take_while(only(Has::Left)).count() };
+    let rows =
+        if direction == Direction::GradInput { 0 } else { kinds.iter().rev().take_while(only(Has::Left)).count() };
     let groups = images..(rank - rows).max(images);
     for axis in groups.clone() {
         match kinds[axis] {
@@ -143,24 +153,70 @@ fn multiply<'g>(left: Tensor<'g>, right: Tensor<'g>, direction: Direction) -> Re
         Direction::GradInput => (a0, a1, b1),
         Direction::GradWeight => (rows * a0, b0, a1),
     };
-    let geometry = Geometry::new(
-        images,
-        [groups * channels, groups * filters],
-        groups,
-        [Axis::plain(1), Axis::plain(pixels)],
-    );
+    let geometry =
+        Geometry::new(images, [groups * channels, groups * filters], groups, [Axis::plain(1), Axis::plain(pixels)]);
     let ty = |many: usize, rows: usize, columns: usize| match images * groups {
         1 => TensorType::f32([rows, columns]),
         _ => TensorType::f32([many, rows, columns]),
     };
-    let types = [
-        ty(images * groups, channels, pixels),
-        ty(groups, filters, channels),
-        ty(images * groups, filters, pixels),
-    ];
-    let product = Product { names: NAMES, geometry, types, direction, convolution: false };
-    let y = product.of_views([a.tensor, b.tensor])?;
+    let types =
+        [ty(images * groups, channels, pixels), ty(groups, filters, channels), ty(images * groups, filters, pixels)];
+    // Filters stand before y, and x before all.
+    let pair = if direction == Direction::GradInput { [a.tensor, b.tensor] } else { [b.tensor, a.tensor] };
+    let y = Product { names: NAMES, geometry, types, direction, convolution: false }.of_views("", pair, None)?;
     let matrix = result.into_iter().zip(vectors).filter(|(_, vector)| !vector).map(|(length, _)| length);
     let shape: Vec<usize> = whole.into_iter().chain(matrix).collect();
     if y.shape()[..] == shape { Ok(y) } else { y.reshape(shape) }
+}
+
+/// Left, right.
+type Problem = (&'static str, &'static [usize], &'static [usize], Direction);
+
+const PROBLEMS: &[Problem] = {
+    use Direction::{Forward, GradInput, GradWeight};
+    &[
+        ("of two", &[7, 13], &[13, 11], Forward),
+        ("of two, larger than a tile", &[67, 131], &[131, 70], Forward),
+        ("of single elements", &[1, 1], &[1, 1], Forward),
+        ("of fours", &[12, 16], &[16, 20], Forward),
+        ("row by matrix", &[5], &[5, 9], Forward),
+        ("matrix by column", &[8, 5], &[5], Forward),
+        ("row by column", &[17], &[17], Forward),
+        ("rows by columns", &[3, 4, 5], &[5], Forward),
+        ("three", &[3, 5, 8], &[3, 8, 4], Forward),
+        ("many by one", &[3, 5, 8], &[8, 4], Forward),
+        ("one by many", &[5, 8], &[3, 8, 4], Forward),
+        ("one of many axes by many", &[1, 1, 5, 8], &[2, 3, 8, 4], Forward),
+        ("axes of each alone", &[3, 1, 5, 4], &[2, 4, 6], Forward),
+        ("axes of each at their places", &[3, 5, 4], &[2, 1, 4, 6], Forward),
+        ("five axes", &[2, 1, 3, 4, 5], &[1, 2, 3, 5, 3], Forward),
+        ("an axis of the left within", &[2, 3, 2, 3, 4], &[2, 1, 2, 4, 3], Forward),
+        ("the left transposed", &[13, 7], &[13, 11], GradInput),
+        ("the left transposed, three", &[3, 8, 5], &[3, 8, 4], GradInput),
+        ("the left transposed, one by many", &[8, 5], &[3, 8, 4], GradInput),
+        ("the left transposed, many by one", &[3, 8, 5], &[8, 4], GradInput),
+        ("the right transposed", &[7, 13], &[11, 13], GradWeight),
+        ("the right transposed, three", &[3, 5, 8], &[3, 4, 8], GradWeight),
+        ("the right transposed, many by one", &[3, 2, 5, 8], &[4, 8], GradWeight),
+        ("the right transposed, one by many", &[5, 8], &[3, 4, 8], GradWeight),
+    ]
+};
+
+pub(crate) fn cases() -> Vec<OpCase> {
+    let case = |&(name, left, right, direction): &Problem| {
+        OpCase::new(format!("matmul {name}"), move |cx| {
+            let (a, b) = (cx.normal("a", left)?, cx.normal("b", right)?);
+            multiply(a, b, direction).map(|y| vec![y])
+        })
+    };
+    let mut cases: Vec<OpCase> = PROBLEMS.iter().map(case).collect();
+    for variant in ["naive", "tiled_small"] {
+        let name = format!("matmul of 4,096 small ones, {variant}");
+        let case = OpCase::new(name, |cx| {
+            let (a, b) = (cx.normal("a", [4096, 3, 4])?, cx.normal("b", [4096, 4, 2])?);
+            a.matmul(b).map(|y| vec![y])
+        });
+        cases.push(case.only(variant));
+    }
+    cases
 }

@@ -13,6 +13,7 @@ pub(crate) mod conv3d;
 pub(crate) mod conv_transpose;
 pub(crate) mod dense;
 pub(crate) mod dropout;
+pub(crate) mod matmul;
 pub(crate) mod max_pool2d;
 pub(crate) mod metrics;
 pub(crate) mod normalize;
@@ -83,6 +84,8 @@ pub const FAMILIES: &[Family] = &[
     // A dense layer is a convolution of 1x1 images and runs its kernels.
     Family { stem: "dense", shaders: &[], cases: dense::cases },
     Family { stem: "dropout", shaders: &[&dropout::SHADER], cases: dropout::cases },
+    // Batches are groups of a 1x1 convolution.
+    Family { stem: "matmul", shaders: &[], cases: matmul::cases },
     Family {
         stem: "max_pool2d",
         shaders: &[&max_pool2d::SHADER, &max_pool2d::CHANNELS_LAST, &max_pool2d::UNROLLED],

@@ -37,22 +37,22 @@ pub(super) fn repeat(outer: usize, times: usize, inner: usize) -> Geometry {
 
 impl<'g> Tensor<'g> {
     /// The windows of a tensor that has as many elements as `geometry` says, as a tensor of this shape.
-    pub(super) fn unfold(self, geometry: Geometry, shape: impl Into<Shape>) -> Result<Self> {
-        self.window(geometry, false, shape.into())
+    pub(super) fn unfold(self, layer: &str, geometry: Geometry, shape: impl Into<Shape>) -> Result<Self> {
+        self.window(layer, geometry, false, shape.into())
     }
 
     /// Windows back at their places, added where they overlap.
-    pub(super) fn fold(self, geometry: Geometry, shape: impl Into<Shape>) -> Result<Self> {
-        self.window(geometry, true, shape.into())
+    pub(super) fn fold(self, layer: &str, geometry: Geometry, shape: impl Into<Shape>) -> Result<Self> {
+        self.window(layer, geometry, true, shape.into())
     }
 
-    fn window(self, geometry: Geometry, back: bool, shape: Shape) -> Result<Self> {
+    fn window(self, layer: &str, geometry: Geometry, back: bool, shape: Shape) -> Result<Self> {
         let Geometry { channels, length, positions, taps, .. } = geometry;
         // Exchanged axes of which one has a length of 1 stay where they are.
         if taps == 1 && length == positions && geometry.pad == 0 && (channels == 1 || length == 1) {
             return self.reshape(shape);
         }
-        self.graph().apply_one(Window { geometry, back, output: TensorType::f32(shape) }, "", &[self])
+        self.graph().apply_one(Window { geometry, back, output: TensorType::f32(shape) }, layer, &[self])
     }
 }
 
@@ -85,7 +85,7 @@ impl Op for Window {
 
     fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         let Some(dy) = cx.cotangent(0) else { return Ok(vec![None]) };
-        Ok(vec![Some(dy.window(self.geometry, !self.back, cx.input(0).shape())?)])
+        Ok(vec![Some(dy.window(cx.layer(), self.geometry, !self.back, cx.input(0).shape())?)])
     }
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
@@ -158,7 +158,7 @@ pub(crate) fn cases() -> Vec<OpCase> {
     let case = |(name, g): (&str, Geometry)| {
         OpCase::new(format!("unfold {name}"), move |cx| {
             let x = cx.normal("x", [g.outer, g.channels, g.length, g.inner])?;
-            x.unfold(g, [g.outer * g.positions, g.channels * g.taps, g.inner]).map(|y| vec![y])
+            x.unfold("", g, [g.outer * g.positions, g.channels * g.taps, g.inner]).map(|y| vec![y])
         })
     };
     let mut cases: Vec<OpCase> = problems.into_iter().map(case).collect();
@@ -166,7 +166,7 @@ pub(crate) fn cases() -> Vec<OpCase> {
     cases.push(OpCase::new("unfold back", move |cx| {
         let g = Geometry { length: 11, positions: 4, stride: 3, dilation: 2, pad: 2, ..window };
         let y = cx.normal("y", [g.outer, g.positions, g.channels, g.taps, g.inner])?;
-        y.fold(g, [g.outer, g.channels, g.length, g.inner]).map(|x| vec![x])
+        y.fold("", g, [g.outer, g.channels, g.length, g.inner]).map(|x| vec![x])
     }));
     cases
 }

@@ -20,7 +20,7 @@ pub struct Geometry {
     pub positions: usize,
     /// Of the window.
     pub taps: usize,
-    /// From one position to the next; 0 repeats.
+    /// From one position to the next, at least 1.
     pub stride: usize,
     /// From one tap to the next; 0 repeats.
     pub dilation: usize,

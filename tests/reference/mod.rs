@@ -7,8 +7,11 @@ mod avg_pool2d;
 mod batch_norm;
 mod concat;
 mod conv2d;
+mod conv3d;
+mod conv_transpose;
 mod dense;
 mod dropout;
+mod matmul;
 mod max_pool2d;
 mod normalize;
 mod optimizer;
@@ -17,6 +20,7 @@ mod pool;
 mod reduce;
 mod softmax;
 mod softmax_cross_entropy;
+mod unfold;
 
 /// The step of the central differences: near the cube root of the f64 epsilon, where truncation and rounding balance.
 const STEP: f64 = 1e-5;

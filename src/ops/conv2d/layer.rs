@@ -103,7 +103,7 @@ pub(in crate::ops) fn convolve<'g, const D: usize>(
         [height, width] => [height, width],
         [depth, height, width] => {
             let volume = Volume { batch, channels, groups, axes: [depth, height, width] };
-            return volume.convolve(kind, name, x, weight, bias);
+            return x.graph().whole(|| volume.convolve(kind, name, x, weight, bias));
         }
         _ => return Err(Error::argument(what, "only along one to three axes")),
     };
@@ -114,5 +114,5 @@ pub(in crate::ops) fn convolve<'g, const D: usize>(
             TensorType::f32([outer, inner, length])
         });
     }
-    product.apply(name, x, weight, bias)
+    product.of_image(name, x, weight, bias)
 }

@@ -58,8 +58,24 @@ impl Product {
         Self { direction, ..self.clone() }
     }
 
-    /// Adds the node of a convolution of an image, transposed or not.
-    pub(in crate::ops) fn apply<'g>(
+    /// Adds the node, for the same elements as its operands under any shapes.
+    pub(in crate::ops) fn of_views<'g>(
+        self,
+        layer: &str,
+        operands: [Tensor<'g>; 2],
+        bias: Option<Tensor<'g>>,
+    ) -> Result<Tensor<'g>> {
+        let mut inputs = Vec::with_capacity(3);
+        for (tensor, role) in operands.into_iter().zip(self.operands()) {
+            let shape = &self.types[role].shape;
+            inputs.push(if *shape == tensor.shape() { tensor } else { tensor.reshape(shape.clone())? });
+        }
+        inputs.extend(bias);
+        inputs[0].graph().apply_one(self, layer, &inputs)
+    }
+
+    /// [`Product::of_views`] of an image, convolved or the transpose of that.
+    pub(in crate::ops) fn of_image<'g>(
         self,
         layer: &str,
         image: Tensor<'g>,
@@ -67,24 +83,7 @@ impl Product {
         bias: Option<Tensor<'g>>,
     ) -> Result<Tensor<'g>> {
         let pair = if self.direction == Direction::GradInput { [weight, image] } else { [image, weight] };
-        let inputs: Vec<Tensor<'g>> = pair.into_iter().chain(bias).collect();
-        image.graph().apply_one(self, layer, &inputs)
-    }
-
-    /// [`Product::apply`] to the same elements under other shapes.
-    pub(in crate::ops) fn apply_to_views<'g>(
-        self,
-        layer: &str,
-        image: Tensor<'g>,
-        weight: Tensor<'g>,
-        bias: Option<Tensor<'g>>,
-    ) -> Result<Tensor<'g>> {
-        let view = |tensor: Tensor<'g>, role: usize| match self.types[role].shape == tensor.shape() {
-            true => Ok(tensor),
-            false => tensor.reshape(self.types[role].shape.clone()),
-        };
-        let (image, weight) = (view(image, 2 - self.result())?, view(weight, 1)?);
-        self.apply(layer, image, weight, bias)
+        self.of_views(layer, pair, bias)
     }
 }
 
