@@ -62,7 +62,7 @@ pub use gpu::{
 };
 pub use graph::{DType, Evaluator, Graph, Init, Mode, Shape, Tensor, TensorId, TensorType};
 pub use ops::batch_norm::BatchNorm;
-pub use ops::conv2d::Conv2d;
+pub use ops::conv2d::{Conv, Conv1d, Conv2d, Conv3d, Padding, PerAxis};
 pub use ops::dense::Dense;
 pub use ops::optimizer::Optimizer;
 pub use ops::{Axes, FAMILIES, Family, Pool2d, Term};

@@ -1,6 +1,6 @@
 //! The graph without a device: shape rules and their errors, names, gradients, the text dump.
 
-use omma::{BatchNorm, Conv2d, DType, Error, Graph, Init, Mode, Optimizer, Pool2d, Result, Tensor};
+use omma::{BatchNorm, Conv1d, Conv2d, Conv3d, DType, Error, Graph, Init, Mode, Optimizer, Pool2d, Result, Tensor};
 
 use crate::support::message;
 
@@ -29,7 +29,7 @@ refusals! {
     conv2d_wants_floats: |g| g.image_input("x", [2, 3, 4, 4])?.conv2d("c1", Conv2d::new(4, 3))
         => "conv2d `c1`: expected an f32 tensor of rank 4 [N, C, H, W], got u8[2, 3, 4, 4]";
     conv2d_kernel_must_fit: |g| g.input("x", [2, 3, 4, 9])?.conv2d("c1", Conv2d::new(4, 7).paddings(1, 0, 1, 0))
-        => "conv2d `c1`: expected at least 7 rows and columns with padding [1, 0, 1, 0], got f32[2, 3, 4, 9]";
+        => "conv2d `c1`: expected at least 7 along axis 2 with a padding of 1 and 1, got f32[2, 3, 4, 9]";
     conv2d_groups_divide: |g| g.input("x", [2, 3, 4, 4])?.conv2d("c1", Conv2d::new(4, 3).groups(2))
         => "conv2d `c1`: 2 groups do not divide 3 and 4 channels";
     conv2d_has_groups: |g| g.input("x", [2, 3, 4, 4])?.conv2d("c1", Conv2d::new(4, 3).groups(0))
@@ -44,6 +44,44 @@ refusals! {
         let bias = g.input("b", 3)?;
         g.input("x", [2, 3, 4, 4])?.conv2d_with(g.input("w", [4, 3, 1, 1])?, Some(bias), Conv2d::new(4, 1))
     } => "conv2d: expected a bias f32[4], got f32[3]";
+    conv2d_has_no_output_padding: |g| g.input("x", [2, 3, 4, 4])?.conv2d("c1", Conv2d::new(4, 3).stride(2).output_padding(1))
+        => "conv2d `c1`: only a transposed convolution has an output padding";
+    conv1d_wants_sequences: |g| g.input("x", [2, 3, 4, 4])?.conv1d("c1", Conv1d::new(4, 3))
+        => "conv1d `c1`: expected an f32 tensor of rank 3 [N, C, L], got f32[2, 3, 4, 4]";
+    conv1d_weight_fits: |g| g.input("x", [2, 3, 9])?.conv1d_with(g.input("w", [4, 3, 1, 1])?, None, Conv1d::new(4, 1))
+        => "conv1d: expected a weight [O, 3/1, K] with O divisible by 1, got f32[4, 3, 1, 1]";
+    conv3d_wants_volumes: |g| g.input("x", [2, 3, 4, 4])?.conv3d("c1", Conv3d::new(4, 3))
+        => "conv3d `c1`: expected an f32 tensor of rank 5 [N, C, D, H, W], got f32[2, 3, 4, 4]";
+    conv3d_kernel_must_fit: |g| g.input("x", [2, 3, 2, 4, 4])?.conv3d("c1", Conv3d::new(4, 3))
+        => "conv3d `c1`: expected at least 3 along axis 2 with a padding of 0 and 0, got f32[2, 3, 2, 4, 4]";
+    conv3d_bias_fits: |g| {
+        let bias = g.input("b", 3)?;
+        g.input("x", [2, 3, 4, 4, 4])?.conv3d_with(g.input("w", [4, 3, 2, 2, 2])?, Some(bias), Conv3d::new(4, 2))
+    } => "conv3d: expected a bias f32[4], got f32[3]";
+    conv3d_padding_has_an_end: |g| g.input("x", [1, 1, 4, 4, 4])?.conv3d("c1", Conv3d::new(1, 2).padding(usize::MAX))
+        => format!("unfold `c1`: expected at most 2^48 bytes, got [{0}, 2, 4, 4]", usize::MAX - 1);
+    conv_transpose_weight_fits: |g| {
+        let weight = g.input("w", [4, 2, 3, 3])?;
+        g.input("x", [2, 3, 4, 4])?.conv_transpose2d_with(weight, None, Conv2d::new(4, 3))
+    } => "conv_transpose2d: expected a weight [3, O/1, KH, KW] with 3 divisible by 1, got f32[4, 2, 3, 3]";
+    conv_transpose_output_padding_is_small: |g| {
+        g.input("x", [2, 3, 4, 4])?.conv_transpose2d("up", Conv2d::new(4, 3).stride([3, 2]).output_padding(2))
+    } => "conv_transpose2d `up`: output padding [2, 2] must be smaller than stride [3, 2]";
+    conv_transpose_leaves_something: |g| {
+        g.input("x", [2, 3, 4, 1])?.conv_transpose2d("up", Conv2d::new(4, 3).padding([1, 2]))
+    } => "conv_transpose2d `up`: expected an output of more than 4 along axis 3 before that padding, got 3";
+    conv_transpose_groups_divide: |g| g.input("x", [2, 3, 4, 4])?.conv_transpose2d("up", Conv2d::new(4, 3).groups(2))
+        => "conv_transpose2d `up`: 2 groups do not divide 3 and 4 channels";
+    conv_transpose_has_an_end: |g| g.input("x", [1, 1, 4, 4])?.conv_transpose2d("up", Conv2d::new(1, 3).dilation(usize::MAX))
+        => format!("conv_transpose2d `up`: expected at most 2^48 bytes, got [1, 1, {0}, {0}]", usize::MAX);
+    matmul_wants_floats: |g| g.input("x", [2, 3])?.matmul(g.label_input("l", 3)?)
+        => "matmul: expected two f32 tensors of 1 axes or more, got f32[2, 3] and u32[3]";
+    matmul_wants_axes: |g| g.input("x", [2, 3])?.matmul_nt(g.input("y", 3)?)
+        => "matmul_nt: expected two f32 tensors of 2 axes or more, got f32[2, 3] and f32[3]";
+    matmul_has_one_inner_size: |g| g.input("x", [2, 3])?.matmul(g.input("y", [2, 3])?)
+        => "matmul: expected one inner size, got f32[2, 3] and f32[2, 3]";
+    matmul_batches_broadcast: |g| g.input("x", [2, 4, 3])?.matmul_tn(g.input("y", [3, 4, 5])?)
+        => "matmul_tn: expected batches that are equal or 1, got f32[2, 4, 3] and f32[3, 4, 5]";
     dense_wants_rows: |g| g.input("x", [2, 3, 4, 4])?.dense("fc", 5)
         => "dense `fc`: expected an f32 tensor of rank 2 [N, inputs], got f32[2, 3, 4, 4]";
     dense_has_outputs: |g| g.input("x", [2, 3])?.dense("fc", 0)
@@ -144,7 +182,7 @@ refusals! {
     a_padding_has_an_end: |g| g.input("x", [1, 1, 4, 4])?.conv2d("c1", Conv2d::new(1, 1).padding(usize::MAX))
         => format!("conv2d `c1`: expected at most 2^48 bytes, got [1, 1, {0}, {0}]", usize::MAX);
     a_dilation_has_an_end: |g| g.input("x", [1, 1, 4, 4])?.conv2d("c1", Conv2d::new(1, 3).dilation(usize::MAX))
-        => format!("conv2d `c1`: expected at least {} rows and columns with padding [0, 0, 0, 0], got f32[1, 1, 4, 4]", usize::MAX);
+        => format!("conv2d `c1`: expected at least {} along axis 2 with a padding of 0 and 0, got f32[1, 1, 4, 4]", usize::MAX);
     reshape_to_too_many: |g| g.input("x", 6)?.reshape([usize::MAX, 2])
         => format!("reshape: expected {0} elements for [{0}, 2], got f32[6]", usize::MAX);
     a_shape_has_a_size: |g| g.input("x", [usize::MAX, 2])

@@ -25,9 +25,9 @@ pub(crate) fn lower(cx: &mut Lowering<'_>) -> Result<()> {
     dispatch(cx, &chain, &operands, Operand::Output(0), format, false)
 }
 
-/// Adds the epilogue that the node's kernel has not computed, over its output.
-pub(crate) fn finish(cx: &mut Lowering<'_>, format: Format) -> Result<()> {
-    let (chain, operands) = with_bias(cx, &[], format);
+/// Adds the bias, if there is one, and the epilogue that the node's kernel has not computed, over its output.
+pub(crate) fn finish(cx: &mut Lowering<'_>, bias: &[Operand], format: Format) -> Result<()> {
+    let (chain, operands) = with_bias(cx, bias, format);
     finish_with(cx, &chain, &operands, format)
 }
 

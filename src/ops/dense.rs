@@ -2,7 +2,7 @@
 //!
 //! The product is a convolution of 1x1 images and runs the convolution's kernels.
 
-use super::conv2d::{Direction, Geometry, gradients, lower, prefers_channels_last};
+use super::conv2d::{Direction, Geometry, lower, prefers_channels_last};
 use super::matrix;
 use crate::error::{Error, Result};
 use crate::graph::gradients::no_gradient;
@@ -118,8 +118,24 @@ impl Op for Forward {
     }
 
     fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
-        let sizes = sizes(&cx.input(0).ty(), &cx.input(1).ty())?;
-        gradients(cx, |direction, output| Gradient { sizes, direction, output })
+        let mut gradients = vec![None; cx.count()];
+        let Some(dy) = cx.cotangent(0) else { return Ok(gradients) };
+        let (x, weight) = (cx.input(0), cx.input(1));
+        let sizes = sizes(&x.ty(), &weight.ty())?;
+        let apply = |direction, output: TensorType, inputs: [Tensor<'g>; 2]| {
+            cx.graph().apply_one(Gradient { sizes, direction, output }, cx.layer(), &inputs).map(Some)
+        };
+        // The weight's gradient first: independent of the input's, and the sooner done the sooner dy's memory is free.
+        if cx.wants(1) {
+            gradients[1] = apply(Direction::GradWeight, weight.ty(), [x, dy])?;
+        }
+        if cx.count() > 2 && cx.wants(2) {
+            gradients[2] = Some(dy.sum_to_channels(cx.layer())?);
+        }
+        if cx.wants(0) {
+            gradients[0] = apply(Direction::GradInput, x.ty(), [weight, dy])?;
+        }
+        Ok(gradients)
     }
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {

@@ -13,11 +13,14 @@ pub(crate) mod chain;
 pub(crate) mod comparison;
 pub(crate) mod concat;
 pub(crate) mod conv2d;
+pub(crate) mod conv3d;
+pub(crate) mod conv_transpose;
 pub(crate) mod dense;
 pub(crate) mod dropout;
 mod elementwise;
 pub use elementwise::Term;
 pub(crate) mod expand;
+pub(crate) mod matmul;
 pub(crate) mod max_pool2d;
 pub(crate) mod metrics;
 pub(crate) mod normalize;
@@ -31,6 +34,7 @@ mod reshape;
 pub(crate) mod softmax;
 pub(crate) mod softmax_cross_entropy;
 pub(crate) mod top_k;
+pub(crate) mod unfold;
 
 use crate::error::{Error, Result};
 use crate::graph::{DType, TensorType};
@@ -84,10 +88,16 @@ pub const FAMILIES: &[Family] = &[
         ],
         cases: conv2d::cases,
     },
+    // They run the kernels of `unfold` and `conv2d`.
+    Family { stem: "conv3d", shaders: &[], cases: conv3d::cases },
+    // A transposed convolution is a convolution's input gradient.
+    Family { stem: "conv_transpose", shaders: &[], cases: conv_transpose::cases },
     // A dense layer is a convolution of 1x1 images and runs its kernels.
     Family { stem: "dense", shaders: &[], cases: dense::cases },
     Family { stem: "dropout", shaders: &[&dropout::SHADER], cases: dropout::cases },
     Family { stem: "expand", shaders: &[&expand::SHADER], cases: expand::cases },
+    // Batches are groups of a 1x1 convolution.
+    Family { stem: "matmul", shaders: &[], cases: matmul::cases },
     Family {
         stem: "max_pool2d",
         shaders: &[&max_pool2d::SHADER, &max_pool2d::CHANNELS_LAST, &max_pool2d::UNROLLED],
@@ -107,6 +117,7 @@ pub const FAMILIES: &[Family] = &[
         cases: softmax_cross_entropy::cases,
     },
     Family { stem: "top_k", shaders: &[&top_k::SHADER], cases: top_k::cases },
+    Family { stem: "unfold", shaders: &[&unfold::SHADER], cases: unfold::cases },
 ];
 
 /// lavapipe ends an invocation's loops after this many iterations, all of them counted together, without a word: no

@@ -12,9 +12,12 @@ pub mod binary;
 pub mod comparison;
 pub mod concat;
 pub mod conv2d;
+pub mod conv3d;
+pub mod conv_transpose;
 pub mod dense;
 pub mod dropout;
 pub mod expand;
+pub mod matmul;
 pub mod max_pool2d;
 pub mod metrics;
 pub mod normalize;
@@ -26,6 +29,7 @@ pub mod reduce;
 pub mod softmax;
 pub mod softmax_cross_entropy;
 pub mod top_k;
+pub mod unfold;
 
 /// What a flushed subnormal costs, as a magnitude: single-precision exponentials below the smallest normal number may
 /// become 0, which is an absolute error that no multiple of the value covers.

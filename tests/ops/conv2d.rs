@@ -1,6 +1,6 @@
 //! `conv2d` on the device.
 
-use omma::{BatchNorm, Conv2d, Evaluator, Graph, Init, Mode, PlanOptions, Session, Variables};
+use omma::{BatchNorm, Conv1d, Conv2d, Evaluator, Graph, Init, Mode, Padding, PlanOptions, Session, Variables};
 
 #[test]
 fn agrees_with_the_reference() {
@@ -65,4 +65,42 @@ fn winograd_is_as_accurate_as_it_says() {
     let times = winograd / plain;
     println!("Winograd's error is {times:.1} times that of a plain sum");
     assert!((1.0..8.0).contains(&times), "{times}");
+}
+
+/// TensorFlow's rule: ceil(in / stride) outputs, the zeros they need shared between both ends, an odd one behind (ONNX's
+/// SAME_UPPER) or before (SAME_LOWER).
+#[test]
+fn same_padding_follows_tensorflow() {
+    let values = |x: &[f64], settings: Conv1d| {
+        let graph = Graph::new(Mode::Evaluation);
+        let (input, w) = (graph.input("x", [1, 1, x.len()]).unwrap(), graph.input("w", [1, 1, 3]).unwrap());
+        let y = input.conv1d_with(w, None, settings).unwrap();
+        let mut evaluator = Evaluator::new(&graph, 1);
+        evaluator.run(&[("x", x), ("w", &[1.0, 10.0, 100.0])]).unwrap();
+        evaluator.value(y).to_vec()
+    };
+    let twice = Conv1d::new(1, 3).stride(2);
+    // Of four, one zero: behind or before.
+    assert_eq!(values(&[1.0, 2.0, 3.0, 4.0], twice.padding(Padding::SameUpper)), [321.0, 43.0]);
+    assert_eq!(values(&[1.0, 2.0, 3.0, 4.0], twice.padding(Padding::SameLower)), [210.0, 432.0]);
+    // Of five, one on each side.
+    let both = [210.0, 432.0, 54.0];
+    assert_eq!(values(&[1.0, 2.0, 3.0, 4.0, 5.0], twice.padding(Padding::SameUpper)), both);
+    assert_eq!(values(&[1.0, 2.0, 3.0, 4.0, 5.0], twice.padding(Padding::SameLower)), both);
+    // A stride beyond the kernel needs none, and sees what it would without.
+    let far = Conv1d::new(1, 3).stride(4);
+    assert_eq!(values(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], far.padding(Padding::SameUpper)), [321.0, 765.0]);
+    assert_eq!(values(&[1.0, 2.0, 3.0, 4.0], twice.padding(Padding::VALID)), [321.0]);
+}
+
+/// An activation is computed with a sequence's convolution, as with an image's.
+#[test]
+fn what_follows_a_sequences_convolution_joins_it() {
+    let Some(gpu) = crate::gpu() else { return };
+    let graph = Graph::new(Mode::Evaluation);
+    let x = graph.input("x", [2, 4, 30]).unwrap();
+    let y = x.conv1d("conv", Conv1d::new(8, 3)).unwrap().relu().unwrap();
+    let options = PlanOptions::default().prefer("tiled");
+    let session = Session::with_options(gpu, &graph, &[y], &Variables::new(gpu, 1), &options).unwrap();
+    assert_eq!(session.plan().dispatches(), 1);
 }

@@ -10,9 +10,12 @@ mod binary;
 mod comparison;
 mod concat;
 mod conv2d;
+mod conv3d;
+mod conv_transpose;
 mod dense;
 mod dropout;
 mod expand;
+mod matmul;
 mod max_pool2d;
 mod normalize;
 mod optimizer;
@@ -23,6 +26,7 @@ mod reduce;
 mod softmax;
 mod softmax_cross_entropy;
 mod top_k;
+mod unfold;
 
 /// The step of the central differences: near the cube root of the f64 epsilon, where truncation and rounding balance.
 const STEP: f64 = 1e-5;

@@ -1,6 +1,6 @@
 //! The convolutions that every kernel variant is tried on.
 
-use super::Conv2d;
+use super::{Conv1d, Conv2d, Padding};
 use crate::graph::Mode;
 use crate::ops::batch_norm::BatchNorm;
 use crate::selftest::OpCase;
@@ -50,6 +50,25 @@ fn problems() -> Vec<Problem> {
         ("channels in fours, more padding than kernel", [1, 8, 9, 7], conv(12, 3).padding(3)),
         ("channels in fours, padding of single sides", [2, 8, 6, 9], conv(8, 3).paddings(0, 3, 1, 0)),
         ("channels in fours, many pixels", [1, 8, 31, 29], conv(68, 3).padding(1)),
+        ("same, one more behind", [1, 3, 8, 7], Conv2d::new(4, [3, 4]).stride([2, 3]).padding(Padding::SameUpper)),
+        ("same, one more before", [3, 3, 8, 7], Conv2d::new(4, [3, 4]).stride([2, 1]).padding(Padding::SameLower)),
+        ("same with dilation", [1, 4, 9, 8], conv(4, 2).dilation(3).padding(Padding::SameUpper)),
+    ]
+}
+
+fn sequences() -> Vec<(&'static str, [usize; 3], Conv1d)> {
+    let conv = Conv1d::new;
+    vec![
+        ("plain", [1, 1, 7], conv(1, 3)),
+        ("channels in fours", [2, 8, 19], conv(12, 3).padding(1)),
+        ("stride 3 that leaves a rest", [3, 5, 17], conv(6, 4).stride(3)),
+        ("dilation", [1, 3, 23], conv(4, 3).dilation(4).padding(4)),
+        ("groups", [2, 6, 11], conv(9, 5).groups(3).padding(2)),
+        ("depthwise", [2, 8, 21], conv(8, 5).groups(8).stride(2).padding(2)),
+        ("one side padded", [1, 4, 9], conv(4, 3).padding(Padding::Zeros { begin: [2], end: [0] })),
+        ("same, one more before", [2, 3, 10], conv(4, 4).stride(3).padding(Padding::SameLower)),
+        ("of single elements, padded", [3, 4, 1], conv(8, 3).padding(2)),
+        ("1", [2, 12, 31], conv(20, 1)),
     ]
 }
 
@@ -57,11 +76,30 @@ pub(crate) fn cases() -> Vec<OpCase> {
     let mut cases = Vec::new();
     for (name, shape, settings) in problems() {
         cases.push(OpCase::new(format!("conv2d {name}"), move |cx| {
-            let Conv2d { out_channels, kernel: [kh, kw], window, .. } = settings;
-            let weight = cx.normal("weight", [out_channels, shape[1] / window.groups, kh, kw])?;
-            let bias = cx.normal("bias", [out_channels])?;
+            let weight = cx.normal("weight", settings.weight(shape[1], false))?;
+            let bias = cx.normal("bias", settings.out_channels())?;
             cx.normal("x", shape)?.conv2d_with(weight, Some(bias), settings).map(|y| vec![y])
         }));
+    }
+    for (name, shape, settings) in sequences() {
+        cases.push(OpCase::new(format!("conv1d {name}"), move |cx| {
+            let weight = cx.normal("weight", settings.weight(shape[1], false))?;
+            let bias = cx.normal("bias", settings.out_channels())?;
+            cx.normal("x", shape)?.conv1d_with(weight, Some(bias), settings).map(|y| vec![y])
+        }));
+    }
+    // The gradients of a convolution, whose own gradients the case then checks.
+    for (channels, groups) in [(3, 1), (8, 1), (4, 2)] {
+        let title = format!("conv2d and its gradients, {channels} channels, {groups} groups");
+        let case = OpCase::new(title, move |cx| {
+            let settings = Conv2d::new(channels, 3).groups(groups).stride(2).padding(1);
+            let weight = cx.normal("weight", settings.weight(channels, false))?;
+            let x = cx.normal("x", [2, channels, 7, 6])?;
+            let y = x.conv2d_with(weight, None, settings)?;
+            let gradients = cx.graph().gradients_of(&[(y, cx.normal("dy", y.shape())?)], &[x, weight])?;
+            Ok(gradients.into_iter().flatten().collect())
+        });
+        cases.push(case);
     }
     cases.push(OpCase::new("conv2d without bias", |cx| {
         let weight = cx.normal("weight", [5, 3, 3, 3])?;

@@ -7,8 +7,8 @@ use super::{CHANNELS_LAST, CHANNELS_LAST_WEIGHT, NAME, PACK};
 use crate::error::Result;
 use crate::gpu::DeviceClass;
 use crate::graph::TensorType;
-use crate::graph::chain::{Chain, Extent};
-use crate::ops::chain::{element_textures, finish};
+use crate::graph::chain::Chain;
+use crate::ops::chain::{element_textures, finish, with_bias};
 use crate::plan::{Format, Kernel, Lowering, Operand};
 
 /// Shuffled pixels of a tile, at most, and fours of channels a lane: together the accumulators that were fastest.
@@ -102,10 +102,8 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> 
     if g.window.groups != 1 || !g.channels[1].is_multiple_of(4) {
         return Some("only for multiples of four output channels, without groups".into());
     }
-    // A matrix is an image of single pixels.
-    let images = cx.inputs.iter().any(|ty| ty.shape.len() == 4);
-    if !images && g.input != [1; 2] {
-        return Some("only for images".into());
+    if let Some(refusal) = planar_only(cx, g) {
+        return Some(refusal);
     }
     let problem = Problem::new(g, direction, lanes);
     let [kh, kw] = problem.taps;
@@ -113,6 +111,14 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> 
         Direction::GradWeight => too_long(problem.slices().iterations()),
         _ => too_long(kh * (1 + kw * (1 + problem.depth)) + 2 * (kh + kw)),
     }
+}
+
+/// Why images and filters cannot be had in other formats than the planar ones: they are sequences or many matrices.
+pub(super) fn planar_only(cx: &Lowering<'_>, g: &Geometry) -> Option<String> {
+    let all = |rank: usize| cx.inputs[..2].iter().chain(&cx.outputs).all(|ty| ty.shape.len() == rank);
+    // A matrix is an image of single pixels.
+    let images = all(4) || (all(2) && g.input == [1; 2] && g.output == [1; 2]);
+    (!images).then(|| "only for images".into())
 }
 
 /// Words of the largest input.
@@ -160,18 +166,12 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     let image = read_image(cx, g, &problem, image)?;
     cx.write_in(if problem.planar { Format::Planar } else { Format::ChannelsLast });
     cx.read_in(weight, Format::TapsFirst);
-    // Whoever follows the convolution is computed with it, where four channels lie together; so is the bias.
-    let mut values: Vec<Operand> = operands[2..operands.len() - 1].to_vec();
-    let mut chain = if values.is_empty() { Chain::default() } else { Chain::bias() };
-    if !problem.planar {
-        chain.extend(&cx.epilogue);
-        values.extend(cx.epilogue_operands());
-    }
-    for (&operand, extent) in values.iter().zip(&chain.operands) {
-        if *extent == Extent::Element {
-            cx.read_in(operand, Format::ChannelsLast);
-        }
-    }
+    // The bias and whoever follows the convolution are computed with it, where four channels lie together.
+    let bias = &operands[2..operands.len() - 1];
+    let (chain, mut values) = match problem.planar {
+        true => (Chain::default(), Vec::new()),
+        false => with_bias(cx, bias, Format::ChannelsLast),
+    };
     let textured = cx.choose_textures(NAME, largest(cx))?;
     let (mut read, mut textures) = ([image, weight], vec![false; values.len()]);
     if textured {
@@ -187,7 +187,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
         .chain(&chain, &textures);
     let operands = [&read[..], &operands[operands.len() - 1..], &values].concat();
     cx.dispatch(kernel, &params, &operands, problem.workgroups())?;
-    if problem.planar { finish(cx, Format::Planar) } else { Ok(()) }
+    if problem.planar { finish(cx, bias, Format::Planar) } else { Ok(()) }
 }
 
 /// The input in fours of channels: as it is, or packed by rows.

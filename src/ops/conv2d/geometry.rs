@@ -1,9 +1,8 @@
 //! A convolution with all its sizes.
 
+use super::settings::Axis;
 use super::{ConvParams, NAME, Window};
-use crate::error::{Error, Result};
-use crate::graph::TensorType;
-use crate::ops::image;
+use crate::error::Result;
 use crate::plan::word;
 use crate::reference::conv2d as reference;
 
@@ -28,31 +27,19 @@ impl Geometry {
         Self { batch, channels, input: size, output: size, kernel: [1; 2], window: Window::default() }
     }
 
-    pub(super) fn new(x: &TensorType, weight: &TensorType, window: Window) -> Result<Self> {
-        let [batch, channels, height, width] = image(NAME, x)?;
-        let [out_channels, per_group, kernel_height, kernel_width] = image(NAME, weight)?;
-        let Window { stride, padding, dilation, groups } = window;
-        if stride.contains(&0) || dilation.contains(&0) || groups == 0 {
-            return Err(Error::argument(NAME, "stride, dilation and groups must be at least 1"));
-        }
-        if per_group.checked_mul(groups) != Some(channels) || out_channels % groups != 0 {
-            let expected = format!("a weight [O, {channels}/{groups}, KH, KW] with O divisible by {groups}");
-            return Err(Error::shape(NAME, expected, weight));
-        }
-        let kernel = [kernel_height, kernel_width];
-        let out = |axis: usize, input: usize| {
-            let padded = input.saturating_add(padding[axis]).saturating_add(padding[axis + 2]);
-            let reach = dilation[axis].saturating_mul(kernel[axis] - 1).saturating_add(1);
-            match padded.checked_sub(reach) {
-                Some(free) => Ok(free / stride[axis] + 1),
-                None => {
-                    let expected = format!("at least {reach} rows and columns with padding {padding:?}");
-                    Err(Error::shape(NAME, expected, x))
-                }
-            }
+    /// Images of so many channels, in and out, in so many groups.
+    pub(in crate::ops) fn new(batch: usize, channels: [usize; 2], groups: usize, axes: [Axis; 2]) -> Self {
+        let both = |of: fn(Axis) -> usize| axes.map(of);
+        let [top, left] = both(|axis| axis.padding[0]);
+        let [bottom, right] = both(|axis| axis.padding[1]);
+        let window = Window {
+            stride: both(|axis| axis.stride),
+            padding: [top, left, bottom, right],
+            dilation: both(|axis| axis.dilation),
+            groups,
         };
-        let output = [out(0, height)?, out(1, width)?];
-        Ok(Self { batch, channels: [channels, out_channels], input: [height, width], output, kernel, window })
+        let [input, output, kernel] = [both(|axis| axis.input), both(|axis| axis.output), both(|axis| axis.kernel)];
+        Self { batch, channels, input, output, kernel, window }
     }
 
     /// Channels of one group, in and out.

@@ -196,10 +196,10 @@ pub(in crate::ops) fn lower(
         "packed" => packed::lower(cx, g, direction, operands)?,
         variant => match Tile::named(variant) {
             Some(tile) => return tiled::lower(cx, g, direction, tile, operands),
-            None => lower_planar(cx, g, direction, operands, variant)?,
+            None => return lower_planar(cx, g, direction, operands, variant),
         },
     }
-    chain::finish(cx, Format::Planar)
+    chain::finish(cx, &[], Format::Planar)
 }
 
 /// The variants over planar images as they are.
@@ -223,9 +223,12 @@ fn lower_planar(
     let params = g.params(slices.count)?;
     if direction == Direction::Forward {
         let kernel = kernel.flag("HAS_BIAS", operands.len() == 4);
-        return cx.dispatch(kernel, &params, &bind_bias(operands), slices.workgroups(workgroup));
+        cx.dispatch(kernel, &params, &bind_bias(operands), slices.workgroups(workgroup))?;
+        return chain::finish(cx, &[], Format::Planar);
     }
-    slices.dispatch(cx, kernel, &params, [operands[0], operands[1]], operands[2], workgroup)
+    let [first, second, bias @ .., result] = operands else { return Ok(()) };
+    slices.dispatch(cx, kernel, &params, [*first, *second], *result, workgroup)?;
+    chain::finish(cx, bias, Format::Planar)
 }
 
 /// Why an invocation cannot run so many iterations.

@@ -1,0 +1,177 @@
+//! The one operation that convolutions, transposed ones, matrix products and the gradients of all of them are.
+//!
+//! A convolution is linear in x and in w: with the taps t that it adds, Σ x[t]·w[t]·y[t] is linear in three tensors, and the
+//! derivative by each is a sum over products of the other two. So the gradients of each of the three are the other two.
+
+use super::geometry::Geometry;
+use super::kernels::{Direction, lower};
+use super::layer::Kind;
+use super::winograd;
+use crate::error::Result;
+use crate::graph::{Evaluation, GradientContext, Op, Tensor, TensorType};
+use crate::plan::{Lowering, Operand};
+use crate::reference::{Checked, conv_transpose, conv2d as reference};
+
+/// (x, weight, bias?) -> y, (weight, y, bias?) -> x, or (x, y) -> weight
+#[derive(Debug, Clone)]
+pub(in crate::ops) struct Product {
+    /// Of each [`Direction`].
+    pub(in crate::ops) names: &'static [&'static str; 3],
+    pub(in crate::ops) geometry: Geometry,
+    /// x, weight and y as the graph has them: kernels know the geometry alone.
+    pub(in crate::ops) types: [TensorType; 3],
+    pub(in crate::ops) direction: Direction,
+    /// Whether the weight is a filter, `[O, C, ...]`, and the others images.
+    pub(in crate::ops) convolution: bool,
+}
+
+impl Product {
+    /// A convolution of images `[N, C, H, W]`, transposed or not.
+    pub(in crate::ops) fn of_images(kind: &Kind, g: Geometry) -> Self {
+        let image = |channels, [height, width]: [usize; 2]| TensorType::f32([g.batch, channels, height, width]);
+        let weight = [g.channels[1], g.group()[0], g.kernel[0], g.kernel[1]];
+        let types = [image(g.channels[0], g.input), TensorType::f32(weight), image(g.channels[1], g.output)];
+        Self { names: kind.names, geometry: g, types, direction: kind.direction(), convolution: true }
+    }
+
+    /// What is computed, of x, weight and y.
+    fn result(&self) -> usize {
+        match self.direction {
+            Direction::GradInput => 0,
+            Direction::GradWeight => 1,
+            Direction::Forward => 2,
+        }
+    }
+
+    /// What it is computed from, in the order of the inputs.
+    fn operands(&self) -> [usize; 2] {
+        match self.direction {
+            Direction::GradInput => [1, 2],
+            Direction::GradWeight => [0, 2],
+            Direction::Forward => [0, 1],
+        }
+    }
+
+    /// The product that computes x, weight or y.
+    fn computing(&self, role: usize) -> Self {
+        let direction = [Direction::GradInput, Direction::GradWeight, Direction::Forward][role];
+        Self { direction, ..self.clone() }
+    }
+
+    /// Adds the node, for the same elements as its operands under any shapes.
+    pub(in crate::ops) fn of_views<'g>(
+        self,
+        layer: &str,
+        operands: [Tensor<'g>; 2],
+        bias: Option<Tensor<'g>>,
+    ) -> Result<Tensor<'g>> {
+        let mut inputs = Vec::with_capacity(3);
+        for (tensor, role) in operands.into_iter().zip(self.operands()) {
+            let shape = &self.types[role].shape;
+            inputs.push(if *shape == tensor.shape() { tensor } else { tensor.reshape(shape.clone())? });
+        }
+        inputs.extend(bias);
+        inputs[0].graph().apply_one(self, layer, &inputs)
+    }
+
+    /// [`Product::of_views`] of an image, convolved or the transpose of that.
+    pub(in crate::ops) fn of_image<'g>(
+        self,
+        layer: &str,
+        image: Tensor<'g>,
+        weight: Tensor<'g>,
+        bias: Option<Tensor<'g>>,
+    ) -> Result<Tensor<'g>> {
+        let pair = if self.direction == Direction::GradInput { [weight, image] } else { [image, weight] };
+        self.of_views(layer, pair, bias)
+    }
+}
+
+impl Op for Product {
+    fn name(&self) -> &'static str {
+        self.names[self.direction as usize]
+    }
+
+    fn filter(&self) -> Option<usize> {
+        let weight = self.operands().iter().position(|&role| role == 1);
+        weight.filter(|_| self.convolution && self.geometry.window.groups == 1)
+    }
+
+    fn attributes(&self) -> String {
+        let window = self.geometry.window;
+        match self.convolution {
+            true => format!(
+                "stride {:?}, padding {:?}, dilation {:?}, groups {}",
+                window.stride, window.padding, window.dilation, window.groups
+            ),
+            false => String::new(),
+        }
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
+        let result = &self.types[self.result()];
+        for (input, role) in inputs.iter().zip(self.operands()) {
+            crate::ops::expect(self.name(), "an operand", &self.types[role], input)?;
+        }
+        if let Some(bias) = inputs.get(2) {
+            crate::ops::expect(self.name(), "a bias", &TensorType::f32(result.shape[1]), bias)?;
+        }
+        Ok(vec![result.clone()])
+    }
+
+    fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
+        let mut gradients = vec![None; cx.count()];
+        let Some(cotangent) = cx.cotangent(0) else { return Ok(gradients) };
+        let operands = self.operands();
+        // Each of x, weight and y: the cotangent stands for what is computed.
+        let tensor = |role: usize| operands.iter().position(|&r| r == role).map_or(cotangent, |input| cx.input(input));
+        let gradient = |role: usize| {
+            let op = self.computing(role);
+            let inputs = op.operands().map(tensor);
+            cx.graph().apply_one(op, cx.layer(), &inputs).map(Some)
+        };
+        // The weight's gradient first: independent of the input's, and the sooner done the sooner dy's memory is free.
+        let input = |role: usize| operands.iter().position(|&r| r == role).filter(|&input| cx.wants(input));
+        if let Some(weight) = input(1) {
+            gradients[weight] = gradient(1)?;
+        }
+        if cx.count() > 2 && cx.wants(2) {
+            gradients[2] = Some(cotangent.sum_to_channels(cx.layer())?);
+        }
+        for role in [0, 2] {
+            if let Some(input) = input(role) {
+                gradients[input] = gradient(role)?;
+            }
+        }
+        Ok(gradients)
+    }
+
+    fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
+        let g = self.geometry.reference();
+        let ([first, second], bias) = ([cx.inputs[0], cx.inputs[1]], cx.inputs.get(2).copied());
+        let (mut result, image, weight) = match self.direction {
+            Direction::GradWeight => return vec![reference::grad_weight(&g, first, second)],
+            Direction::Forward => (reference::forward(&g, first, second, bias), first, second),
+            Direction::GradInput => (conv_transpose::forward(&g, second, first, bias), second, first),
+        };
+        if cx.computed_by(winograd::VARIANT) {
+            let to_input = self.direction == Direction::GradInput;
+            reference::widen_to_winograd(&g, image, weight, to_input, &mut result);
+        }
+        vec![result]
+    }
+
+    fn flops(&self, _: &[TensorType], _: &[TensorType]) -> u64 {
+        self.geometry.flops()
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let mut operands: Vec<Operand> = (0..cx.own_inputs()).map(Operand::Input).collect();
+        operands.push(Operand::Output(0));
+        lower(cx, &self.geometry, self.direction, &operands)
+    }
+
+    fn takes_epilogue(&self) -> bool {
+        self.direction != Direction::GradWeight
+    }
+}
