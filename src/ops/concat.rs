@@ -1,20 +1,15 @@
-//! Joining tensors along an axis, and its gradient, taking a part out.
+//! Joining tensors along an axis; the gradient is the slices that the parts were.
 
 use super::around;
+use super::strided::{Axis, Moves, select};
 use crate::error::{Error, Result};
-use crate::graph::gradients::no_gradient;
 use crate::graph::{Evaluation, GradientContext, Graph, Op, Tensor, TensorType};
-use crate::plan::{Candidate, Format, Kernel, Lowering, Operand, Shader, params, shader, word};
+use crate::plan::{Format, Lowering, Operand};
+use crate::reference::strided::Along;
 use crate::reference::{Checked, concat as reference};
 use crate::selftest::OpCase;
 
 const NAME: &str = "concat";
-
-params! {
-    /// The part `[outer, length]` stands at `offset` of `[outer, total]`.
-    ConcatParams { outer: u32, length: u32, offset: u32, total: u32 }
-}
-pub(crate) static SHADER: Shader = shader!("concat", ConcatParams, ["grid", "divide", "texture", "read"]);
 
 impl Graph {
     /// Joins f32 tensors along `axis`; all other axes must agree.
@@ -29,52 +24,7 @@ impl Graph {
     }
 }
 
-/// A part of a whole along an axis.
-#[derive(Debug, Clone, Copy)]
-struct Part {
-    outer: usize,
-    length: usize,
-    offset: usize,
-    total: usize,
-    inner: usize,
-}
-
-impl Part {
-    /// The same in images of this format, when they are joined along their channels.
-    fn in_format(self, format: Format) -> Self {
-        let [outer, _, inner] = format.view([self.outer, self.total, self.inner]);
-        Self { outer, inner, ..self }
-    }
-
-    /// Adds the dispatch that moves it.
-    fn lower(self, cx: &mut Lowering<'_>, entry: &'static str, [from, to]: [Operand; 2]) -> Result<()> {
-        let Self { outer, length, offset, total, inner } = self;
-        let whole = [length, offset, total].iter().all(|extent| (extent * inner).is_multiple_of(4));
-        let refusal = (!whole).then(|| "only where rows of parts are whole fours".to_string());
-        let name = format!("{NAME}.{entry}");
-        let candidates = vec![Candidate::unless("fours", refusal), Candidate::unless("elements", None)];
-        let form = cx.choose(&name, candidates)?;
-        let moved = outer * length * inner;
-        let textured = cx.choose_textures(&name, moved)?;
-        let from = if textured { from.textured() } else { from };
-        let width = if form == "fours" { 4 } else { 1 };
-        let unit = |extent: usize| word(NAME, extent * inner / width);
-        let params = ConcatParams {
-            outer: word(NAME, outer)?,
-            length: unit(length)?,
-            offset: unit(offset)?,
-            total: unit(total)?,
-        };
-        let kernel = Kernel::new(&SHADER, entry)
-            .variant(form)
-            .template("entry", entry)
-            .template("form", form)
-            .template("texture", u8::from(textured));
-        cx.dispatch_flat(kernel, &params, &[from, to], moved / width)
-    }
-}
-
-/// Whether images may be joined or cut along this axis where their channels lie together.
+/// Whether images may be joined along this axis where their channels lie together.
 fn keeps_channels(axis: usize, mut types: impl Iterator<Item = TensorType>) -> bool {
     axis == 1 && types.all(|ty| Format::refusal(&ty).is_none())
 }
@@ -113,16 +63,14 @@ impl Op for Concat {
     fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         let count = cx.count();
         let Some(dy) = cx.cotangent(0) else { return Ok(vec![None; count]) };
-        let mut offset = 0;
+        let mut start = 0;
         (0..count)
             .map(|index| {
-                let part = cx.input(index).ty();
-                let op = Extract { axis: self.axis, offset, part: part.clone() };
-                offset += part.shape[self.axis];
-                if !cx.wants(index) {
-                    return Ok(None);
-                }
-                cx.graph().apply_one(op, cx.layer(), &[dy]).map(Some)
+                let part = cx.input(index).shape();
+                let mut along: Vec<Along> = part.iter().map(|&extent| Along::whole(extent)).collect();
+                along[self.axis].start = start;
+                start += part[self.axis] as i64;
+                cx.wants(index).then(|| select(dy, "concat.grad", along, 0.0)).transpose()
             })
             .collect()
     }
@@ -142,56 +90,17 @@ impl Op for Concat {
             true => cx.follow("concat.format", leading)?,
             false => Format::Planar,
         };
+        let [outer, total, inner] = format.view([outer, total, inner]);
         let mut offset = 0;
         for index in 0..cx.inputs.len() {
             let length = cx.inputs[index].shape[self.axis];
-            let part = Part { outer, length, offset, total, inner }.in_format(format);
-            part.lower(cx, "place", [Operand::Input(index), Operand::Output(0)])?;
+            let row = Axis { extent: length * inner, from: 1, to: 1, bounds: None };
+            let rows = Axis { extent: outer, from: (length * inner) as i64, to: (total * inner) as i64, bounds: None };
+            let moves = Moves { axes: vec![rows, row], from: 0, to: (offset * inner) as i64, fill: 0.0 };
+            moves.lower(cx, "concat.place", [Operand::Input(index), Operand::Output(0)])?;
             offset += length;
         }
         Ok(())
-    }
-}
-
-/// The part of `part`'s type at `offset` of the axis.
-#[derive(Debug)]
-struct Extract {
-    axis: usize,
-    offset: usize,
-    part: TensorType,
-}
-
-impl Op for Extract {
-    fn name(&self) -> &'static str {
-        "concat.extract"
-    }
-
-    fn attributes(&self) -> String {
-        format!("axis {}, from {}", self.axis, self.offset)
-    }
-
-    fn infer(&self, _: &[TensorType]) -> Result<Vec<TensorType>> {
-        Ok(vec![self.part.clone()])
-    }
-
-    fn gradient<'g>(&self, _: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
-        no_gradient(self.name())
-    }
-
-    fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
-        let [outer, total, inner] = around(NAME, &cx.input_types[0], self.axis).unwrap_or_default();
-        vec![reference::extract(outer, total, self.offset, self.part.shape[self.axis], inner, cx.inputs[0])]
-    }
-
-    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let [outer, total, inner] = around(NAME, &cx.inputs[0], self.axis)?;
-        let types = [cx.inputs[0].clone(), self.part.clone()].into_iter();
-        let format = match keeps_channels(self.axis, types) && self.offset.is_multiple_of(4) {
-            true => cx.follow("concat.extract.format", 0)?,
-            false => Format::Planar,
-        };
-        let part = Part { outer, length: self.part.shape[self.axis], offset: self.offset, total, inner };
-        part.in_format(format).lower(cx, "extract", [Operand::Input(0), Operand::Output(0)])
     }
 }
 

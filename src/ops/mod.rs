@@ -22,6 +22,7 @@ pub(crate) mod reduce;
 mod reshape;
 pub(crate) mod softmax;
 pub(crate) mod softmax_cross_entropy;
+pub(crate) mod strided;
 
 use crate::error::{Error, Result};
 use crate::graph::{DType, TensorType};
@@ -53,7 +54,8 @@ pub const FAMILIES: &[Family] = &[
     },
     // Sums and products are functions of single elements and run their kernel.
     Family { stem: "binary", shaders: &[], cases: binary::cases },
-    Family { stem: "concat", shaders: &[&concat::SHADER], cases: concat::cases },
+    // Joining moves elements as they are and runs the kernel for that.
+    Family { stem: "concat", shaders: &[], cases: concat::cases },
     Family {
         stem: "conv2d",
         shaders: &[
@@ -93,6 +95,7 @@ pub const FAMILIES: &[Family] = &[
         shaders: &[&softmax_cross_entropy::SHADER],
         cases: softmax_cross_entropy::cases,
     },
+    Family { stem: "strided", shaders: &[&strided::SHADER], cases: strided::cases },
 ];
 
 /// lavapipe ends an invocation's loops after this many iterations, all of them counted together, without a word: no

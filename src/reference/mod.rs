@@ -21,6 +21,7 @@ pub mod pool;
 pub mod reduce;
 pub mod softmax;
 pub mod softmax_cross_entropy;
+pub mod strided;
 
 /// What a flushed subnormal costs, as a magnitude: single-precision exponentials below the smallest normal number may
 /// become 0, which is an absolute error that no multiple of the value covers.

@@ -15,6 +15,7 @@ mod pointwise;
 mod reduce;
 mod softmax;
 mod softmax_cross_entropy;
+mod strided;
 
 /// Runs all cases of a family.
 fn check(stem: &str) {

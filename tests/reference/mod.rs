@@ -17,6 +17,7 @@ mod pool;
 mod reduce;
 mod softmax;
 mod softmax_cross_entropy;
+mod strided;
 
 /// The step of the central differences: near the cube root of the f64 epsilon, where truncation and rounding balance.
 const STEP: f64 = 1e-5;

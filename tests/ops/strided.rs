@@ -1,0 +1,6 @@
+//! `strided` on the device.
+
+#[test]
+fn agrees_with_the_reference() {
+    super::check("strided");
+}
