@@ -4,6 +4,7 @@
 //! [`FAMILIES`].
 
 pub(crate) mod avg_pool2d;
+pub(crate) mod axis_map;
 pub(crate) mod batch_norm;
 pub(crate) mod binary;
 pub(crate) mod chain;
@@ -47,6 +48,7 @@ pub const FAMILIES: &[Family] = &[
         shaders: &[&avg_pool2d::SHADER, &avg_pool2d::CHANNELS_LAST, &avg_pool2d::UNROLLED],
         cases: avg_pool2d::cases,
     },
+    Family { stem: "axis_map", shaders: &[&axis_map::SHADER], cases: axis_map::cases },
     Family {
         stem: "batch_norm",
         shaders: &[&batch_norm::SHADER, &batch_norm::CHANNELS_LAST],

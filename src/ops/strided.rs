@@ -6,7 +6,7 @@ mod select;
 mod transpose;
 
 pub(crate) use moves::SHADER;
-pub(super) use moves::{Axis, Moves};
+pub(super) use moves::{Axis, Moves, choose_form};
 pub use select::Slice;
 pub(super) use select::select;
 
@@ -16,7 +16,7 @@ use crate::reference::Checked;
 use crate::selftest::OpCase;
 
 /// What becomes of values, and of their magnitudes, when elements are moved.
-fn moved(x: Checked, mut values: impl FnMut(&[f64]) -> Checked) -> Checked {
+pub(super) fn moved(x: Checked, mut values: impl FnMut(&[f64]) -> Checked) -> Checked {
     let Checked { values: moved, magnitude, .. } = values(&x.values);
     // What fills a gap has its own magnitude, which the first call gave; the second gives those of what was moved.
     let of_moved = values(&x.magnitude).values;
@@ -32,7 +32,7 @@ fn as_it_lies(cx: &mut Lowering<'_>) -> Format {
 }
 
 /// Elements between neighbours of each axis of a tensor that lies in this format.
-fn strides(shape: &[usize], format: Format) -> Vec<usize> {
+pub(super) fn strides(shape: &[usize], format: Format) -> Vec<usize> {
     let mut strides = vec![0; shape.len()];
     let mut elements = 1;
     for &axis in format.order(shape.len()).iter().rev() {

@@ -1,4 +1,4 @@
-//! Joining arrays along one axis. The gradient is to cut the parts out again, which is
+//! Joining arrays along one axis. The gradient cuts the parts out again, which is
 //! [`select`](super::strided::select).
 //!
 //! Every part is \[outer, length, inner\] with a length of its own; the whole is \[outer, total, inner\].

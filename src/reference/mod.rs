@@ -6,6 +6,7 @@
 //! Each result says how accurate a single-precision computation of it can be expected to be, see [`Checked`].
 
 pub mod avg_pool2d;
+pub mod axis_map;
 pub mod batch_norm;
 pub mod binary;
 pub mod concat;

@@ -1,6 +1,7 @@
 //! Every operation on every kernel variant that the device accepts, forward and gradient, against the f64 reference.
 
 mod avg_pool2d;
+mod axis_map;
 mod batch_norm;
 mod binary;
 mod concat;

@@ -4,6 +4,7 @@
 use omma::reference::Checked;
 
 mod avg_pool2d;
+mod axis_map;
 mod batch_norm;
 mod concat;
 mod conv2d;

@@ -162,17 +162,7 @@ impl Moves {
     pub(in crate::ops) fn lower(mut self, cx: &mut Lowering<'_>, name: &str, [from, to]: [Operand; 2]) -> Result<()> {
         self.merge();
         let (fours, dense) = (self.fours(), self.is_dense());
-        let refusal = |fits: bool, what: &str| (!fits).then(|| what.to_string());
-        let mut candidates = vec![
-            Candidate::unless("fours", refusal(fours.is_some(), "only where fours are moved together")),
-            Candidate::unless("gathered", refusal(dense, "only where a whole tensor is written")),
-            Candidate::unless("elements", None),
-        ];
-        // Invocations side by side of a GPU had better write side by side.
-        if cx.class() != DeviceClass::Cpu {
-            candidates.swap(1, 2);
-        }
-        let form = cx.choose(name, candidates)?;
+        let form = choose_form(cx, name, fours.is_some(), dense)?;
         let textured = cx.choose_textures(name, self.count())?;
         let from = if textured { from.textured() } else { from };
         let moves = fours.filter(|_| form == "fours").unwrap_or(self);
@@ -207,6 +197,22 @@ impl Moves {
         let bases = [self.from, self.to].map(wrapped);
         Ok(StridedParams { count: word(NAME, self.count())?, fill: self.fill, bases, axes })
     }
+}
+
+/// How many elements an invocation moves: fours that lie together on both sides, a four of the target where that is written
+/// from its begin to its end, or one.
+pub(in crate::ops) fn choose_form(cx: &mut Lowering<'_>, name: &str, fours: bool, dense: bool) -> Result<&'static str> {
+    let refusal = |fits: bool, what: &str| (!fits).then(|| what.to_string());
+    let mut candidates = vec![
+        Candidate::unless("fours", refusal(fours, "only where fours are moved together")),
+        Candidate::unless("gathered", refusal(dense, "only where a whole tensor is written")),
+        Candidate::unless("elements", None),
+    ];
+    // Invocations side by side of a GPU had better write side by side.
+    if cx.class() != DeviceClass::Cpu {
+        candidates.swap(1, 2);
+    }
+    cx.choose(name, candidates)
 }
 
 /// Whether two axes, one around the other, are one.

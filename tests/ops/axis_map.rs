@@ -1,0 +1,6 @@
+//! `axis_map` on the device.
+
+#[test]
+fn agrees_with_the_reference() {
+    super::check("axis_map");
+}
