@@ -66,7 +66,7 @@ pub use ops::batch_norm::BatchNorm;
 pub use ops::conv2d::Conv2d;
 pub use ops::dense::Dense;
 pub use ops::optimizer::Optimizer;
-pub use ops::strided::Slice;
+pub use ops::strided::{DepthOrder, Slice};
 pub use ops::{FAMILIES, Family, Pool2d};
 pub use plan::{
     Barriers, Candidate, Choice, Clock, DispatchProfile, Element, HostTensor, HostValues, Kernel, MemoryReport, Metric,

@@ -12,6 +12,7 @@ pub(crate) mod concat;
 pub(crate) mod conv2d;
 pub(crate) mod dense;
 pub(crate) mod dropout;
+pub(crate) mod gather;
 pub(crate) mod max_pool2d;
 pub(crate) mod metrics;
 pub(crate) mod normalize;
@@ -80,6 +81,7 @@ pub const FAMILIES: &[Family] = &[
     // A dense layer is a convolution of 1x1 images and runs its kernels.
     Family { stem: "dense", shaders: &[], cases: dense::cases },
     Family { stem: "dropout", shaders: &[&dropout::SHADER], cases: dropout::cases },
+    Family { stem: "gather", shaders: &[&gather::SHADER], cases: gather::cases },
     Family {
         stem: "max_pool2d",
         shaders: &[&max_pool2d::SHADER, &max_pool2d::CHANNELS_LAST, &max_pool2d::UNROLLED],

@@ -1,10 +1,12 @@
 //! Elements moved as they are: transposes, slices, flips, constant padding, all y[i] = x[j] with j an affine function of i
 //! along every axis. Joining and splitting ([`concat`](super::concat)) run the same kernel.
 
+mod blocks;
 mod moves;
 mod select;
 mod transpose;
 
+pub use blocks::DepthOrder;
 pub(crate) use moves::SHADER;
 pub(super) use moves::{Axis, Moves, choose_form};
 pub use select::Slice;
@@ -22,6 +24,12 @@ pub(super) fn moved(x: Checked, mut values: impl FnMut(&[f64]) -> Checked) -> Ch
     let of_moved = values(&x.magnitude).values;
     let magnitude = magnitude.into_iter().zip(of_moved).map(|(own, other)| own.max(other.abs())).collect();
     Checked { values: moved, magnitude, terms: x.terms }
+}
+
+/// The format of the result: that of input 0 where both may have it.
+fn keep_format(cx: &mut Lowering<'_>) -> Result<Format> {
+    let images = Format::refusal(&cx.inputs[0]).is_none() && Format::refusal(&cx.outputs[0]).is_none();
+    if images { cx.follow("strided.format", 0) } else { Ok(Format::Planar) }
 }
 
 /// Reads input 0 as it lies in memory; says how.
@@ -43,7 +51,7 @@ pub(super) fn strides(shape: &[usize], format: Format) -> Vec<usize> {
 }
 
 pub(crate) fn cases() -> Vec<OpCase> {
-    transpose::cases().into_iter().chain(select::cases()).collect()
+    transpose::cases().into_iter().chain(blocks::cases()).chain(select::cases()).collect()
 }
 
 /// The axes of a shape of at most six, or the error that there are more.

@@ -13,6 +13,7 @@ pub mod concat;
 pub mod conv2d;
 pub mod dense;
 pub mod dropout;
+pub mod gather;
 pub mod max_pool2d;
 pub mod metrics;
 pub mod normalize;

@@ -8,6 +8,7 @@ mod concat;
 mod conv2d;
 mod dense;
 mod dropout;
+mod gather;
 mod max_pool2d;
 mod metrics;
 mod normalize;

@@ -1,11 +1,11 @@
 //! A regular pattern of elements along every axis: slices, flips, padding with a constant, and the way back, which is the
 //! gradient: y[i] = x[j] where j·dilation = start + step·i on every axis, and a constant where there is no such j.
 
-use super::{Moves, as_it_lies, moved, rank, strides};
+use super::{Moves, as_it_lies, keep_format, moved, rank, strides};
 use crate::error::{Error, Result};
 use crate::graph::{Evaluation, GradientContext, Op, Tensor, TensorType};
 use crate::ops::around;
-use crate::plan::{Format, Lowering, Operand};
+use crate::plan::{Lowering, Operand};
 use crate::reference::Checked;
 use crate::reference::strided::{self as reference, Along};
 use crate::selftest::OpCase;
@@ -162,8 +162,7 @@ impl Op for Select {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, y) = (cx.inputs[0].shape.clone(), cx.outputs[0].shape.clone());
-        let images = Format::refusal(&cx.inputs[0]).is_none() && Format::refusal(&cx.outputs[0]).is_none();
-        let format = if images { cx.follow("strided.format", 0)? } else { Format::Planar };
+        let format = keep_format(cx)?;
         let (from, to) = (strides(&x, as_it_lies(cx)), strides(&y, format));
         let mut moves = Moves { axes: Vec::new(), from: 0, to: 0, fill: self.fill };
         for &axis in &format.order(y.len()) {
