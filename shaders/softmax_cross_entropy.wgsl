@@ -15,8 +15,8 @@
 // Memory traffic, bytes an element: forward 8 (4 of them likely cached), grad_input 16 (8 likely cached), correct 4.
 // On two cores of a CPU (lavapipe, AVX2), 4096 rows of 1000: the mean loss 2.6 ms in `fours` through a texture, with the
 // gradient 8.8; single elements from a buffer took 39.0 for the loss and 51.5 for the gradient.
-// Precondition: WORKGROUP is a power of two. Needs common/grid.wgsl, common/tree.wgsl, common/texture.wgsl,
-// common/read.wgsl.
+// Precondition: WORKGROUP is a power of two. Needs common/grid.wgsl, common/nan.wgsl, common/tree.wgsl,
+// common/texture.wgsl, common/read.wgsl.
 
 override WORKGROUP: u32 = 64u;
 
@@ -79,12 +79,6 @@ fn of_row(row: u32, local: u32) -> f32 {
     return select(0.0, 1.0, largest);
 }
 {% else %}
-/// From a variable: WGSL refuses a constant expression that is not a number.
-fn not_a_number() -> f32 {
-    var bits = 0x7fc00000u;
-    return bitcast<f32>(bits);
-}
-
 // The loops below run over the elements first, first + step, ...: all of them, or one invocation's share.
 
 fn maximum_of(start: u32, first: u32, step: u32) -> f32 {

@@ -61,10 +61,12 @@ pub use gpu::{
     adapters,
 };
 pub use graph::{DType, Evaluator, Graph, Init, Mode, Shape, Tensor, TensorId, TensorType};
+pub use ops::axis_map::{Coordinates, Padding, Resize, Rounding};
 pub use ops::batch_norm::BatchNorm;
 pub use ops::conv2d::{Conv, Conv1d, Conv2d, Conv3d, Padding, PerAxis};
 pub use ops::dense::Dense;
 pub use ops::optimizer::Optimizer;
+pub use ops::strided::{DepthOrder, Slice};
 pub use ops::{Axes, FAMILIES, Family, Pool2d, Term};
 pub use plan::{
     Barriers, Candidate, Choice, Clock, DispatchProfile, Element, HostTensor, HostValues, Kernel, MemoryReport, Metric,

@@ -1,6 +1,9 @@
 //! The graph without a device: shape rules and their errors, names, gradients, the text dump.
 
-use omma::{BatchNorm, Conv1d, Conv2d, Conv3d, DType, Error, Graph, Init, Mode, Optimizer, Pool2d, Result, Tensor};
+use omma::{
+    BatchNorm, Conv1d, Conv2d, Conv3d, DType, DepthOrder, Error, Graph, Init, Mode, Optimizer, Padding, Pool2d, Resize,
+    Result, Slice, Tensor,
+};
 
 use crate::support::message;
 
@@ -149,6 +152,86 @@ refusals! {
     concat_other_axes_agree: |g| g.concat(&[g.input("x", [2, 3])?, g.input("y", [3, 3])?], 1)
         => "concat: expected f32[2, 3] but for axis 1, got f32[3, 3]";
     concat_axis: |g| g.concat(&[g.input("x", [2, 3])?], 2) => "concat: expected more than 2 axes, got f32[2, 3]";
+    split_is_all_of_it: |g| Ok(g.input("x", [2, 5])?.split(1, &[2, 2])?[0])
+        => "split: expected lengths of at least 1 that are 5 together, got [2, 2]";
+    split_has_no_empty_part: |g| Ok(g.input("x", [2, 5])?.split(1, &[5, 0])?[0])
+        => "split: expected lengths of at least 1 that are 5 together, got [5, 0]";
+    slice_leaves_something: |g| g.input("x", [2, 5])?.slice(1, 3, 3, 1)
+        => "slice: expected something to be left of f32[2, 5], got [2, 0]";
+    slice_has_a_step: |g| g.input("x", [2, 5])?.slice(1, 0, 3, 0) => "slice: a step of 0";
+    slice_axis: |g| g.input("x", [2, 5])?.slice(2, 0, 3, 1) => "slice: expected more than 2 axes, got f32[2, 5]";
+    slice_axis_once: |g| g.input("x", [2, 5])?.slices(&[Slice::new(1, 0, 3), Slice::new(1, 0, 2)])
+        => "slice: axis 1 is named twice";
+    slice_wants_floats: |g| g.label_input("x", 5)?.slice(0, 0, 3, 1) => "slice: expected an f32 tensor, got u32[5]";
+    flip_axis: |g| g.input("x", [2, 5])?.flip(&[0, 2]) => "flip: expected more than 2 axes, got f32[2, 5]";
+    transpose_names_each_axis: |g| g.input("x", [2, 5, 3])?.transpose(&[0, 2, 2])
+        => "transpose: [0, 2, 2] is no order of the axes of f32[2, 5, 3]";
+    transpose_of_too_many_axes: |g| g.input("x", [2; 7])?.transpose(&[6, 0, 1, 2, 3, 4, 5])
+        => "transpose: expected at most 6 axes, got f32[2, 2, 2, 2, 2, 2, 2]";
+    depth_to_space_blocks: |g| g.input("x", [1, 6, 2, 2])?.depth_to_space(2, DepthOrder::BlockFirst)
+        => "depth_to_space: blocks of 2 by 2 for 6 channels";
+    depth_to_space_has_blocks: |g| g.input("x", [1, 6, 2, 2])?.depth_to_space(0, DepthOrder::BlockFirst)
+        => "depth_to_space: blocks of 0 by 0 for 6 channels";
+    space_to_depth_blocks: |g| g.input("x", [1, 6, 2, 3])?.space_to_depth(2, DepthOrder::BlockFirst)
+        => "space_to_depth: blocks of 2 by 2 for 2 by 3 pixels";
+    channel_shuffle_groups: |g| g.input("x", [1, 6, 2, 3])?.channel_shuffle(4)
+        => "channel_shuffle: 4 groups of 6 channels";
+    channel_shuffle_axes: |g| g.input("x", 6)?.channel_shuffle(3) => "channel_shuffle: expected two to five axes, got f32[6]";
+    squeeze_one_element: |g| g.input("x", [1, 3])?.squeeze(&[1])
+        => "squeeze: expected an axis 1 of one element, got f32[1, 3]";
+    unsqueeze_axes: |g| g.input("x", [1, 3])?.unsqueeze(&[4])
+        => "unsqueeze: [4] are no new axes of a result of 3";
+    flatten_from_an_axis: |g| g.input("x", [1, 3])?.flatten_from(2)
+        => "flatten: expected more than 2 axes, got f32[1, 3]";
+    pad_each_axis: |g| g.input("x", [2, 5])?.pad(&[[0, 1]], Padding::Edge)
+        => "pad: 1 pairs of amounts for the axes of f32[2, 5]";
+    pad_leaves_something: |g| g.input("x", [2, 5])?.pad(&[[0, 0], [-2, -3]], Padding::Constant(0.0))
+        => "pad: [-2, -3] leave nothing of axis 1 of f32[2, 5]";
+    reflection_is_of_other_elements: |g| g.input("x", [2, 5])?.pad(&[[0, 0], [5, 0]], Padding::Reflect)
+        => "pad: Reflect by at most 4, got [5, 0] at axis 1 of f32[2, 5]";
+    wrapping_is_once: |g| g.input("x", [2, 5])?.pad(&[[0, 0], [0, 6]], Padding::Wrap)
+        => "pad: Wrap by at most 5, got [0, 6] at axis 1 of f32[2, 5]";
+    tile_each_axis: |g| g.input("x", [2, 5])?.tile(&[2])
+        => "tile: expected a number of at least 1 for each axis of f32[2, 5], got [2]";
+    tile_leaves_something: |g| g.input("x", [2, 5])?.tile(&[2, 0])
+        => "tile: expected a number of at least 1 for each axis of f32[2, 5], got [2, 0]";
+    tile_has_an_end: |g| g.input("x", [2, 5])?.tile(&[1, usize::MAX])
+        => format!("tile: {} elements of an axis and their weights are more than 16777216", usize::MAX);
+    index_select_within: |g| g.input("x", [2, 5])?.index_select(1, &[0, 5]) => "index_select: index 5 of axis 1 of f32[2, 5]";
+    index_select_something: |g| g.input("x", [2, 5])?.index_select(1, &[])
+        => "index_select: nothing is left of axis 1 of f32[2, 5]";
+    resize_each_axis: |g| g.input("x", [2, 5])?.resize(&[0, 1], &[3], Resize::linear())
+        => "resize: expected a size of at least 1 for each of the axes [0, 1], got [3]";
+    resize_leaves_something: |g| g.input("x", [2, 5])?.resize(&[1], &[0], Resize::linear())
+        => "resize: expected a size of at least 1 for each of the axes [1], got [0]";
+    resize_by_leaves_something: |g| g.input("x", [2, 5])?.resize_by(&[1], &[0.1], Resize::linear())
+        => "resize: expected a scale for each of the axes [1] that leaves something, got [0.1]";
+    resize_by_a_number: |g| g.input("x", [2, 5])?.resize_by(&[1], &[f32::NAN], Resize::linear())
+        => "resize: expected a scale for each of the axes [1] that leaves something, got [NaN]";
+    resize_axis_once: |g| g.input("x", [2, 5])?.resize(&[1, 1], &[3, 4], Resize::linear())
+        => "resize: axis 1 is named twice";
+    resize_axis: |g| g.input("x", [2, 5])?.resize(&[2], &[3], Resize::linear())
+        => "resize: expected more than 2 axes, got f32[2, 5]";
+    resize_of_the_nearest: |g| g.input("x", [2, 5])?.resize(&[1], &[3], Resize::nearest().antialias())
+        => "resize: the nearest element cannot be antialiased";
+    resize_by_a_finite_cubic: |g| g.input("x", [2, 5])?.resize(&[1], &[3], Resize::cubic().cubic_coefficient(f32::NAN))
+        => "resize: expected a finite cubic coefficient, got NaN";
+    resize_has_an_end: |g| g.input("x", [2, 5])?.resize(&[1], &[usize::MAX], Resize::linear())
+        => format!("resize: {} elements of an axis and their weights are more than 16777216", usize::MAX);
+    adaptive_pooling_leaves_something: |g| g.input("x", [2, 5])?.adaptive_avg_pool(&[1], &[0])
+        => "adaptive_avg_pool: expected a size of at least 1 for each of the axes [1], got [0]";
+    unfold_fits: |g| g.input("x", [2, 5])?.unfold(1, 3, 1, 3)
+        => "unfold: expected at least 7 elements of axis 1, got f32[2, 5]";
+    unfold_by_something: |g| g.input("x", [2, 5])?.unfold(1, 3, 0, 1)
+        => "unfold: size, step and dilation must be at least 1";
+    gather_by_numbers: |g| g.input("x", [2, 5])?.gather(g.input("i", 3)?, 0)
+        => "gather: expected indices of u32, got f32[3]";
+    gather_axis: |g| g.input("x", [2, 5])?.gather(g.label_input("i", 3)?, 2)
+        => "gather: expected more than 2 axes, got f32[2, 5]";
+    take_along_axis_of_one_shape: |g| g.input("x", [2, 5])?.take_along_axis(g.label_input("i", 3)?, 0)
+        => "take_along_axis: expected indices [2, 5] but for axis 0, got u32[3]";
+    one_hot_of_numbers: |g| g.input("x", 5)?.one_hot(3) => "one_hot: expected indices of u32, got f32[5]";
+    one_hot_has_a_depth: |g| g.label_input("x", 5)?.one_hot(0) => "one_hot: a depth of 0";
     reshape_keeps_the_elements: |g| g.input("x", [2, 3])?.reshape([4, 2])
         => "reshape: expected 8 elements for [4, 2], got f32[2, 3]";
     flatten_wants_an_axis: |g| g.input("x", [])?.flatten() => "flatten: expected at least one axis, got []";

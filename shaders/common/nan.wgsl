@@ -1,4 +1,10 @@
-// Comparisons that know not-a-number.
+// Not-a-number, and comparisons that know it.
+
+/// From a variable: WGSL refuses a constant expression that is not a number.
+fn not_a_number() -> f32 {
+    var bits = 0x7fc00000u;
+    return bitcast<f32>(bits);
+}
 
 /// By its bits: compilers may assume that a comparison never sees one.
 fn is_nan(value: f32) -> bool {

@@ -122,8 +122,7 @@ fn large<'g>(x: Tensor<'g>, name: &str) -> Result<Tensor<'g>> {
     };
     let three = branch(x, name, &[("branch3x3_1", Conv2d::new(384, 1))])?;
     let three = split(three, "branch3x3_2a", "branch3x3_2b")?;
-    let double =
-        [("branch3x3dbl_1", Conv2d::new(448, 1)), ("branch3x3dbl_2", Conv2d::new(384, 3).padding(1))];
+    let double = [("branch3x3dbl_1", Conv2d::new(448, 1)), ("branch3x3dbl_2", Conv2d::new(384, 3).padding(1))];
     let double = split(branch(x, name, &double)?, "branch3x3dbl_3a", "branch3x3dbl_3b")?;
     let pool = branch(averaged(x)?, name, &[("branch_pool", Conv2d::new(192, 1))])?;
     graph.concat(&[plain, three, double, pool], 1)

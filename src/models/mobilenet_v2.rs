@@ -13,15 +13,8 @@ use crate::ops::conv2d::Conv2d;
 /// When the images are not f32 of rank 4 or the graph already has layers of these names.
 pub fn mobilenet_v2(x: Tensor<'_>, classes: usize) -> Result<Tensor<'_>> {
     // Expansion, output channels, repetitions and stride of the first.
-    const STAGES: [[usize; 4]; 7] = [
-        [1, 16, 1, 1],
-        [6, 24, 2, 2],
-        [6, 32, 3, 2],
-        [6, 64, 4, 2],
-        [6, 96, 3, 1],
-        [6, 160, 3, 2],
-        [6, 320, 1, 1],
-    ];
+    const STAGES: [[usize; 4]; 7] =
+        [[1, 16, 1, 1], [6, 24, 2, 2], [6, 32, 3, 2], [6, 64, 4, 2], [6, 96, 3, 1], [6, 160, 3, 2], [6, 320, 1, 1]];
     let mut x = layer(x, "features.0", [0, 1], Conv2d::new(32, 3).stride(2).padding(1))?.relu6()?;
     let mut number = 1;
     for [expansion, outputs, repetitions, first] in STAGES {

@@ -1,20 +1,16 @@
-//! Joining tensors along an axis, and its gradient, taking a part out.
+//! Joining tensors along an axis, and splitting one: each is the other's gradient.
 
 use super::around;
+use super::strided::{Axis, Moves, moved, strides};
 use crate::error::{Error, Result};
-use crate::graph::gradients::no_gradient;
 use crate::graph::{Evaluation, GradientContext, Graph, Op, Tensor, TensorType};
-use crate::plan::{Candidate, Format, Kernel, Lowering, Operand, Shader, params, shader, word};
+use crate::plan::{Format, Lowering, Operand};
+use crate::reference::strided::{Along, select};
 use crate::reference::{Checked, concat as reference};
 use crate::selftest::OpCase;
 
 const NAME: &str = "concat";
-
-params! {
-    /// The part `[outer, length]` stands at `offset` of `[outer, total]`.
-    ConcatParams { outer: u32, length: u32, offset: u32, total: u32 }
-}
-pub(crate) static SHADER: Shader = shader!("concat", ConcatParams, ["grid", "divide", "texture", "read"]);
+const SPLIT: &str = "split";
 
 impl Graph {
     /// Joins f32 tensors along `axis`; all other axes must agree.
@@ -29,54 +25,58 @@ impl Graph {
     }
 }
 
-/// A part of a whole along an axis.
-#[derive(Debug, Clone, Copy)]
-struct Part {
-    outer: usize,
-    length: usize,
-    offset: usize,
-    total: usize,
-    inner: usize,
+impl<'g> Tensor<'g> {
+    /// Parts of these lengths along an axis, one behind the other, as PyTorch's `split` and ONNX's Split.
+    ///
+    /// # Errors
+    /// When the tensor is not f32 or has no such axis, a length is 0 or they are not the axis together.
+    pub fn split(self, axis: usize, lengths: &[usize]) -> Result<Vec<Self>> {
+        self.graph().apply(Split { axis, lengths: lengths.to_vec() }, "", &[self])
+    }
 }
 
-impl Part {
-    /// The same in images of this format, when they are joined along their channels.
-    fn in_format(self, format: Format) -> Self {
-        let [outer, _, inner] = format.view([self.outer, self.total, self.inner]);
-        Self { outer, inner, ..self }
-    }
-
-    /// Adds the dispatch that moves it.
-    fn lower(self, cx: &mut Lowering<'_>, entry: &'static str, [from, to]: [Operand; 2]) -> Result<()> {
-        let Self { outer, length, offset, total, inner } = self;
-        let whole = [length, offset, total].iter().all(|extent| (extent * inner).is_multiple_of(4));
-        let refusal = (!whole).then(|| "only where rows of parts are whole fours".to_string());
-        let name = format!("{NAME}.{entry}");
-        let candidates = vec![Candidate::unless("fours", refusal), Candidate::unless("elements", None)];
-        let form = cx.choose(&name, candidates)?;
-        let moved = outer * length * inner;
-        let textured = cx.choose_textures(&name, moved)?;
-        let from = if textured { from.textured() } else { from };
-        let width = if form == "fours" { 4 } else { 1 };
-        let unit = |extent: usize| word(NAME, extent * inner / width);
-        let params = ConcatParams {
-            outer: word(NAME, outer)?,
-            length: unit(length)?,
-            offset: unit(offset)?,
-            total: unit(total)?,
+/// Moves every part to its place in the whole, or from there.
+fn lower(cx: &mut Lowering<'_>, axis: usize, splits: bool) -> Result<()> {
+    let (whole, parts) = match splits {
+        true => (cx.inputs[0].clone(), cx.outputs.clone()),
+        false => (cx.outputs[0].clone(), cx.inputs.clone()),
+    };
+    let images = parts.iter().chain([&whole]).all(|ty| Format::refusal(ty).is_none());
+    // Better one part read as it does not lie than many.
+    let leading = (0..cx.inputs.len()).find(|&index| cx.format(index) == Format::ChannelsLast).unwrap_or(0);
+    let format = match images {
+        true => cx.follow(if splits { "split.format" } else { "concat.format" }, leading)?,
+        false => Format::Planar,
+    };
+    let mut offset = 0;
+    for (index, part) in parts.iter().enumerate() {
+        let [from, to] = match splits {
+            true => [Operand::Input(0), Operand::Output(index)],
+            false => [Operand::Input(index), Operand::Output(0)],
         };
-        let kernel = Kernel::new(&SHADER, entry)
-            .variant(form)
-            .template("entry", entry)
-            .template("form", form)
-            .template("texture", u8::from(textured));
-        cx.dispatch_flat(kernel, &params, &[from, to], moved / width)
+        let source = cx.format(if splits { 0 } else { index });
+        cx.read_in(from, source);
+        let [of_whole, of_part] = match splits {
+            true => [strides(&whole.shape, source), strides(&part.shape, format)],
+            false => [strides(&whole.shape, format), strides(&part.shape, source)],
+        };
+        let [sources, targets] = if splits { [&of_whole, &of_part] } else { [&of_part, &of_whole] };
+        let along = |axis: usize| Axis {
+            extent: part.shape[axis],
+            from: sources[axis] as i64,
+            to: targets[axis] as i64,
+            bounds: None,
+        };
+        let axes = format.order(whole.shape.len()).into_iter().map(along).collect();
+        let begin = (offset * of_whole[axis]) as i64;
+        let [first, into] = if splits { [begin, 0] } else { [0, begin] };
+        if !splits || cx.needs(index) {
+            let name = if splits { "split.part" } else { "concat.part" };
+            Moves { axes, from: first, to: into, fill: 0.0 }.lower(cx, name, [from, to])?;
+        }
+        offset += part.shape[axis];
     }
-}
-
-/// Whether images may be joined or cut along this axis where their channels lie together.
-fn keeps_channels(axis: usize, mut types: impl Iterator<Item = TensorType>) -> bool {
-    axis == 1 && types.all(|ty| Format::refusal(&ty).is_none())
+    Ok(())
 }
 
 #[derive(Debug)]
@@ -113,108 +113,121 @@ impl Op for Concat {
     fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         let count = cx.count();
         let Some(dy) = cx.cotangent(0) else { return Ok(vec![None; count]) };
-        let mut offset = 0;
-        (0..count)
-            .map(|index| {
-                let part = cx.input(index).ty();
-                let op = Extract { axis: self.axis, offset, part: part.clone() };
-                offset += part.shape[self.axis];
-                if !cx.wants(index) {
-                    return Ok(None);
-                }
-                cx.graph().apply_one(op, cx.layer(), &[dy]).map(Some)
-            })
-            .collect()
+        let lengths: Vec<usize> = (0..count).map(|index| cx.input(index).shape()[self.axis]).collect();
+        let parts = dy.split(self.axis, &lengths)?;
+        Ok(parts.into_iter().enumerate().map(|(index, part)| cx.wants(index).then_some(part)).collect())
     }
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
         let [outer, _, inner] = around(NAME, &cx.output_types[0], self.axis).unwrap_or_default();
-        let parts: Vec<(usize, &[f64])> =
-            cx.input_types.iter().zip(&cx.inputs).map(|(ty, values)| (ty.shape[self.axis], *values)).collect();
-        vec![reference::place(outer, &parts, inner)]
+        let parts: Vec<Checked> = (0..cx.inputs.len()).map(|index| cx.checked(index)).collect();
+        let place = |values: fn(&Checked) -> &[f64]| {
+            let parts = cx.input_types.iter().zip(&parts).map(|(ty, part)| (ty.shape[self.axis], values(part)));
+            reference::place(outer, &parts.collect::<Vec<_>>(), inner).values
+        };
+        let terms = parts.iter().map(|part| part.terms).max().unwrap_or(1);
+        vec![Checked { values: place(|part| &part.values), magnitude: place(|part| &part.magnitude), terms }]
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let [outer, total, inner] = around(NAME, &cx.outputs[0], self.axis)?;
-        // Better one part converted than many.
-        let leading = (0..cx.inputs.len()).find(|&index| cx.format(index) == Format::ChannelsLast).unwrap_or(0);
-        let format = match keeps_channels(self.axis, cx.inputs.clone().into_iter()) {
-            true => cx.follow("concat.format", leading)?,
-            false => Format::Planar,
-        };
-        let mut offset = 0;
-        for index in 0..cx.inputs.len() {
-            let length = cx.inputs[index].shape[self.axis];
-            let part = Part { outer, length, offset, total, inner }.in_format(format);
-            part.lower(cx, "place", [Operand::Input(index), Operand::Output(0)])?;
-            offset += length;
-        }
-        Ok(())
+        lower(cx, self.axis, false)
     }
 }
 
-/// The part of `part`'s type at `offset` of the axis.
 #[derive(Debug)]
-struct Extract {
+struct Split {
     axis: usize,
-    offset: usize,
-    part: TensorType,
+    lengths: Vec<usize>,
 }
 
-impl Op for Extract {
+impl Op for Split {
     fn name(&self) -> &'static str {
-        "concat.extract"
+        SPLIT
     }
 
     fn attributes(&self) -> String {
-        format!("axis {}, from {}", self.axis, self.offset)
+        format!("axis {} into {:?}", self.axis, self.lengths)
     }
 
-    fn infer(&self, _: &[TensorType]) -> Result<Vec<TensorType>> {
-        Ok(vec![self.part.clone()])
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
+        super::float(SPLIT, &inputs[0])?;
+        let [_, extent, _] = around(SPLIT, &inputs[0], self.axis)?;
+        let total = self.lengths.iter().fold(0_usize, |total, &length| total.saturating_add(length));
+        if self.lengths.contains(&0) || total != extent {
+            let expected = format!("lengths of at least 1 that are {extent} together");
+            return Err(Error::shape(SPLIT, expected, format!("{:?}", self.lengths)));
+        }
+        let part = |&length: &usize| {
+            let mut shape = inputs[0].shape.to_vec();
+            shape[self.axis] = length;
+            TensorType::f32(shape)
+        };
+        Ok(self.lengths.iter().map(part).collect())
     }
 
-    fn gradient<'g>(&self, _: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
-        no_gradient(self.name())
+    fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
+        let part = |index: usize| match cx.cotangent(index) {
+            Some(dy) => Ok(dy),
+            None => cx.graph().constant(0.0, cx.output(index).shape()),
+        };
+        let parts = (0..self.lengths.len()).map(part).collect::<Result<Vec<_>>>()?;
+        Ok(vec![Some(cx.graph().concat(&parts, self.axis)?)])
     }
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
-        let [outer, total, inner] = around(NAME, &cx.input_types[0], self.axis).unwrap_or_default();
-        vec![reference::extract(outer, total, self.offset, self.part.shape[self.axis], inner, cx.inputs[0])]
+        let shape = &cx.input_types[0].shape;
+        let mut start = 0;
+        let part = |&length: &usize| {
+            let mut along: Vec<Along> = shape.iter().map(|&extent| Along::whole(extent)).collect();
+            along[self.axis] = Along { start, ..Along::whole(length) };
+            start += length as i64;
+            moved(cx.checked(0), |values| select(shape, &along, 0.0, values))
+        };
+        self.lengths.iter().map(part).collect()
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let [outer, total, inner] = around(NAME, &cx.inputs[0], self.axis)?;
-        let types = [cx.inputs[0].clone(), self.part.clone()].into_iter();
-        let format = match keeps_channels(self.axis, types) && self.offset.is_multiple_of(4) {
-            true => cx.follow("concat.extract.format", 0)?,
-            false => Format::Planar,
-        };
-        let part = Part { outer, length: self.part.shape[self.axis], offset: self.offset, total, inner };
-        part.in_format(format).lower(cx, "extract", [Operand::Input(0), Operand::Output(0)])
+        lower(cx, self.axis, true)
     }
 }
 
 pub(crate) fn cases() -> Vec<OpCase> {
-    let list: [(&[usize], usize, &[usize]); 6] = [
+    let list: [(&[usize], usize, &[usize]); 7] = [
         (&[2, 3, 5, 7], 1, &[3, 1, 67]),
         (&[1, 1], 0, &[1]),
         (&[3, 4], 1, &[4, 2]),
         (&[2, 5, 3], 2, &[3, 1]),
         (&[2, 4, 9, 5], 1, &[8, 4, 60]),
         (&[2, 4, 30, 6], 2, &[31, 66]),
+        (&[2, 8, 3, 5], 3, &[4, 1]),
     ];
-    list.into_iter()
-        .map(|(shape, axis, lengths)| {
-            OpCase::new(format!("concat {shape:?} axis {axis} of {lengths:?}"), move |cx| {
-                let part = |(index, &length): (usize, &usize)| {
-                    let mut shape = shape.to_vec();
-                    shape[axis] = length;
-                    cx.normal(&format!("x{index}"), shape)
-                };
-                let parts = lengths.iter().enumerate().map(part).collect::<Result<Vec<_>>>()?;
-                Ok(vec![cx.graph().concat(&parts, axis)?])
-            })
+    let joined = list.into_iter().map(|(shape, axis, lengths)| {
+        OpCase::new(format!("concat {shape:?} axis {axis} of {lengths:?}"), move |cx| {
+            let part = |(index, &length): (usize, &usize)| {
+                let mut shape = shape.to_vec();
+                shape[axis] = length;
+                cx.normal(&format!("x{index}"), shape)
+            };
+            let parts = lengths.iter().enumerate().map(part).collect::<Result<Vec<_>>>()?;
+            Ok(vec![cx.graph().concat(&parts, axis)?])
         })
-        .collect()
+    });
+    let list: [(&[usize], usize, &[usize]); 5] = [
+        (&[7], 0, &[7]),
+        (&[2, 12, 3, 5], 1, &[4, 3, 5]),
+        (&[2, 12, 3, 5], 1, &[4, 8]),
+        (&[2, 3, 9], 2, &[1, 8]),
+        (&[2, 8, 3, 4], 2, &[1, 2]),
+    ];
+    let split = list.into_iter().map(|(shape, axis, lengths)| {
+        OpCase::new(format!("split {shape:?} axis {axis} into {lengths:?}"), move |cx| {
+            cx.normal("x", shape)?.split(axis, lengths)
+        })
+    });
+    let mut cases: Vec<OpCase> = joined.chain(split).collect();
+    cases.push(OpCase::new("split of a pooled image, of which one part is used", |cx| {
+        let parts = cx.shifted("x", [2, 12, 4, 6], 4.0)?.avg_pool2d(2)?.split(1, &[4, 8])?;
+        Ok(vec![parts[1].avg_pool2d(1)?])
+    }));
+    cases
 }

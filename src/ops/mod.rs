@@ -7,6 +7,7 @@ pub(crate) mod activation;
 pub(crate) mod avg_pool2d;
 mod axes;
 pub use axes::Axes;
+pub(crate) mod axis_map;
 pub(crate) mod batch_norm;
 pub(crate) mod binary;
 pub(crate) mod chain;
@@ -20,6 +21,7 @@ pub(crate) mod dropout;
 mod elementwise;
 pub use elementwise::Term;
 pub(crate) mod expand;
+pub(crate) mod gather;
 pub(crate) mod matmul;
 pub(crate) mod max_pool2d;
 pub(crate) mod metrics;
@@ -33,6 +35,7 @@ pub(crate) mod reduce;
 mod reshape;
 pub(crate) mod softmax;
 pub(crate) mod softmax_cross_entropy;
+pub(crate) mod strided;
 pub(crate) mod top_k;
 pub(crate) mod unfold;
 
@@ -61,6 +64,7 @@ pub const FAMILIES: &[Family] = &[
         shaders: &[&avg_pool2d::SHADER, &avg_pool2d::CHANNELS_LAST, &avg_pool2d::UNROLLED],
         cases: avg_pool2d::cases,
     },
+    Family { stem: "axis_map", shaders: &[&axis_map::SHADER], cases: axis_map::cases },
     Family {
         stem: "batch_norm",
         shaders: &[&batch_norm::SHADER, &batch_norm::CHANNELS_LAST],
@@ -68,7 +72,8 @@ pub const FAMILIES: &[Family] = &[
     },
     Family { stem: "binary", shaders: &[], cases: binary::cases },
     Family { stem: "comparison", shaders: &[], cases: comparison::cases },
-    Family { stem: "concat", shaders: &[&concat::SHADER], cases: concat::cases },
+    // Joining moves elements as they are and runs the kernel for that.
+    Family { stem: "concat", shaders: &[], cases: concat::cases },
     Family {
         stem: "conv2d",
         shaders: &[
@@ -98,6 +103,7 @@ pub const FAMILIES: &[Family] = &[
     Family { stem: "expand", shaders: &[&expand::SHADER], cases: expand::cases },
     // Batches are groups of a 1x1 convolution.
     Family { stem: "matmul", shaders: &[], cases: matmul::cases },
+    Family { stem: "gather", shaders: &[&gather::SHADER], cases: gather::cases },
     Family {
         stem: "max_pool2d",
         shaders: &[&max_pool2d::SHADER, &max_pool2d::CHANNELS_LAST, &max_pool2d::UNROLLED],
@@ -118,6 +124,7 @@ pub const FAMILIES: &[Family] = &[
     },
     Family { stem: "top_k", shaders: &[&top_k::SHADER], cases: top_k::cases },
     Family { stem: "unfold", shaders: &[&unfold::SHADER], cases: unfold::cases },
+    Family { stem: "strided", shaders: &[&strided::SHADER], cases: strided::cases },
 ];
 
 /// lavapipe ends an invocation's loops after this many iterations, all of them counted together, without a word: no

@@ -24,6 +24,52 @@ impl<'g> Tensor<'g> {
         };
         self.reshape([batch, shape[1..].iter().product()])
     }
+
+    /// The axes from this one on joined into one, as PyTorch's `flatten(start_dim)`.
+    ///
+    /// # Errors
+    /// When there is no such axis.
+    pub fn flatten_from(self, axis: usize) -> Result<Self> {
+        let shape = self.shape();
+        if axis >= shape.len() {
+            return Err(Error::shape("flatten", format!("more than {axis} axes"), self.ty()));
+        }
+        let joined: usize = shape[axis..].iter().product();
+        self.reshape([&shape[..axis], &[joined]].concat())
+    }
+
+    /// The tensor without these axes, which have one element each; without all such axes where none is named. As
+    /// PyTorch's and ONNX's `squeeze`.
+    ///
+    /// # Errors
+    /// When one of the axes is not there or has more elements.
+    pub fn squeeze(self, axes: &[usize]) -> Result<Self> {
+        let shape = self.shape();
+        if let Some(axis) = axes.iter().find(|&&axis| shape.get(axis) != Some(&1)) {
+            return Err(Error::shape("squeeze", format!("an axis {axis} of one element"), self.ty()));
+        }
+        let goes = |axis: usize| if axes.is_empty() { shape[axis] == 1 } else { axes.contains(&axis) };
+        self.reshape((0..shape.len()).filter(|&axis| !goes(axis)).map(|axis| shape[axis]).collect::<Vec<_>>())
+    }
+
+    /// The tensor with new axes of one element at these places of the result, as ONNX's Unsqueeze and, for one axis,
+    /// PyTorch's `unsqueeze`.
+    ///
+    /// # Errors
+    /// When an axis is named twice or is beyond the result's.
+    pub fn unsqueeze(self, axes: &[usize]) -> Result<Self> {
+        let shape = self.shape();
+        let count = shape.len() + axes.len();
+        let mut sorted = axes.to_vec();
+        sorted.sort_unstable();
+        if sorted.windows(2).any(|pair| pair[0] == pair[1]) || sorted.last().is_some_and(|&axis| axis >= count) {
+            let message = format!("{axes:?} are no new axes of a result of {count}");
+            return Err(Error::argument("unsqueeze", message));
+        }
+        let mut rest = shape.iter().copied();
+        let extent = |axis| if axes.contains(&axis) { Some(1) } else { rest.next() };
+        self.reshape((0..count).filter_map(extent).collect::<Vec<_>>())
+    }
 }
 
 #[derive(Debug)]

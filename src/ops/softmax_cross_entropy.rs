@@ -20,7 +20,7 @@ params! {
     CrossEntropyParams { rows: u32, classes: u32 }
 }
 pub(crate) static SHADER: Shader =
-    shader!("softmax_cross_entropy", CrossEntropyParams, ["grid", "tree", "texture", "read"]);
+    shader!("softmax_cross_entropy", CrossEntropyParams, ["grid", "nan", "tree", "texture", "read"]);
 
 impl<'g> Tensor<'g> {
     /// The mean cross-entropy of logits `[N, classes]` against labels `[N]` (u32), as PyTorch's `CrossEntropyLoss`: a

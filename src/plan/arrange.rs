@@ -115,7 +115,7 @@ impl Builder<'_> {
             let (place, access) = self.resolve(node, operand);
             let once = match place {
                 Err(key) if kept.contains_key(&key) => Once::Computed { by: kept[&key] },
-                Ok(at) if self.stays(at) && step >= self.plan.kept_steps => Once::Given,
+                Ok(at) if (self.stays(at) || at.is_constant()) && step >= self.plan.kept_steps => Once::Given,
                 _ => Once::Never,
             };
             // Every key was placed.

@@ -121,8 +121,7 @@ impl<'a> Builder<'a> {
             changes_variables: false,
             feeds: Vec::new(),
             input_bytes: 0,
-            constants: Vec::new(),
-            constant_bytes: 0,
+            constants: Default::default(),
             metrics: Vec::new(),
             gradients: Vec::new(),
             fetches: HashMap::new(),
@@ -206,13 +205,11 @@ impl<'a> Builder<'a> {
                     Location { buffer: BufferRef::Inputs, offset, bytes }
                 }
                 Source::Variable { role: Role::Constant, init } if used.contains(&id) => {
-                    let offset = take(&mut self.plan.constant_bytes);
                     let fill = match init {
                         Init::Constant(fill) => *fill,
                         _ => 0.0,
                     };
-                    self.plan.constants.push((offset, value.ty.elements(), fill));
-                    Location { buffer: BufferRef::Constants, offset, bytes }
+                    self.plan.constants.fill(value.ty.elements(), fill)
                 }
                 Source::Variable { role: Role::Constant, .. } => continue,
                 Source::Variable { role: Role::Metric, .. } => {
@@ -289,13 +286,14 @@ impl<'a> Builder<'a> {
             dispatches: Vec::new(),
             scratch: Vec::new(),
             choices: Vec::new(),
+            constants: std::mem::take(&mut self.plan.constants),
         };
         match node.op.pointwise() {
             Some(_) => chain::lower(&mut lowering)?,
             None => node.op.lower(&mut lowering)?,
         }
-        let Lowering { dispatches, scratch, choices, reads, writes, room_for_filters, .. } = lowering;
-        self.room_for_filters = room_for_filters;
+        let Lowering { dispatches, scratch, choices, reads, writes, room_for_filters, constants, .. } = lowering;
+        (self.room_for_filters, self.plan.constants) = (room_for_filters, constants);
         let operands = || dispatches.iter().flat_map(|dispatch| &dispatch.operands);
         for (number, format) in reads.into_iter().enumerate() {
             let read = |operand: &Operand| [Operand::Input(number), Operand::InputTexture(number)].contains(operand);

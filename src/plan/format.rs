@@ -66,6 +66,15 @@ impl Format {
         }
     }
 
+    /// The axes of a tensor of so many in the order in which they lie in memory, the outermost first.
+    pub(crate) fn order(self, rank: usize) -> Vec<usize> {
+        match self {
+            Self::ChannelsLast if rank == 4 => vec![0, 2, 3, 1],
+            Self::TapsFirst if rank >= 2 => (2..rank).chain([1, 0]).collect(),
+            _ => (0..rank).collect(),
+        }
+    }
+
     /// The view `[outer, channels, inner]` of an image in this format.
     pub(crate) fn view(self, [outer, channels, inner]: [usize; 3]) -> [usize; 3] {
         match self {

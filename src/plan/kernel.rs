@@ -202,7 +202,7 @@ pub(crate) enum Operand {
     ScratchTexture(usize),
     /// A tensor in a format that it has, to be converted, through a copy in a texture.
     InFormatTexture(TensorId, Format),
-    /// A run of a flat buffer, for the optimizers.
+    /// A run of a flat buffer: for the optimizers, or a table.
     Flat(FlatOperand),
     /// A tensor in a format that it has, read to be converted.
     InFormat(TensorId, Format),
@@ -211,12 +211,15 @@ pub(crate) enum Operand {
 }
 
 impl Operand {
-    /// The same, read through a copy in a texture; what is no tensor or is written stays as it is.
+    /// The same, read through a copy in a texture; what is written stays as it is.
     pub(crate) fn textured(self) -> Self {
         match self {
             Self::Input(n) => Self::InputTexture(n),
             Self::ScratchRead(n) => Self::ScratchTexture(n),
             Self::InFormat(id, format) => Self::InFormatTexture(id, format),
+            Self::Flat(flat) if flat.access == Access::Read => {
+                Self::Flat(FlatOperand { access: Access::Texture, ..flat })
+            }
             other => other,
         }
     }

@@ -7,7 +7,7 @@ use crate::gpu::{BindingKind, Capabilities};
 /// Holds the buffers of a session against the device's limit.
 pub(super) fn check_buffers(plan: &Plan, capabilities: &Capabilities) -> Result<()> {
     let allowed = capabilities.limits.max_buffer_size;
-    let single = [("the inputs together", plan.input_bytes), ("the constants together", plan.constant_bytes)];
+    let single = [("the inputs together", plan.input_bytes), ("the constants together", plan.constants.bytes)];
     let slabs = plan.slabs.iter().map(|&bytes| ("a tensor", bytes));
     match slabs.chain(single).find(|(_, needed)| *needed > allowed) {
         Some((what, needed)) => Err(Error::Limit { what: what.into(), needed, limit: "max_buffer_size", allowed }),

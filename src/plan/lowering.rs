@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::constants::Constants;
 use super::format::Format;
-use super::kernel::{Dispatch, Kernel, Operand, Params, fold_grid};
+use super::kernel::{Access, Dispatch, FlatOperand, Kernel, Operand, Params, fold_grid};
 use super::{Choice, Location, PlanOptions};
 use crate::error::{Error, Result};
 use crate::gpu::{Capabilities, DeviceClass};
@@ -59,6 +60,7 @@ pub(crate) struct Lowering<'a> {
     /// Bytes of each scratch.
     pub(crate) scratch: Vec<u64>,
     pub(crate) choices: Vec<Choice>,
+    pub(super) constants: Constants,
 }
 
 impl Lowering<'_> {
@@ -172,6 +174,11 @@ impl Lowering<'_> {
     pub(crate) fn scratch(&mut self, elements: usize) -> usize {
         self.scratch.push(elements as u64 * 4);
         self.scratch.len() - 1
+    }
+
+    /// A table that is written to the device once; nodes with equal ones share it.
+    pub(crate) fn table(&mut self, values: Vec<f32>) -> Operand {
+        Operand::Flat(FlatOperand { location: self.constants.table(values), access: Access::Read })
     }
 
     /// Whether anybody reads this output; one that nobody does need not be written.

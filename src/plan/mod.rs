@@ -4,6 +4,7 @@
 
 mod arrange;
 mod build;
+mod constants;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) mod cooperative;
 mod copies;
@@ -88,6 +89,11 @@ impl Location {
     /// Whether a variable that lasts is here: a parameter or a state.
     fn is_variable(self) -> bool {
         matches!(self.buffer, BufferRef::Parameters(_) | BufferRef::State(_))
+    }
+
+    /// Whether something that never changes is here.
+    fn is_constant(self) -> bool {
+        self.buffer == BufferRef::Constants
     }
 
     /// A parameter's place, in another buffer that is laid out like its arena's parameters.
@@ -191,9 +197,7 @@ pub struct Plan {
     pub(crate) changes_variables: bool,
     pub(crate) feeds: Vec<Feed>,
     pub(crate) input_bytes: u64,
-    /// Offset, element count and value of each constant.
-    pub(crate) constants: Vec<(u64, usize, f32)>,
-    pub(crate) constant_bytes: u64,
+    pub(crate) constants: constants::Constants,
     /// Names and offsets of `[sum, weight]` pairs.
     pub(crate) metrics: Vec<(String, u64)>,
     /// Arena and bytes of each flat gradient buffer.

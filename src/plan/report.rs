@@ -59,7 +59,7 @@ impl Plan {
             textures: self.texture_rows().map(|rows| u64::from(rows) * TEXTURE_WIDTH as u64 * 16).sum(),
             gradients: self.gradients.iter().map(|(_, bytes)| bytes).sum(),
             staging: super::staging::DEPTH as u64 * self.input_bytes,
-            small: self.input_bytes + self.constant_bytes + metrics + self.uniforms.len() as u64,
+            small: self.input_bytes + self.constants.bytes + metrics + self.uniforms.len() as u64,
         }
     }
 

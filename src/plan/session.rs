@@ -117,7 +117,7 @@ impl Session {
         let gradients = plan.gradients.iter().map(|&(arena, bytes)| (BufferRef::Gradients(arena), bytes));
         let single = [
             (BufferRef::Inputs, plan.input_bytes),
-            (BufferRef::Constants, plan.constant_bytes),
+            (BufferRef::Constants, plan.constants.bytes),
             (BufferRef::Metrics, plan.metrics.len() as u64 * ALIGNMENT),
         ];
         for (key, bytes) in slabs.chain(gradients).chain(single) {
@@ -126,8 +126,8 @@ impl Session {
             }
         }
         if let Some(constants) = buffers.get(&BufferRef::Constants) {
-            for &(offset, count, value) in &plan.constants {
-                gpu.write_buffer("constants", constants, offset, bytemuck::cast_slice(&vec![value; count]))?;
+            for (offset, values) in plan.constants.values() {
+                gpu.write_buffer("constants", constants, offset, bytemuck::cast_slice(&values))?;
             }
         }
         let rows = plan.texture_rows().enumerate();

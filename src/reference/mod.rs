@@ -7,6 +7,7 @@
 
 pub mod activation;
 pub mod avg_pool2d;
+pub mod axis_map;
 pub mod batch_norm;
 pub mod binary;
 pub mod comparison;
@@ -17,6 +18,7 @@ pub mod conv_transpose;
 pub mod dense;
 pub mod dropout;
 pub mod expand;
+pub mod gather;
 pub mod matmul;
 pub mod max_pool2d;
 pub mod metrics;
@@ -28,6 +30,7 @@ pub mod product;
 pub mod reduce;
 pub mod softmax;
 pub mod softmax_cross_entropy;
+pub mod strided;
 pub mod top_k;
 pub mod unfold;
 

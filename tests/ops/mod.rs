@@ -2,6 +2,7 @@
 
 mod activation;
 mod avg_pool2d;
+mod axis_map;
 mod batch_norm;
 mod binary;
 mod comparison;
@@ -12,6 +13,7 @@ mod conv_transpose;
 mod dense;
 mod dropout;
 mod expand;
+mod gather;
 mod matmul;
 mod max_pool2d;
 mod metrics;
@@ -22,6 +24,7 @@ mod product;
 mod reduce;
 mod softmax;
 mod softmax_cross_entropy;
+mod strided;
 mod top_k;
 mod unfold;
 

@@ -5,6 +5,7 @@ use omma::reference::Checked;
 
 mod activation;
 mod avg_pool2d;
+mod axis_map;
 mod batch_norm;
 mod binary;
 mod comparison;
@@ -15,6 +16,7 @@ mod conv_transpose;
 mod dense;
 mod dropout;
 mod expand;
+mod gather;
 mod matmul;
 mod max_pool2d;
 mod normalize;
@@ -25,6 +27,7 @@ mod product;
 mod reduce;
 mod softmax;
 mod softmax_cross_entropy;
+mod strided;
 mod top_k;
 mod unfold;
 

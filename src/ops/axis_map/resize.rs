@@ -1,0 +1,300 @@
+//! Resampling along axes, by the rules of ONNX's Resize (opset 19), which has those of PyTorch's `interpolate` among its
+//! own: place i of the result stands for a position of the axis, and is interpolated from the elements near it.
+
+use super::table::Table;
+use super::{check_length, extents, map};
+use crate::error::{Error, Result};
+use crate::graph::Tensor;
+use crate::selftest::OpCase;
+
+/// Which position of an axis of n elements place i of m stands for. The scale is what the caller gives, or m/n.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Coordinates {
+    /// (i + ½)/scale - ½: elements are areas, whose borders meet. What most image libraries do.
+    HalfPixel,
+    /// The same around the middle of the axis, where n·scale is not a whole number.
+    HalfPixelSymmetric,
+    /// [`Coordinates::HalfPixel`], but a single place stands for position 0.
+    PytorchHalfPixel,
+    /// i·(n - 1)/(m - 1): the first and last elements stay where they are.
+    AlignCorners,
+    /// i/scale.
+    Asymmetric,
+}
+
+/// Which element is the nearest of a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rounding {
+    /// The nearest, halves down.
+    PreferFloor,
+    /// The nearest, halves up.
+    PreferCeil,
+    /// The one before.
+    Floor,
+    /// The one behind.
+    Ceil,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Interpolation {
+    Nearest(Rounding),
+    Linear,
+    Cubic(f32),
+}
+
+/// How [`Tensor::resize`] interpolates.
+///
+/// | PyTorch's `interpolate` | here |
+/// |---|---|
+/// | `nearest` | `Resize::nearest().coordinates(Coordinates::Asymmetric).rounding(Rounding::Floor)` |
+/// | `nearest-exact` | `Resize::nearest().rounding(Rounding::PreferCeil)` |
+/// | `linear`, `bilinear`, `trilinear` | `Resize::linear()` |
+/// | `bicubic` | `Resize::cubic()` |
+/// | `align_corners=True` | `.coordinates(Coordinates::AlignCorners)` |
+/// | `antialias=True` | `.antialias().exclude_outside()` |
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Resize {
+    interpolation: Interpolation,
+    coordinates: Coordinates,
+    exclude_outside: bool,
+    antialias: bool,
+}
+
+impl Resize {
+    fn new(interpolation: Interpolation) -> Self {
+        Self { interpolation, coordinates: Coordinates::HalfPixel, exclude_outside: false, antialias: false }
+    }
+
+    /// The nearest element; halves down, as in ONNX.
+    pub fn nearest() -> Self {
+        Self::new(Interpolation::Nearest(Rounding::PreferFloor))
+    }
+
+    /// Linear between the two nearest elements, along every axis.
+    pub fn linear() -> Self {
+        Self::new(Interpolation::Linear)
+    }
+
+    /// Cubic convolution of the four nearest elements (Keys 1981, "Cubic Convolution Interpolation for Digital Image
+    /// Processing") with the coefficient -0.75, as in ONNX and PyTorch.
+    pub fn cubic() -> Self {
+        Self::new(Interpolation::Cubic(-0.75))
+    }
+
+    /// Which position a place stands for; [`Coordinates::HalfPixel`] if nothing is said.
+    pub fn coordinates(mut self, coordinates: Coordinates) -> Self {
+        self.coordinates = coordinates;
+        self
+    }
+
+    /// Which element is the nearest: takes the nearest, whatever was interpolated before.
+    pub fn rounding(mut self, rounding: Rounding) -> Self {
+        self.interpolation = Interpolation::Nearest(rounding);
+        self
+    }
+
+    /// Another coefficient of the cubic convolution, ONNX's `cubic_coeff_a`: interpolates cubically, whatever was before.
+    pub fn cubic_coefficient(mut self, coefficient: f32) -> Self {
+        self.interpolation = Interpolation::Cubic(coefficient);
+        self
+    }
+
+    /// Elements beyond the axis's ends have no weight, and the others share it; else the last one stands for them.
+    pub fn exclude_outside(mut self) -> Self {
+        self.exclude_outside = true;
+        self
+    }
+
+    /// Where an axis becomes shorter, as many elements take part as lie in the place's share of it. Linear and cubic only.
+    pub fn antialias(mut self) -> Self {
+        self.antialias = true;
+        self
+    }
+
+    /// Elements and their weights at a place, before those outside are seen to.
+    fn weights(self, position: f64, scale: f64) -> Vec<(i64, f64)> {
+        // How far from the position, in elements, a weight reaches.
+        let (reach, coefficient) = match self.interpolation {
+            Interpolation::Nearest(rounding) => {
+                let element = match rounding {
+                    Rounding::PreferFloor => (position - 0.5).ceil(),
+                    Rounding::PreferCeil => (position + 0.5).floor(),
+                    Rounding::Floor => position.floor(),
+                    Rounding::Ceil => position.ceil(),
+                };
+                return vec![(element as i64, 1.0)];
+            }
+            Interpolation::Linear => (1.0, None),
+            Interpolation::Cubic(coefficient) => (2.0, Some(f64::from(coefficient))),
+        };
+        let weight = |distance: f64| match coefficient {
+            None => (1.0 - distance).max(0.0),
+            Some(a) if distance <= 1.0 => ((a + 2.0) * distance - (a + 3.0)) * distance * distance + 1.0,
+            Some(a) if distance < 2.0 => ((a * distance - 5.0 * a) * distance + 8.0 * a) * distance - 4.0 * a,
+            Some(_) => 0.0,
+        };
+        let stretched = if self.antialias { scale.min(1.0) } else { 1.0 };
+        let before = position.ceil() - 1.0;
+        let first = (-reach / stretched).floor() as i64 + 1;
+        let distance = |offset: i64| (offset as f64 - (position - before)).abs() * stretched;
+        (first..2 - first).map(|offset| (before as i64 + offset, weight(distance(offset)))).collect()
+    }
+
+    /// The table for an axis. `scale` is a fraction, so that it is exact where it can be.
+    fn table(self, extent: usize, size: usize, scale: [f64; 2]) -> Table {
+        let [numerator, denominator] = scale;
+        let (n, m) = (extent as f64, size as f64);
+        let position = |place: usize| {
+            let i = place as f64;
+            let half_pixel = (i + 0.5) * denominator / numerator - 0.5;
+            match self.coordinates {
+                Coordinates::HalfPixel => half_pixel,
+                Coordinates::HalfPixelSymmetric => n / 2.0 * (1.0 - m * denominator / (n * numerator)) + half_pixel,
+                Coordinates::PytorchHalfPixel => {
+                    if size > 1 {
+                        half_pixel
+                    } else {
+                        0.0
+                    }
+                }
+                Coordinates::AlignCorners => {
+                    if size > 1 {
+                        i * (n - 1.0) / (m - 1.0)
+                    } else {
+                        0.0
+                    }
+                }
+                Coordinates::Asymmetric => i * denominator / numerator,
+            }
+        };
+        let last = extent as i64 - 1;
+        let row = |place: usize| -> Vec<(usize, f64)> {
+            let mut weights = self.weights(position(place), numerator / denominator);
+            if self.exclude_outside {
+                weights.retain(|(element, _)| (0..=last).contains(element));
+            }
+            let sum: f64 = weights.iter().map(|(_, weight)| weight).sum();
+            let share = if (self.exclude_outside || self.antialias) && sum != 0.0 { sum } else { 1.0 };
+            weights.into_iter().map(|(element, weight)| (element.clamp(0, last) as usize, weight / share)).collect()
+        };
+        Table::new(extent, (0..size).map(row))
+    }
+
+    fn check(self, name: &str) -> Result<()> {
+        match self.interpolation {
+            Interpolation::Nearest(_) if self.antialias => {
+                Err(Error::argument(name, "the nearest element cannot be antialiased"))
+            }
+            Interpolation::Cubic(coefficient) if !coefficient.is_finite() => {
+                Err(Error::argument(name, format!("expected a finite cubic coefficient, got {coefficient}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+const NAME: &str = "resize";
+
+impl<'g> Tensor<'g> {
+    /// Resamples each of these axes to so many elements: ONNX's Resize with `sizes`, PyTorch's `interpolate` with `size`.
+    ///
+    /// # Errors
+    /// When the tensor is not f32 or has not all of these axes, one is named twice, there is not one size for each, a size
+    /// is 0, the nearest is to be antialiased, or the cubic coefficient is not finite.
+    pub fn resize(self, axes: &[usize], sizes: &[usize], how: Resize) -> Result<Self> {
+        let extents = extents(NAME, &self.ty(), axes)?;
+        if axes.len() != sizes.len() || sizes.contains(&0) {
+            let message = format!("expected a size of at least 1 for each of the axes {axes:?}, got {sizes:?}");
+            return Err(Error::argument(NAME, message));
+        }
+        let scales = sizes.iter().zip(extents).map(|(&size, extent)| (size, [size as f64, extent as f64]));
+        self.resample(axes, &scales.collect::<Vec<_>>(), how)
+    }
+
+    /// Resamples each of these axes by a factor, down to a whole number of elements: ONNX's Resize with `scales`, PyTorch's
+    /// `interpolate` with `scale_factor` and `recompute_scale_factor=False`.
+    ///
+    /// # Errors
+    /// See [`Tensor::resize`]; when a scale is not positive and finite, or nothing is left.
+    pub fn resize_by(self, axes: &[usize], scales: &[f32], how: Resize) -> Result<Self> {
+        let extents = extents(NAME, &self.ty(), axes)?;
+        // In single precision, as other implementations have it: 0.7 times 10 is 7.
+        let sizes: Vec<f32> =
+            extents.iter().zip(scales).map(|(&extent, scale)| (extent as f32 * scale).floor()).collect();
+        let fits = |size: &f32| size.is_finite() && *size >= 1.0;
+        if axes.len() != scales.len() || !sizes.iter().all(fits) || !scales.iter().all(|&scale| scale > 0.0) {
+            let message =
+                format!("expected a scale for each of the axes {axes:?} that leaves something, got {scales:?}");
+            return Err(Error::argument(NAME, message));
+        }
+        let scales = sizes.iter().zip(scales).map(|(&size, &scale)| (size as usize, [f64::from(scale), 1.0]));
+        self.resample(axes, &scales.collect::<Vec<_>>(), how)
+    }
+
+    /// Every element of the axes behind the second so many times, as PyTorch's `Upsample` with a whole `scale_factor`.
+    ///
+    /// # Errors
+    /// When the tensor is not f32, or `factor` is 0.
+    pub fn upsample(self, factor: usize) -> Result<Self> {
+        let axes: Vec<usize> = (2..self.shape().len()).collect();
+        let sizes: Vec<usize> = self.shape().iter().skip(2).map(|extent| extent.saturating_mul(factor)).collect();
+        self.resize(&axes, &sizes, Resize::nearest().coordinates(Coordinates::Asymmetric).rounding(Rounding::Floor))
+    }
+
+    /// To each axis its new extent, and the scale as a fraction.
+    fn resample(self, axes: &[usize], sizes: &[(usize, [f64; 2])], how: Resize) -> Result<Self> {
+        how.check(NAME)?;
+        let shape = self.shape();
+        let mut order: Vec<usize> = (0..axes.len()).collect();
+        // What becomes smaller does so first: the others then have less to move.
+        let growth = |index: usize| sizes[index].0 as f64 / shape[axes[index]] as f64;
+        order.sort_by(|&a, &b| growth(a).total_cmp(&growth(b)));
+        order.into_iter().try_fold(self, |x, index| {
+            let (axis, (size, scale)) = (axes[index], sizes[index]);
+            let taps = how.weights(0.0, if how.antialias { scale[0] / scale[1] } else { 1.0 }.max(1e-9)).len();
+            check_length(NAME, shape[axis], size.saturating_mul(taps))?;
+            map(x, NAME, axis, how.table(shape[axis], size, scale))
+        })
+    }
+}
+
+pub(super) fn cases() -> Vec<OpCase> {
+    let nearest = Resize::nearest();
+    let (linear, cubic) = (Resize::linear(), Resize::cubic());
+    let list: [(&[usize], &[usize], &[usize], Resize); 16] = [
+        (&[5], &[0], &[8], nearest),
+        (&[1, 1], &[1], &[3], linear),
+        (&[2, 3, 4, 5], &[2, 3], &[7, 3], nearest.rounding(Rounding::PreferCeil)),
+        (&[2, 8, 4, 5], &[2, 3], &[7, 3], nearest.rounding(Rounding::Ceil)),
+        (&[2, 3, 4, 5], &[2, 3], &[8, 10], linear),
+        (&[2, 8, 4, 5], &[2, 3], &[8, 10], linear),
+        (&[2, 8, 4, 5], &[3, 2], &[3, 9], linear.coordinates(Coordinates::AlignCorners)),
+        (&[2, 3, 9, 11], &[2, 3], &[4, 1], linear.coordinates(Coordinates::PytorchHalfPixel)),
+        (&[2, 4, 9, 11], &[2, 3], &[4, 13], linear.antialias().exclude_outside()),
+        (&[2, 3, 9, 11], &[2, 3], &[4, 13], cubic),
+        (&[2, 4, 5, 6], &[2, 3], &[10, 7], cubic.exclude_outside().cubic_coefficient(-0.5)),
+        (&[2, 3, 9, 11], &[2, 3], &[4, 5], cubic.antialias()),
+        (&[2, 3, 5], &[2], &[9], linear.coordinates(Coordinates::Asymmetric)),
+        (&[1, 2, 3, 4, 5], &[2, 3, 4], &[6, 3, 8], linear),
+        (&[1, 4, 33, 29], &[2, 3], &[66, 58], linear),
+        (&[3, 3000], &[1], &[1], linear.antialias()),
+    ];
+    let sizes = list.into_iter().map(|(shape, axes, sizes, how)| {
+        let name = format!("resize {shape:?} axes {axes:?} to {sizes:?} {how:?}");
+        OpCase::new(name, move |cx| Ok(vec![cx.normal("x", shape)?.resize(axes, sizes, how)?]))
+    });
+    let scales = [(linear.coordinates(Coordinates::HalfPixelSymmetric), 2.3), (nearest, 0.6), (cubic, 1.7)].map(
+        |(how, scale)| {
+            OpCase::new(format!("resize [2, 3, 7, 5] by {scale} {how:?}"), move |cx| {
+                Ok(vec![cx.normal("x", [2, 3, 7, 5])?.resize_by(&[2, 3], &[scale, scale], how)?])
+            })
+        },
+    );
+    let upsampled =
+        [vec![2, 3, 5], vec![2, 3, 4, 5], vec![2, 8, 4, 5], vec![1, 2, 3, 4, 5], vec![1, 4, 34, 32]].map(|shape| {
+            OpCase::new(format!("upsample {shape:?}"), move |cx| Ok(vec![cx.normal("x", shape.clone())?.upsample(2)?]))
+        });
+    sizes.chain(scales).chain(upsampled).collect()
+}

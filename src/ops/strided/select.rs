@@ -1,0 +1,204 @@
+//! A regular pattern of elements along every axis: slices, flips, padding with a constant, and the way back, which is the
+//! gradient: y[i] = x[j] where j·dilation = start + step·i on every axis, and a constant where there is no such j.
+
+use super::{Moves, as_it_lies, keep_format, moved, rank, strides};
+use crate::error::{Error, Result};
+use crate::graph::{Evaluation, GradientContext, Op, Tensor, TensorType};
+use crate::ops::around;
+use crate::plan::{Lowering, Operand};
+use crate::reference::Checked;
+use crate::reference::strided::{self as reference, Along};
+use crate::selftest::OpCase;
+
+/// Which elements of one axis [`Tensor::slices`] takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slice {
+    axis: usize,
+    start: i64,
+    end: i64,
+    step: i64,
+}
+
+impl Slice {
+    /// The elements from `start` to before `end` of an axis. Negative numbers count from the axis's end, and what lies
+    /// beyond either end means the end: `i64::MAX` is the end of any axis.
+    pub fn new(axis: usize, start: i64, end: i64) -> Self {
+        Self { axis, start, end, step: 1 }
+    }
+
+    /// Only every so many of them; backwards, from `start` down to behind `end`, for a negative number. There `i64::MIN`
+    /// is before the first element.
+    pub fn step(mut self, step: i64) -> Self {
+        self.step = step;
+        self
+    }
+
+    /// What it takes of an axis of this extent, by the rules of ONNX's Slice.
+    fn along(self, extent: usize) -> Along {
+        let Self { start, end, step, .. } = self;
+        let extent = extent as i64;
+        let from_the_end = |number: i64| if number < 0 { number.saturating_add(extent) } else { number };
+        let (start, end) = (from_the_end(start), from_the_end(end));
+        let (start, length) = match step > 0 {
+            true => (start.clamp(0, extent), end.clamp(0, extent) - start.clamp(0, extent)),
+            false => (start.clamp(0, extent - 1), start.clamp(0, extent - 1) - end.clamp(-1, extent - 1)),
+        };
+        let length = length.max(0).unsigned_abs().div_ceil(step.unsigned_abs());
+        // A single element has no next one.
+        let step = if length > 1 { step } else { 1 };
+        Along { length: length as usize, start, step, dilation: 1 }
+    }
+}
+
+impl<'g> Tensor<'g> {
+    /// The elements of an axis from `start` to before `end`, every `step`-th of them, as [`Slice`] says, by the rules of
+    /// ONNX's Slice.
+    ///
+    /// # Errors
+    /// When the tensor is not f32, has more than six axes or no such axis, the step is 0, or nothing is left.
+    pub fn slice(self, axis: usize, start: i64, end: i64, step: i64) -> Result<Self> {
+        self.slices(&[Slice { axis, start, end, step }])
+    }
+
+    /// [`Tensor::slice`] along several axes at once, in one kernel; axes that are not named stay whole.
+    ///
+    /// # Errors
+    /// See [`Tensor::slice`], and when an axis is named twice.
+    pub fn slices(self, slices: &[Slice]) -> Result<Self> {
+        const NAME: &str = "slice";
+        let ty = self.ty();
+        rank(NAME, &ty)?;
+        let mut along: Vec<Along> = ty.shape.iter().map(|&extent| Along::whole(extent)).collect();
+        let mut named = vec![false; along.len()];
+        for slice in slices {
+            around(NAME, &ty, slice.axis)?;
+            if slice.step == 0 {
+                return Err(Error::argument(NAME, "a step of 0"));
+            }
+            if std::mem::replace(&mut named[slice.axis], true) {
+                return Err(Error::argument(NAME, format!("axis {} is named twice", slice.axis)));
+            }
+            along[slice.axis] = slice.along(ty.shape[slice.axis]);
+        }
+        select(self, NAME, along, 0.0)
+    }
+
+    /// Every one of these axes backwards, as PyTorch's `flip`.
+    ///
+    /// # Errors
+    /// When the tensor is not f32, has more than six axes or not all of these axes.
+    pub fn flip(self, axes: &[usize]) -> Result<Self> {
+        const NAME: &str = "flip";
+        let ty = self.ty();
+        let mut along: Vec<Along> = ty.shape.iter().map(|&extent| Along::whole(extent)).collect();
+        for &axis in axes {
+            let [_, extent, _] = around(NAME, &ty, axis)?;
+            if extent > 1 {
+                along[axis] = Along { start: extent as i64 - 1, step: -1, ..Along::whole(extent) };
+            }
+        }
+        select(self, NAME, along, 0.0)
+    }
+}
+
+/// `x` along these patterns, one an axis; the tensor itself where they are all of it.
+pub(in crate::ops) fn select<'g>(
+    x: Tensor<'g>,
+    name: &'static str,
+    along: Vec<Along>,
+    fill: f32,
+) -> Result<Tensor<'g>> {
+    let ty = x.ty();
+    rank(name, &ty)?;
+    if ty.shape.iter().zip(&along).all(|(&extent, &along)| along == Along::whole(extent)) {
+        return Ok(x);
+    }
+    x.graph().apply_one(Select { name, along, fill }, "", &[x])
+}
+
+#[derive(Debug)]
+struct Select {
+    name: &'static str,
+    along: Vec<Along>,
+    fill: f32,
+}
+
+impl Op for Select {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn attributes(&self) -> String {
+        let one = |Along { length, start, step, dilation }: &Along| match dilation {
+            1 => format!("{length} from {start} by {step}"),
+            _ => format!("{length} from {start} by {step}, spread by {dilation}"),
+        };
+        self.along.iter().map(one).collect::<Vec<_>>().join("; ")
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
+        let shape: Vec<usize> = self.along.iter().map(|along| along.length).collect();
+        if shape.contains(&0) {
+            return Err(Error::shape(
+                self.name,
+                format!("something to be left of {}", inputs[0]),
+                format!("{shape:?}"),
+            ));
+        }
+        Ok(vec![TensorType::f32(shape)])
+    }
+
+    fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
+        let Some(dy) = cx.cotangent(0) else { return Ok(vec![None]) };
+        let shape = cx.input(0).shape();
+        let along = self.along.iter().zip(shape.iter()).map(|(along, &extent)| along.inverse(extent)).collect();
+        Ok(vec![Some(select(dy, "strided.grad", along, 0.0)?)])
+    }
+
+    fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
+        let (shape, fill) = (&cx.input_types[0].shape, f64::from(self.fill));
+        vec![moved(cx.checked(0), |values| reference::select(shape, &self.along, fill, values))]
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let (x, y) = (cx.inputs[0].shape.clone(), cx.outputs[0].shape.clone());
+        let format = keep_format(cx)?;
+        let (from, to) = (strides(&x, as_it_lies(cx)), strides(&y, format));
+        let mut moves = Moves { axes: Vec::new(), from: 0, to: 0, fill: self.fill };
+        for &axis in &format.order(y.len()) {
+            moves.push(self.along[axis], x[axis], from[axis], to[axis]);
+        }
+        moves.lower(cx, "strided.select", [Operand::Input(0), Operand::Output(0)])
+    }
+}
+
+pub(super) fn cases() -> Vec<OpCase> {
+    let whole = |axis| Slice::new(axis, 0, i64::MAX);
+    let back = |axis| Slice::new(axis, -1, i64::MIN);
+    let list: Vec<(&[usize], Vec<Slice>)> = vec![
+        (&[7], vec![Slice::new(0, 2, 6)]),
+        (&[1, 1], vec![back(0).step(-1)]),
+        (&[5, 13], vec![Slice::new(1, -1, i64::MIN).step(-3)]),
+        (&[2, 8, 6, 5], vec![Slice::new(1, 4, 8)]),
+        (&[2, 8, 6, 5], vec![Slice::new(2, 1, -1), Slice::new(3, 1, -1)]),
+        (&[2, 8, 9, 9], vec![whole(2).step(2), whole(3).step(2)]),
+        (&[2, 3, 8, 8], vec![Slice::new(2, 2, 6), Slice::new(3, 4, 8)]),
+        (&[3, 2, 2, 5, 4, 3], vec![Slice::new(3, 0, 4).step(2), Slice::new(0, -1, -3).step(-1)]),
+        (&[2, 8, 33, 37], vec![back(3).step(-1), back(2).step(-2)]),
+    ];
+    let slices = list.into_iter().map(|(shape, slices)| {
+        let text = |Slice { axis, start, end, step }: &Slice| format!("axis {axis} {start}..{end} by {step}");
+        let name = slices.iter().map(text).collect::<Vec<_>>().join(", ");
+        OpCase::new(format!("slice {shape:?} {name}"), move |cx| Ok(vec![cx.normal("x", shape)?.slices(&slices)?]))
+    });
+    let mut cases: Vec<OpCase> = slices.collect();
+    cases.push(OpCase::new("flip [2, 12, 3, 5]", |cx| {
+        let x = cx.normal("x", [2, 12, 3, 5])?;
+        Ok(vec![x.flip(&[1, 2])?, x.flip(&[3])?])
+    }));
+    cases.push(OpCase::new("slice of a pooled image", |cx| {
+        let x = cx.shifted("x", [2, 8, 8, 6], 4.0)?.avg_pool2d(2)?;
+        Ok(vec![x.slice(2, 1, 4, 2)?.avg_pool2d(1)?, x.slice(1, 0, 3, 1)?])
+    }));
+    cases
+}

@@ -1,0 +1,6 @@
+//! `gather` on the device.
+
+#[test]
+fn agrees_with_the_reference() {
+    super::check("gather");
+}
