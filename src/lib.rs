@@ -61,7 +61,7 @@ pub use gpu::{
     adapters,
 };
 pub use graph::{DType, Evaluator, Graph, Init, Mode, Shape, Tensor, TensorId, TensorType};
-pub use ops::axis_map::{Coordinates, Padding, Resize, Rounding};
+pub use ops::axis_map::{Coordinates, PadMode, Resize, Rounding};
 pub use ops::batch_norm::BatchNorm;
 pub use ops::conv2d::{Conv, Conv1d, Conv2d, Conv3d, Padding, PerAxis};
 pub use ops::dense::Dense;

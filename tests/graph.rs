@@ -1,7 +1,7 @@
 //! The graph without a device: shape rules and their errors, names, gradients, the text dump.
 
 use omma::{
-    BatchNorm, Conv1d, Conv2d, Conv3d, DType, DepthOrder, Error, Graph, Init, Mode, Optimizer, Padding, Pool2d, Resize,
+    BatchNorm, Conv1d, Conv2d, Conv3d, DType, DepthOrder, Error, Graph, Init, Mode, Optimizer, PadMode, Pool2d, Resize,
     Result, Slice, Tensor,
 };
 
@@ -183,13 +183,13 @@ refusals! {
         => "unsqueeze: [4] are no new axes of a result of 3";
     flatten_from_an_axis: |g| g.input("x", [1, 3])?.flatten_from(2)
         => "flatten: expected more than 2 axes, got f32[1, 3]";
-    pad_each_axis: |g| g.input("x", [2, 5])?.pad(&[[0, 1]], Padding::Edge)
+    pad_each_axis: |g| g.input("x", [2, 5])?.pad(&[[0, 1]], PadMode::Edge)
         => "pad: 1 pairs of amounts for the axes of f32[2, 5]";
-    pad_leaves_something: |g| g.input("x", [2, 5])?.pad(&[[0, 0], [-2, -3]], Padding::Constant(0.0))
+    pad_leaves_something: |g| g.input("x", [2, 5])?.pad(&[[0, 0], [-2, -3]], PadMode::Constant(0.0))
         => "pad: [-2, -3] leave nothing of axis 1 of f32[2, 5]";
-    reflection_is_of_other_elements: |g| g.input("x", [2, 5])?.pad(&[[0, 0], [5, 0]], Padding::Reflect)
+    reflection_is_of_other_elements: |g| g.input("x", [2, 5])?.pad(&[[0, 0], [5, 0]], PadMode::Reflect)
         => "pad: Reflect by at most 4, got [5, 0] at axis 1 of f32[2, 5]";
-    wrapping_is_once: |g| g.input("x", [2, 5])?.pad(&[[0, 0], [0, 6]], Padding::Wrap)
+    wrapping_is_once: |g| g.input("x", [2, 5])?.pad(&[[0, 0], [0, 6]], PadMode::Wrap)
         => "pad: Wrap by at most 5, got [0, 6] at axis 1 of f32[2, 5]";
     tile_each_axis: |g| g.input("x", [2, 5])?.tile(&[2])
         => "tile: expected a number of at least 1 for each axis of f32[2, 5], got [2]";

@@ -11,7 +11,7 @@ mod windows;
 
 use std::sync::Arc;
 
-pub use pad::Padding;
+pub use pad::PadMode;
 pub use resize::{Coordinates, Resize, Rounding};
 use table::Table;
 

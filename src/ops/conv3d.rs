@@ -91,13 +91,13 @@ impl Volume {
         let geometry = Geometry::new(slices, [from * taps, to], groups, [height, width]);
         let product = Product::of_images(kind, geometry);
         if !kind.transposed {
-            let x = x.unfold(name, window, [slices, from * taps, height.input, width.input])?;
-            return product.of_image(name, x, weight, bias)?.fold(name, moved, result);
+            let x = x.unfold_windows(name, window, [slices, from * taps, height.input, width.input])?;
+            return product.of_image(name, x, weight, bias)?.fold_windows(name, moved, result);
         }
-        let x = x.unfold(name, moved, [slices, to, height.output, width.output])?;
+        let x = x.unfold_windows(name, moved, [slices, to, height.output, width.output])?;
         // Where slices overlap, the bias is added to their sum.
         let (inner, outer) = if depth.is_plain() { (bias, None) } else { (None, bias) };
-        let y = product.of_image(name, x, weight, inner)?.fold(name, window, result)?;
+        let y = product.of_image(name, x, weight, inner)?.fold_windows(name, window, result)?;
         match outer {
             Some(bias) => y.graph().apply_one(AddToChannels, name, &[y, bias]),
             None => Ok(y),

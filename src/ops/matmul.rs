@@ -81,7 +81,7 @@ impl Operand<'_> {
         let inner = self.batch[axis..].iter().chain(&self.matrix).product();
         self.batch[axis] = times;
         let shape = [&self.batch[..], &self.matrix].concat();
-        self.tensor = self.tensor.unfold("", repeat(outer, times, inner), shape)?;
+        self.tensor = self.tensor.unfold_windows("", repeat(outer, times, inner), shape)?;
         Ok(self)
     }
 }

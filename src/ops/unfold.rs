@@ -37,12 +37,12 @@ pub(super) fn repeat(outer: usize, times: usize, inner: usize) -> Geometry {
 
 impl<'g> Tensor<'g> {
     /// The windows of a tensor that has as many elements as `geometry` says, as a tensor of this shape.
-    pub(super) fn unfold(self, layer: &str, geometry: Geometry, shape: impl Into<Shape>) -> Result<Self> {
+    pub(super) fn unfold_windows(self, layer: &str, geometry: Geometry, shape: impl Into<Shape>) -> Result<Self> {
         self.window(layer, geometry, false, shape.into())
     }
 
     /// Windows back at their places, added where they overlap.
-    pub(super) fn fold(self, layer: &str, geometry: Geometry, shape: impl Into<Shape>) -> Result<Self> {
+    pub(super) fn fold_windows(self, layer: &str, geometry: Geometry, shape: impl Into<Shape>) -> Result<Self> {
         self.window(layer, geometry, true, shape.into())
     }
 
@@ -158,7 +158,7 @@ pub(crate) fn cases() -> Vec<OpCase> {
     let case = |(name, g): (&str, Geometry)| {
         OpCase::new(format!("unfold {name}"), move |cx| {
             let x = cx.normal("x", [g.outer, g.channels, g.length, g.inner])?;
-            x.unfold("", g, [g.outer * g.positions, g.channels * g.taps, g.inner]).map(|y| vec![y])
+            x.unfold_windows("", g, [g.outer * g.positions, g.channels * g.taps, g.inner]).map(|y| vec![y])
         })
     };
     let mut cases: Vec<OpCase> = problems.into_iter().map(case).collect();
@@ -166,7 +166,7 @@ pub(crate) fn cases() -> Vec<OpCase> {
     cases.push(OpCase::new("unfold back", move |cx| {
         let g = Geometry { length: 11, positions: 4, stride: 3, dilation: 2, pad: 2, ..window };
         let y = cx.normal("y", [g.outer, g.positions, g.channels, g.taps, g.inner])?;
-        y.fold("", g, [g.outer, g.channels, g.length, g.inner]).map(|x| vec![x])
+        y.fold_windows("", g, [g.outer, g.channels, g.length, g.inner]).map(|x| vec![x])
     }));
     cases
 }

@@ -1,6 +1,6 @@
 //! `axis_map` on the device, and what it is used for by the examples of ONNX's and PyTorch's documentation.
 
-use omma::{Coordinates, Evaluator, Graph, Mode, Padding, Resize, Result, Rounding, Session, Tensor, Variables};
+use omma::{Coordinates, Evaluator, Graph, Mode, PadMode, Resize, Result, Rounding, Session, Tensor, Variables};
 
 #[test]
 fn agrees_with_the_reference() {
@@ -108,16 +108,16 @@ fn sizes_are_rounded_down_in_single_precision() {
 #[test]
 fn padding_is_pytorch_s_and_onnx_s() {
     let row = |amounts: [i64; 2], padding| of_numbers(&[3], |x| x.pad(&[amounts], padding)).1;
-    assert_eq!(row([2, 1], Padding::Constant(9.0)), [9.0, 9.0, 1.0, 2.0, 3.0, 9.0]);
-    assert_eq!(row([2, 2], Padding::Reflect), [3.0, 2.0, 1.0, 2.0, 3.0, 2.0, 1.0]);
-    assert_eq!(row([2, 1], Padding::Edge), [1.0, 1.0, 1.0, 2.0, 3.0, 3.0]);
-    assert_eq!(row([2, 3], Padding::Wrap), [2.0, 3.0, 1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
-    assert_eq!(row([-1, 1], Padding::Constant(0.0)), [2.0, 3.0, 0.0]);
-    assert_eq!(row([-1, 1], Padding::Reflect), [2.0, 3.0, 2.0]);
-    assert_eq!(row([-1, -1], Padding::Wrap), [2.0]);
+    assert_eq!(row([2, 1], PadMode::Constant(9.0)), [9.0, 9.0, 1.0, 2.0, 3.0, 9.0]);
+    assert_eq!(row([2, 2], PadMode::Reflect), [3.0, 2.0, 1.0, 2.0, 3.0, 2.0, 1.0]);
+    assert_eq!(row([2, 1], PadMode::Edge), [1.0, 1.0, 1.0, 2.0, 3.0, 3.0]);
+    assert_eq!(row([2, 3], PadMode::Wrap), [2.0, 3.0, 1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
+    assert_eq!(row([-1, 1], PadMode::Constant(0.0)), [2.0, 3.0, 0.0]);
+    assert_eq!(row([-1, 1], PadMode::Reflect), [2.0, 3.0, 2.0]);
+    assert_eq!(row([-1, -1], PadMode::Wrap), [2.0]);
     // Far away there is nothing.
-    assert_eq!(row([i64::from(i32::MIN) - 2, i64::from(i32::MAX) + 2], Padding::Constant(7.0)), [7.0, 7.0]);
-    let (shape, image) = of_numbers(&[2, 2], |x| x.pad(&[[0, 1], [1, 0]], Padding::Reflect));
+    assert_eq!(row([i64::from(i32::MIN) - 2, i64::from(i32::MAX) + 2], PadMode::Constant(7.0)), [7.0, 7.0]);
+    let (shape, image) = of_numbers(&[2, 2], |x| x.pad(&[[0, 1], [1, 0]], PadMode::Reflect));
     assert_eq!((shape, image), (vec![3, 3], vec![2.0, 1.0, 2.0, 4.0, 3.0, 4.0, 2.0, 1.0, 2.0]));
 }
 
@@ -141,8 +141,8 @@ fn picked_elements_are_exact_on_the_device() {
     let graph = Graph::new(Mode::Evaluation);
     let x = graph.input("x", [2, 4]).unwrap();
     let fetched = [
-        x.pad(&[[0, 0], [2, 1]], Padding::Reflect).unwrap(),
-        x.pad(&[[1, 0], [0, 0]], Padding::Constant(f32::NEG_INFINITY)).unwrap(),
+        x.pad(&[[0, 0], [2, 1]], PadMode::Reflect).unwrap(),
+        x.pad(&[[1, 0], [0, 0]], PadMode::Constant(f32::NEG_INFINITY)).unwrap(),
         // At its ends a resampled row is the element there.
         x.resize(&[1], &[8], Resize::linear()).unwrap(),
     ];

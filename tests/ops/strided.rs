@@ -45,7 +45,7 @@ fn what_moves_nothing_is_no_node() {
         x.slice(2, -3, 3, 1),
         x.flip(&[1]),
         x.tile(&[1, 1, 1]),
-        x.pad(&[[0, 0]; 3], omma::Padding::Reflect),
+        x.pad(&[[0, 0]; 3], omma::PadMode::Reflect),
         x.resize(&[2], &[3], omma::Resize::cubic()),
     ] {
         assert_eq!(same.unwrap().id(), x.id());

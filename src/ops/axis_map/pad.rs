@@ -1,4 +1,4 @@
-//! Padding, and axes of which elements are repeated or picked.
+//! PadMode, and axes of which elements are repeated or picked.
 
 use super::table::Table;
 use super::{check_length, extents, map};
@@ -12,7 +12,7 @@ use crate::selftest::OpCase;
 /// What stands where [`Tensor::pad`] adds elements.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
-pub enum Padding {
+pub enum PadMode {
     /// This value.
     Constant(f32),
     /// The elements mirrored at the axis's first and last one, which stand there once: `c b | a b c | b a`. As PyTorch's
@@ -31,7 +31,7 @@ impl<'g> Tensor<'g> {
     /// # Errors
     /// When the tensor is not f32, there is not one pair for each axis, nothing is left of one, a reflection needs more
     /// than the axis's other elements, a repetition more than the axis, or there are more than six axes and a constant.
-    pub fn pad(self, amounts: &[[i64; 2]], padding: Padding) -> Result<Self> {
+    pub fn pad(self, amounts: &[[i64; 2]], mode: PadMode) -> Result<Self> {
         const NAME: &str = "pad";
         let ty = self.ty();
         float(NAME, &ty)?;
@@ -41,11 +41,11 @@ impl<'g> Tensor<'g> {
         let mut along = Vec::with_capacity(amounts.len());
         for (axis, (&[before, behind], &extent)) in amounts.iter().zip(ty.shape.iter()).enumerate() {
             let length = i128::from(before) + i128::from(behind) + extent as i128;
-            let most = match padding {
-                Padding::Reflect => extent as i64 - 1,
-                Padding::Wrap => extent as i64,
+            let most = match mode {
+                PadMode::Reflect => extent as i64 - 1,
+                PadMode::Wrap => extent as i64,
                 // More than any tensor may have.
-                Padding::Constant(_) | Padding::Edge => 1 << 48,
+                PadMode::Constant(_) | PadMode::Edge => 1 << 48,
             };
             if length < 1 {
                 return Err(Error::argument(
@@ -55,29 +55,29 @@ impl<'g> Tensor<'g> {
             }
             if before.max(behind) > most {
                 let amounts = format!("[{before}, {behind}] at axis {axis} of {ty}");
-                return Err(Error::argument(NAME, format!("{padding:?} by at most {most}, got {amounts}")));
+                return Err(Error::argument(NAME, format!("{mode:?} by at most {most}, got {amounts}")));
             }
             let (length, start) = (length as usize, before.saturating_neg());
             // Where an end is far away there is nothing, or its last element, whatever the distance.
-            let start = match padding {
-                Padding::Constant(_) | Padding::Edge => start.clamp(-(length as i64), extent as i64),
-                Padding::Reflect | Padding::Wrap => start,
+            let start = match mode {
+                PadMode::Constant(_) | PadMode::Edge => start.clamp(-(length as i64), extent as i64),
+                PadMode::Reflect | PadMode::Wrap => start,
             };
             along.push(Along { length, start, step: 1, dilation: 1 });
         }
         let cuts = amounts.iter().flatten().all(|&amount| amount <= 0);
-        match padding {
-            Padding::Constant(fill) => select(self, NAME, along, fill),
+        match mode {
+            PadMode::Constant(fill) => select(self, NAME, along, fill),
             _ if cuts => select(self, NAME, along, 0.0),
             _ => along.iter().enumerate().try_fold(self, |x, (axis, along)| {
                 check_length(NAME, ty.shape[axis], along.length)?;
                 let extent = ty.shape[axis] as i64;
                 let element = |place: usize| {
                     let position = along.start + place as i64;
-                    let element = match padding {
-                        Padding::Reflect if position < 0 => -position,
-                        Padding::Reflect if position >= extent => 2 * (extent - 1) - position,
-                        Padding::Wrap => position.rem_euclid(extent),
+                    let element = match mode {
+                        PadMode::Reflect if position < 0 => -position,
+                        PadMode::Reflect if position >= extent => 2 * (extent - 1) - position,
+                        PadMode::Wrap => position.rem_euclid(extent),
                         _ => position,
                     };
                     element.clamp(0, extent - 1) as usize
@@ -122,23 +122,23 @@ impl<'g> Tensor<'g> {
 }
 
 pub(super) fn cases() -> Vec<OpCase> {
-    let list: [(&[usize], &[[i64; 2]], Padding); 12] = [
-        (&[5], &[[2, 3]], Padding::Constant(0.0)),
-        (&[1, 1], &[[0, 2], [1, 0]], Padding::Constant(-2.5)),
-        (&[2, 3, 7, 5], &[[0, 0], [0, 0], [1, 1], [2, 1]], Padding::Constant(1.0)),
-        (&[2, 8, 7, 5], &[[0, 0], [0, 0], [1, 1], [2, 1]], Padding::Constant(0.0)),
-        (&[2, 8, 4, 8], &[[0, 0], [4, 0], [-1, 2], [4, -4]], Padding::Constant(0.5)),
-        (&[2, 8, 33, 36], &[[0, 0], [0, 0], [1, 1], [0, 0]], Padding::Constant(0.0)),
-        (&[2, 3, 7, 5], &[[0, 0], [0, 0], [2, 3], [4, -1]], Padding::Reflect),
-        (&[2, 8, 7, 5], &[[0, 0], [0, 0], [1, 1], [1, 1]], Padding::Reflect),
-        (&[1, 4, 33, 37], &[[0, 0], [0, 0], [3, 3], [3, 3]], Padding::Reflect),
-        (&[3, 4], &[[2, 0], [-1, 9]], Padding::Edge),
-        (&[3, 4, 2], &[[1, 0], [0, 4], [0, 0]], Padding::Wrap),
-        (&[3, 5], &[[-1, 0], [0, -2]], Padding::Edge),
+    let list: [(&[usize], &[[i64; 2]], PadMode); 12] = [
+        (&[5], &[[2, 3]], PadMode::Constant(0.0)),
+        (&[1, 1], &[[0, 2], [1, 0]], PadMode::Constant(-2.5)),
+        (&[2, 3, 7, 5], &[[0, 0], [0, 0], [1, 1], [2, 1]], PadMode::Constant(1.0)),
+        (&[2, 8, 7, 5], &[[0, 0], [0, 0], [1, 1], [2, 1]], PadMode::Constant(0.0)),
+        (&[2, 8, 4, 8], &[[0, 0], [4, 0], [-1, 2], [4, -4]], PadMode::Constant(0.5)),
+        (&[2, 8, 33, 36], &[[0, 0], [0, 0], [1, 1], [0, 0]], PadMode::Constant(0.0)),
+        (&[2, 3, 7, 5], &[[0, 0], [0, 0], [2, 3], [4, -1]], PadMode::Reflect),
+        (&[2, 8, 7, 5], &[[0, 0], [0, 0], [1, 1], [1, 1]], PadMode::Reflect),
+        (&[1, 4, 33, 37], &[[0, 0], [0, 0], [3, 3], [3, 3]], PadMode::Reflect),
+        (&[3, 4], &[[2, 0], [-1, 9]], PadMode::Edge),
+        (&[3, 4, 2], &[[1, 0], [0, 4], [0, 0]], PadMode::Wrap),
+        (&[3, 5], &[[-1, 0], [0, -2]], PadMode::Edge),
     ];
-    let padded = list.into_iter().map(|(shape, amounts, padding)| {
-        let name = format!("pad {shape:?} by {amounts:?} {padding:?}");
-        OpCase::new(name, move |cx| Ok(vec![cx.normal("x", shape)?.pad(amounts, padding)?]))
+    let padded = list.into_iter().map(|(shape, amounts, mode)| {
+        let name = format!("pad {shape:?} by {amounts:?} {mode:?}");
+        OpCase::new(name, move |cx| Ok(vec![cx.normal("x", shape)?.pad(amounts, mode)?]))
     });
     let list: [(&[usize], &[usize]); 4] =
         [(&[3], &[4]), (&[2, 3], &[3, 2]), (&[2, 4, 3, 5], &[1, 2, 2, 1]), (&[1, 8, 1], &[1, 1, 1500])];
