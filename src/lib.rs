@@ -65,7 +65,7 @@ pub use ops::batch_norm::BatchNorm;
 pub use ops::conv2d::Conv2d;
 pub use ops::dense::Dense;
 pub use ops::optimizer::Optimizer;
-pub use ops::{FAMILIES, Family, Pool2d};
+pub use ops::{FAMILIES, Family, PerAxis, Pool, Pool1d, Pool2d, Pool3d};
 pub use plan::{
     Barriers, Candidate, Choice, Clock, DispatchProfile, Element, HostTensor, HostValues, Kernel, MemoryReport, Metric,
     NamedArrays, Plan, PlanOptions, Profile, Readback, Session, Shader, VariableLayout, Variables,

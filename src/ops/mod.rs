@@ -12,12 +12,13 @@ pub(crate) mod conv2d;
 pub(crate) mod dense;
 pub(crate) mod dropout;
 pub(crate) mod max_pool2d;
+pub(crate) mod max_unpool;
 pub(crate) mod metrics;
 pub(crate) mod normalize;
 pub(crate) mod optimizer;
 pub(crate) mod pointwise;
-mod pool;
-pub use pool::Pool2d;
+pub(crate) mod pool;
+pub use pool::{PerAxis, Pool, Pool1d, Pool2d, Pool3d};
 pub(crate) mod reduce;
 mod reshape;
 pub(crate) mod softmax;
@@ -81,11 +82,13 @@ pub const FAMILIES: &[Family] = &[
         shaders: &[&max_pool2d::SHADER, &max_pool2d::CHANNELS_LAST, &max_pool2d::UNROLLED],
         cases: max_pool2d::cases,
     },
+    Family { stem: "max_unpool", shaders: &[&max_unpool::SHADER], cases: max_unpool::cases },
     Family { stem: "metrics", shaders: &[&metrics::SHADER], cases: metrics::cases },
     Family { stem: "normalize", shaders: &[&normalize::SHADER], cases: normalize::cases },
     Family { stem: "optimizer", shaders: &[&optimizer::SHADER], cases: optimizer::cases },
     // With the copies between formats, which its cases run as well.
     Family { stem: "pointwise", shaders: &[&chain::SHADER, &format::SHADER], cases: pointwise::cases },
+    Family { stem: "pool", shaders: &[&pool::SHADER], cases: pool::cases },
     Family { stem: "reduce", shaders: &[&reduce::SHADER], cases: reduce::cases },
     Family { stem: "softmax", shaders: &[&softmax::SHADER], cases: softmax::cases },
     Family {

@@ -3,7 +3,8 @@
 //!
 //! Global average pooling, means and bias gradients are all this one reduction.
 
-use super::{MAX_ITERATIONS, image};
+use super::MAX_ITERATIONS;
+use super::pool::spatial;
 use crate::error::{Error, Result};
 use crate::gpu::DeviceClass;
 use crate::graph::gradients::no_gradient;
@@ -27,10 +28,31 @@ impl<'g> Tensor<'g> {
     /// # Errors
     /// When the tensor is not f32 of rank 4.
     pub fn global_avg_pool2d(self) -> Result<Self> {
-        let [n, c, h, w] = image(GLOBAL, &self.ty())?;
-        let view = [1, n * c, h * w];
-        let op = ChannelSum { name: GLOBAL, view, mean: true, output: [n, c, 1, 1].into() };
-        self.graph().apply_one(op, "", &[self])
+        self.volume_mean::<2>(GLOBAL)
+    }
+
+    /// The mean of each sequence: `[N, C, L]` to `[N, C, 1]`.
+    ///
+    /// # Errors
+    /// When the tensor is not f32 of rank 3.
+    pub fn global_avg_pool1d(self) -> Result<Self> {
+        self.volume_mean::<1>("global_avg_pool1d")
+    }
+
+    /// The mean of each volume: `[N, C, D, H, W]` to `[N, C, 1, 1, 1]`.
+    ///
+    /// # Errors
+    /// When the tensor is not f32 of rank 5.
+    pub fn global_avg_pool3d(self) -> Result<Self> {
+        self.volume_mean::<3>("global_avg_pool3d")
+    }
+
+    /// The mean over the last D axes.
+    fn volume_mean<const D: usize>(self, name: &'static str) -> Result<Self> {
+        let ([n, c], extents) = spatial::<D>(name, &self.ty())?;
+        let view = [1, n * c, extents.iter().product()];
+        let output = [&[n, c][..], &[1; D]].concat().into();
+        self.graph().apply_one(ChannelSum { name, view, mean: true, output }, "", &[self])
     }
 
     /// The mean of all elements, as a tensor of one.
@@ -265,6 +287,12 @@ pub(crate) fn cases() -> Vec<OpCase> {
                     cx.normal("x", shape)?.global_avg_pool2d().map(|y| vec![y])
                 })
             });
+    let line = OpCase::new("global_avg_pool1d [2, 3, 701]", |cx| {
+        cx.normal("x", [2, 3, 701])?.global_avg_pool1d().map(|y| vec![y])
+    });
+    let volume = OpCase::new("global_avg_pool3d [2, 5, 7, 9, 11]", |cx| {
+        cx.normal("x", [2, 5, 7, 9, 11])?.global_avg_pool3d().map(|y| vec![y])
+    });
     let means = [1, 255, 257, 4100, 70_001].map(|count: usize| {
         OpCase::new(format!("mean [{count}]"), move |cx| cx.normal("x", [count])?.mean().map(|y| vec![y]))
     });
@@ -284,5 +312,5 @@ pub(crate) fn cases() -> Vec<OpCase> {
             cx.normal("x", shape.clone())?.sum_to_channels("").map(|y| vec![y])
         })
     });
-    pooled.into_iter().chain(means).chain(sums).collect()
+    pooled.into_iter().chain([line, volume]).chain(means).chain(sums).collect()
 }

@@ -47,7 +47,7 @@ impl Op for Reshape {
     }
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
-        vec![Checked::exact(cx.inputs[0].to_vec())]
+        vec![cx.checked(0)]
     }
 
     fn is_view(&self) -> bool {

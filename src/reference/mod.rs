@@ -13,6 +13,7 @@ pub mod conv2d;
 pub mod dense;
 pub mod dropout;
 pub mod max_pool2d;
+pub mod max_unpool;
 pub mod metrics;
 pub mod normalize;
 pub mod optimizer;

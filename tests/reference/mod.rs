@@ -10,6 +10,7 @@ mod conv2d;
 mod dense;
 mod dropout;
 mod max_pool2d;
+mod max_unpool;
 mod normalize;
 mod optimizer;
 mod pointwise;
