@@ -18,6 +18,7 @@ fn main() -> omma::Result<()> {
     let settings = Settings {
         model: models::MODELS[0],
         channels: 1,
+        image_size: [28, 28],
         classes: train.classes(),
         mean: vec![0.131],
         deviation: vec![0.3085],

@@ -94,13 +94,13 @@ refusals! {
     max_pool_wants_images: |g| g.input("x", [2, 3])?.max_pool2d(2)
         => "max_pool2d: expected an f32 tensor of rank 4 [N, C, H, W], got f32[2, 3]";
     max_pool_window_fits: |g| g.input("x", [2, 3, 4, 4])?.max_pool2d(5)
-        => "max_pool2d: expected at least 5 rows and columns with padding, got f32[2, 3, 4, 4]";
+        => "max_pool2d: expected an extent of at least 5 with padding on axis 2, got f32[2, 3, 4, 4]";
     max_pool_padding_is_small: |g| g.input("x", [2, 3, 4, 4])?.max_pool2d(Pool2d::new(2).padding(2))
         => "max_pool2d: padding 2, 2 must be smaller than the window of 2";
     avg_pool_strides: |g| g.input("x", [2, 3, 4, 4])?.avg_pool2d(Pool2d::new(2).stride(0))
-        => "avg_pool2d: kernel and stride must be at least 1";
+        => "avg_pool2d: kernel, stride and dilation must be at least 1";
     avg_pool_window_fits: |g| g.input("x", [2, 3, 4, 4])?.avg_pool2d(5)
-        => "avg_pool2d: expected at least 5 rows and columns with padding, got f32[2, 3, 4, 4]";
+        => "avg_pool2d: expected an extent of at least 5 with padding on axis 2, got f32[2, 3, 4, 4]";
     global_avg_pool_wants_images: |g| g.input("x", [2, 3])?.global_avg_pool2d()
         => "global_avg_pool2d: expected an f32 tensor of rank 4 [N, C, H, W], got f32[2, 3]";
     batch_norm_has_channels: |g| g.input("x", 2)?.batch_norm("bn", BatchNorm::default())

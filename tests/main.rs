@@ -10,6 +10,7 @@ mod data;
 mod graph;
 mod half;
 mod harness;
+mod models;
 mod ops;
 mod plan;
 mod reference;

@@ -16,7 +16,7 @@ fn digits(split: Split) -> Dataset {
 
 fn settings(seed: u64) -> Settings {
     let model = *models::MODELS.iter().find(|model| model.name == "lenet5").unwrap();
-    Settings { model, channels: 1, classes: 10, mean: vec![0.13], deviation: vec![0.31], seed }
+    Settings { model, channels: 1, image_size: [28, 28], classes: 10, mean: vec![0.13], deviation: vec![0.31], seed }
 }
 
 #[test]

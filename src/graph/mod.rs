@@ -170,7 +170,7 @@ impl Graph {
         Self { mode, seed: 0, data: RefCell::new(GraphData::new()) }
     }
 
-    /// Fixes the random numbers of dropout. They depend on the seed, the layer and the step alone.
+    /// Fixes the random numbers of dropout and stochastic pooling. They depend on the seed, the layer and the step alone.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self

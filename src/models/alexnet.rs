@@ -7,6 +7,29 @@ use crate::graph::Tensor;
 use crate::ops::Pool2d;
 use crate::ops::conv2d::Conv2d;
 
+/// The network of 2012 itself: convolutions in the two groups that two devices computed, with response normalisation. The
+/// logits `[N, classes]` of images `[N, C, H, W]` of about 227x227, from which the paper's sizes follow.
+///
+/// # Errors
+/// When the images are not f32 of rank 4, are too small, or the graph already has layers of these names.
+pub fn alexnet_2012(x: Tensor<'_>, classes: usize) -> Result<Tensor<'_>> {
+    let pool = Pool2d::new(3).stride(2);
+    let x = respond(x.conv2d("conv1", Conv2d::new(96, 11).stride(4))?.relu()?)?.max_pool2d(pool)?;
+    let x = x.conv2d("conv2", Conv2d::new(256, 5).padding(2).groups(2))?.relu()?;
+    let x = respond(x)?.max_pool2d(pool)?;
+    let x = x.conv2d("conv3", Conv2d::new(384, 3).padding(1))?.relu()?;
+    let x = x.conv2d("conv4", Conv2d::new(384, 3).padding(1).groups(2))?.relu()?;
+    let x = x.conv2d("conv5", Conv2d::new(256, 3).padding(1).groups(2))?.relu()?.max_pool2d(pool)?;
+    let x = x.adaptive_avg_pool(&[2, 3], &[6, 6])?.flatten()?;
+    let x = x.dense("fc6", 4096)?.relu()?.dropout(0.5)?;
+    x.dense("fc7", 4096)?.relu()?.dropout(0.5)?.dense("fc8", classes)
+}
+
+/// The paper's response normalisation, over five maps with k = 2, alpha = 1e-4 of the sum and beta = 0.75.
+pub(super) fn respond(x: Tensor<'_>) -> Result<Tensor<'_>> {
+    x.local_response_norm(5, 5.0 * 1e-4, 0.75, 2.0)
+}
+
 /// The logits `[N, classes]` of images `[N, C, H, W]` of at least 63x63.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::ops::batch_norm::BatchNorm;
+use crate::ops::conv2d::Conv1d;
 
 /// The logits `[N, classes]` of sounds `[N, C, samples]`: the paper has one channel, 8,000 samples a second, 4 seconds.
 ///
@@ -11,14 +12,11 @@ use crate::ops::batch_norm::BatchNorm;
 /// When the sounds are not f32 of rank 3, are too short, or the graph already has layers of these names.
 pub fn m5(x: Tensor<'_>, classes: usize) -> Result<Tensor<'_>> {
     let mut x = x;
-    for (number, settings) in (1..).zip([
-        Conv1d::new(128, 80).stride(4),
-        Conv1d::new(128, 3),
-        Conv1d::new(256, 3),
-        Conv1d::new(512, 3),
-    ]) {
+    for (number, settings) in
+        (1..).zip([Conv1d::new(128, 80).stride(4), Conv1d::new(128, 3), Conv1d::new(256, 3), Conv1d::new(512, 3)])
+    {
         x = x.conv1d(&format!("conv{number}"), settings)?.batch_norm(&format!("bn{number}"), BatchNorm::default())?;
         x = x.relu()?.max_pool1d(4)?;
     }
-    x.global_avg_pool()?.flatten()?.dense("fc1", classes)
+    x.global_avg_pool1d()?.flatten()?.dense("fc1", classes)
 }

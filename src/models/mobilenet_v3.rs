@@ -68,7 +68,16 @@ impl MobileNetV3 {
             let activation = if swish { Activation::HardSwish } else { Activation::Relu };
             // A quarter of the channels, in eights.
             let squeezed = weighed.then(|| eights(width as f64 / 4.0));
-            let block = Inverted { kernel, width, outputs, stride, squeezed, activation, gate: Activation::HardSigmoid, batch_norm };
+            let block = Inverted {
+                kernel,
+                width,
+                outputs,
+                stride,
+                squeezed,
+                activation,
+                gate: Activation::HardSigmoid,
+                batch_norm,
+            };
             x = inverted(x, &format!("features.{number}"), &block)?;
         }
         let name = format!("features.{}", rows.len() + 1);

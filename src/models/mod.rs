@@ -4,26 +4,39 @@
 //! any size that the network's strides can take will do, and any number of classes.
 
 mod alexnet;
+mod blocks;
 mod densenet;
+mod efficientnet;
 mod googlenet;
 mod inception_v3;
 mod lenet5;
+mod m5;
 mod mobilenet_v1;
 mod mobilenet_v2;
+mod mobilenet_v3;
 mod resnet;
+mod shufflenet;
 mod squeezenet;
+mod text_cnn;
+mod unet;
 mod vgg;
 mod zfnet;
 
-pub use alexnet::alexnet;
+pub use alexnet::{alexnet, alexnet_2012};
 pub use densenet::DenseNet;
+pub use efficientnet::efficientnet_b0;
 pub use googlenet::GoogLeNet;
 pub use inception_v3::InceptionV3;
 pub use lenet5::lenet5;
+pub use m5::m5;
 pub use mobilenet_v1::mobilenet_v1;
 pub use mobilenet_v2::mobilenet_v2;
+pub use mobilenet_v3::MobileNetV3;
 pub use resnet::ResNet;
+pub use shufflenet::{ShuffleNetV1, shufflenet_v2};
 pub use squeezenet::SqueezeNet;
+pub use text_cnn::TextCnn;
+pub use unet::UNet;
 pub use vgg::Vgg;
 pub use zfnet::zfnet;
 
@@ -43,6 +56,16 @@ pub enum Input {
         /// Height and width.
         size: [usize; 2],
     },
+    /// f32 `[1, samples]`.
+    Sound {
+        /// Its length.
+        samples: usize,
+    },
+    /// u32 `[words]`: numbers of a vocabulary.
+    Text {
+        /// Its length.
+        words: usize,
+    },
 }
 
 impl Input {
@@ -50,6 +73,8 @@ impl Input {
     pub fn batch(self, batch: usize) -> TensorType {
         match self {
             Self::Image { channels, size: [height, width] } => TensorType::f32([batch, channels, height, width]),
+            Self::Sound { samples } => TensorType::f32([batch, 1, samples]),
+            Self::Text { words } => TensorType::u32([batch, words]),
         }
     }
 }
@@ -96,6 +121,7 @@ const fn image(name: &'static str, size: usize, build: for<'g> fn(Tensor<'g>, us
 pub const MODELS: &[Model] = &[
     Model { name: "lenet5", input: Input::Image { channels: 1, size: [28, 28] }, classes: 10, build: lenet5 },
     image("alexnet", 224, alexnet),
+    image("alexnet_2012", 227, alexnet_2012),
     image("zfnet", 224, zfnet),
     image("vgg11", 224, |x, classes| Vgg::new(11)?.build(x, classes)),
     image("vgg13", 224, |x, classes| Vgg::new(13)?.build(x, classes)),
@@ -118,6 +144,24 @@ pub const MODELS: &[Model] = &[
     image("squeezenet1_1", 224, |x, classes| SqueezeNet::V1_1.build(x, classes)),
     image("mobilenet_v1", 224, mobilenet_v1),
     image("mobilenet_v2", 224, mobilenet_v2),
+    image("mobilenet_v3_small", 224, |x, classes| MobileNetV3::Small.build(x, classes)),
+    image("mobilenet_v3_large", 224, |x, classes| MobileNetV3::Large.build(x, classes)),
+    image("shufflenet_v1", 224, |x, classes| ShuffleNetV1::new(3)?.build(x, classes)),
+    image("shufflenet_v2", 224, shufflenet_v2),
+    image("efficientnet_b0", 224, efficientnet_b0),
+    Model {
+        name: "unet",
+        input: Input::Image { channels: 1, size: [512, 512] },
+        classes: 2,
+        build: |x, classes| UNet::default().build(x, classes),
+    },
+    Model { name: "m5", input: Input::Sound { samples: 32_000 }, classes: 10, build: m5 },
+    Model {
+        name: "text_cnn",
+        input: Input::Text { words: 56 },
+        classes: 2,
+        build: |words, classes| TextCnn::new(TextCnn::MOVIE_REVIEWS).build(words, classes),
+    },
 ];
 
 /// A convolution without bias and the batch norm behind it.

@@ -106,7 +106,7 @@ fn unit_v2<'g>(x: Tensor<'g>, name: &str, half: usize, first: bool) -> Result<Te
             let left = layer(x, 1, 0, depthwise(channels(x)?))?;
             (layer(left, 1, 2, Conv2d::new(half, 1))?.relu()?, x)
         }
-        false => (x.slice(1, 0, half)?, x.slice(1, half, 2 * half)?),
+        false => (x.slice(1, 0, half as i64, 1)?, x.slice(1, half as i64, 2 * half as i64, 1)?),
     };
     let right = layer(right, 2, 0, Conv2d::new(half, 1))?.relu()?;
     let right = layer(right, 2, 3, depthwise(half))?;

@@ -1,8 +1,9 @@
 //! A convolutional network for sentences (Kim 2014, "Convolutional Neural Networks for Sentence Classification"): filters
 //! of several widths over word vectors, the strongest response of each over the sentence.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::{Init, Tensor};
+use crate::ops::conv2d::Conv1d;
 
 /// The network's shape; the default is the paper's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,9 @@ pub struct TextCnn {
 }
 
 impl TextCnn {
+    /// Words in the vocabulary of the paper's data set MR, movie reviews: its table 1.
+    pub const MOVIE_REVIEWS: usize = 18_765;
+
     /// For words numbered below `vocabulary`: vectors of 300, widths of 3, 4 and 5 words, 100 maps of each.
     pub fn new(vocabulary: usize) -> Self {
         Self { vocabulary, embedding: 300, widths: vec![3, 4, 5], maps: 100 }
@@ -44,7 +48,7 @@ impl TextCnn {
         let mut strongest = Vec::new();
         for width in &self.widths {
             let y = x.conv1d(&format!("conv{width}"), Conv1d::new(self.maps, *width))?.relu()?;
-            strongest.push(y.global_max_pool()?.flatten()?);
+            strongest.push(y.global_max_pool1d()?.flatten()?);
         }
         graph.concat(&strongest, 1)?.dropout(0.5)?.dense("fc", classes)
     }

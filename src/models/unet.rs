@@ -61,7 +61,7 @@ impl UNet {
         for (level, skip) in skips.into_iter().enumerate().rev() {
             let width = self.width << level;
             let name = format!("up{level}");
-            x = x.conv_transpose2d(&format!("{name}.conv0"), ConvTranspose2d::new(width, 2).stride(2))?;
+            x = x.conv_transpose2d(&format!("{name}.conv0"), Conv2d::new(width, 2).stride(2))?;
             x = self.double(x.graph().concat(&[skip, x], 1)?, &name, width)?;
         }
         x.conv2d("out", Conv2d::new(classes, 1))

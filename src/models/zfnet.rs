@@ -1,12 +1,13 @@
 //! ZFNet (Zeiler and Fergus 2014, "Visualizing and Understanding Convolutional Networks", figure 3): AlexNet with smaller
 //! and denser first filters.
 
+use super::alexnet::respond;
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::ops::Pool2d;
 use crate::ops::conv2d::Conv2d;
 
-/// The logits `[N, classes]` of images `[N, C, H, W]` of about 224x224. The sizes of the maps are the figure's: 110, 55,
+/// Contrast is normalised as in AlexNet, of which the paper gives no constants of its own. The logits `[N, classes]` of images `[N, C, H, W]` of about 224x224. The sizes of the maps are the figure's: 110, 55,
 /// 26, 13 and 6.
 ///
 /// # Errors
@@ -21,9 +22,4 @@ pub fn zfnet(x: Tensor<'_>, classes: usize) -> Result<Tensor<'_>> {
     let x = x.max_pool2d(Pool2d::new(3).stride(2))?.adaptive_avg_pool(&[2, 3], &[6, 6])?.flatten()?;
     let x = x.dense("fc6", 4096)?.relu()?.dropout(0.5)?;
     x.dense("fc7", 4096)?.relu()?.dropout(0.5)?.dense("fc8", classes)
-}
-
-/// The figure's contrast normalisation across maps, with AlexNet's constants.
-fn respond(x: Tensor<'_>) -> Result<Tensor<'_>> {
-    Ok(x)
 }

@@ -3,7 +3,7 @@
 //! The divisor counts padded cells or not ([`Pool2d::count_include_pad`]), never cells past the padded image. The
 //! gradient spreads each dy over its window; each input pixel gathers from the windows that cover it.
 
-use super::pool::{Pool2d, PoolParams, case_windows};
+use super::pool::{Pool2d, PoolParams, averaged, case_windows};
 use crate::error::Result;
 use crate::gpu::DeviceClass;
 use crate::graph::gradients::no_gradient;
@@ -25,8 +25,13 @@ impl<'g> Tensor<'g> {
     /// # Errors
     /// When the tensor is not f32 of rank 4 or the window does not fit.
     pub fn avg_pool2d(self, window: impl Into<Pool2d>) -> Result<Self> {
-        self.graph().apply_one(AvgPool2d(window.into()), "", &[self])
+        averaged(self, window.into())
     }
+}
+
+/// The means of a window without gaps.
+pub(super) fn planes<'g>(x: Tensor<'g>, window: Pool2d) -> Result<Tensor<'g>> {
+    x.graph().apply_one(AvgPool2d(window), "", &[x])
 }
 
 #[derive(Debug)]
@@ -39,7 +44,7 @@ fn geometry(pool: &Pool2d, x: &TensorType) -> reference::Geometry {
         in_width: x.shape[3],
         kernel: pool.kernel,
         stride: pool.stride,
-        padding: pool.padding,
+        padding: pool.padding_of_sides(),
         ceil_mode: pool.ceil_mode,
         count_include_pad: pool.count_include_pad,
     }

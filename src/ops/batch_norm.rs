@@ -88,6 +88,18 @@ impl<'g> Tensor<'g> {
     }
 }
 
+impl<'g> Tensor<'g> {
+    /// Brings each channel of `[N, C, ...]` to a mean of 0 and a variance of 1, whatever the graph's mode:
+    /// (x - mean) / sqrt(variance + epsilon), the variance biased.
+    pub(super) fn standardized(self, epsilon: f32) -> Result<Self> {
+        let graph = self.graph();
+        let [_, channels, _] = view(&self.ty())?;
+        let batch = graph.apply(Statistics, "", &[self])?;
+        let [ones, zeros] = [graph.constant(1.0, channels)?, graph.constant(0.0, channels)?];
+        graph.apply_one(Standardize { epsilon, training: true }, "", &[self, batch[0], batch[1], ones, zeros])
+    }
+}
+
 /// `[outer, channels, inner]` of `[N, C, ...]`.
 fn view(ty: &TensorType) -> Result<[usize; 3]> {
     match (ty.dtype, &ty.shape[..]) {

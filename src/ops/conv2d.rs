@@ -34,7 +34,7 @@ pub(super) use kernels::{Direction, lower};
 pub(super) use layer::{Kind, convolve, layer};
 pub(super) use product::Product;
 pub(super) use settings::Axis;
-pub use settings::{Conv, Conv1d, Conv2d, Conv3d, Padding, PerAxis};
+pub use settings::{Conv, Conv1d, Conv2d, Conv3d, Padding};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use tiled::COOPERATIVE;
 pub(crate) use tiled::is_half;

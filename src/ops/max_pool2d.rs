@@ -4,7 +4,7 @@
 //! those in the window, and kept as floats, which textures hold exactly.
 
 use super::MAX_ITERATIONS;
-use super::pool::{Pool2d, PoolParams, case_windows};
+use super::pool::{Pool2d, PoolParams, case_windows, pooled};
 use crate::error::Result;
 use crate::gpu::DeviceClass;
 use crate::graph::gradients::no_gradient;
@@ -27,9 +27,14 @@ impl<'g> Tensor<'g> {
     /// # Errors
     /// When the tensor is not f32 of rank 4 or the window does not fit.
     pub fn max_pool2d(self, window: impl Into<Pool2d>) -> Result<Self> {
-        let outputs = self.graph().apply(MaxPool2d(window.into()), "", &[self])?;
-        Ok(outputs[0])
+        Ok(pooled(self, window.into())?[0])
     }
+}
+
+/// The maxima, and where in its window each stands, of a window without gaps.
+pub(super) fn planes<'g>(x: Tensor<'g>, window: Pool2d) -> Result<[Tensor<'g>; 2]> {
+    let outputs = x.graph().apply(MaxPool2d(window), "", &[x])?;
+    Ok([outputs[0], outputs[1]])
 }
 
 #[derive(Debug)]
@@ -42,7 +47,7 @@ fn geometry(pool: &Pool2d, x: &TensorType) -> reference::Geometry {
         in_width: x.shape[3],
         kernel: pool.kernel,
         stride: pool.stride,
-        padding: pool.padding,
+        padding: pool.padding_of_sides(),
         ceil_mode: pool.ceil_mode,
     }
 }
@@ -145,7 +150,7 @@ fn kernel(
 
 /// Why windows cannot be taken two by two.
 fn no_pairs(pool: &Pool2d, x: &TensorType) -> Option<String> {
-    let halves = pool.kernel == [2; 2] && pool.stride == [2; 2] && pool.padding == [0; 4];
+    let halves = pool.kernel == [2; 2] && pool.stride == [2; 2] && pool.padding_of_sides() == [0; 4];
     let whole = x.shape[2].is_multiple_of(2) && x.shape[3].is_multiple_of(4);
     (!halves || !whole).then(|| "only for windows and strides of 2 over planes of whole pairs of windows".into())
 }
@@ -176,7 +181,7 @@ impl Op for MaxPool2dGradInput {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let format = cx.follow("max_pool2d.grad_input.format", 0)?;
-        let Pool2d { kernel: window, stride, padding, .. } = self.pool;
+        let Pool2d { kernel: window, stride, begin, .. } = self.pool;
         let overlap = window.iter().zip(stride).any(|(&window, stride)| window > stride);
         let long = stride[0].saturating_mul(stride[1] + 2) > MAX_ITERATIONS;
         let refusal = (overlap || long).then(|| "windows overlap or lie too far apart".to_string());
@@ -191,7 +196,7 @@ impl Op for MaxPool2dGradInput {
         if textured {
             cx.through_textures(&mut operands[..2], 0);
         }
-        let fields = |axis: usize| (self.x.shape[axis + 2] + padding[axis]).div_ceil(stride[axis]);
+        let fields = |axis: usize| (self.x.shape[axis + 2] + begin[axis]).div_ceil(stride[axis]);
         let elements = self.x.elements();
         let (shader, entry, count) = match variant {
             "pairs" => (&SHADER, "grad_input_pairs", elements / 8),

@@ -16,20 +16,27 @@ pub(crate) mod concat;
 pub(crate) mod conv2d;
 pub(crate) mod conv3d;
 pub(crate) mod conv_transpose;
+pub(crate) mod cross_entropy;
 pub(crate) mod dense;
 pub(crate) mod dropout;
 mod elementwise;
 pub use elementwise::Term;
 pub(crate) mod expand;
 pub(crate) mod gather;
+pub(crate) mod losses;
 pub(crate) mod matmul;
 pub(crate) mod max_pool2d;
+pub(crate) mod max_unpool;
 pub(crate) mod metrics;
+pub use losses::Reduction;
+pub(crate) mod normalization;
 pub(crate) mod normalize;
 pub(crate) mod optimizer;
+mod per_axis;
 pub(crate) mod pointwise;
-mod pool;
-pub use pool::Pool2d;
+pub use per_axis::PerAxis;
+pub(crate) mod pool;
+pub use pool::{Pool, Pool1d, Pool2d, Pool3d};
 pub(crate) mod product;
 pub(crate) mod reduce;
 mod reshape;
@@ -97,6 +104,7 @@ pub const FAMILIES: &[Family] = &[
     Family { stem: "conv3d", shaders: &[], cases: conv3d::cases },
     // A transposed convolution is a convolution's input gradient.
     Family { stem: "conv_transpose", shaders: &[], cases: conv_transpose::cases },
+    Family { stem: "cross_entropy", shaders: &[&cross_entropy::SHADER], cases: cross_entropy::cases },
     // A dense layer is a convolution of 1x1 images and runs its kernels.
     Family { stem: "dense", shaders: &[], cases: dense::cases },
     Family { stem: "dropout", shaders: &[&dropout::SHADER], cases: dropout::cases },
@@ -109,11 +117,16 @@ pub const FAMILIES: &[Family] = &[
         shaders: &[&max_pool2d::SHADER, &max_pool2d::CHANNELS_LAST, &max_pool2d::UNROLLED],
         cases: max_pool2d::cases,
     },
+    Family { stem: "max_unpool", shaders: &[&max_unpool::SHADER], cases: max_unpool::cases },
     Family { stem: "metrics", shaders: &[&metrics::SHADER], cases: metrics::cases },
+    // Functions of single elements, and batch norm's kernels on other views.
+    Family { stem: "losses", shaders: &[], cases: losses::cases },
+    Family { stem: "normalization", shaders: &[], cases: normalization::cases },
     Family { stem: "normalize", shaders: &[&normalize::SHADER], cases: normalize::cases },
     Family { stem: "optimizer", shaders: &[&optimizer::SHADER], cases: optimizer::cases },
     // With the copies between formats, which its cases run as well.
     Family { stem: "pointwise", shaders: &[&chain::SHADER, &format::SHADER], cases: pointwise::cases },
+    Family { stem: "pool", shaders: &[&pool::SHADER], cases: pool::cases },
     Family { stem: "product", shaders: &[&product::SHADER], cases: product::cases },
     Family { stem: "reduce", shaders: &[&reduce::SHADER], cases: reduce::cases },
     Family { stem: "softmax", shaders: &[&softmax::SHADER], cases: softmax::cases },

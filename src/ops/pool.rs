@@ -1,193 +1,235 @@
-//! What max and average pooling share: windows over the last two axes.
+//! Poolings over the last one to three axes of `[N, C, ...]`: max, average, Lp and stochastic pooling, with gaps in their
+//! windows, in volumes, or adaptive.
+//!
+//! This is the general kernel and its gradient. The windows of 2-d max and average pooling without gaps have faster ones, in
+//! `max_pool2d.rs` and `avg_pool2d.rs`, which those of sequences run too, as images of one row. [`Pool`] says what a window
+//! is and whose rules it follows.
 
-use super::{MAX_ITERATIONS, image};
-use crate::error::{Error, Result};
-use crate::graph::TensorType;
-use crate::plan::{Format, Kernel, params, word};
+mod adaptive;
+mod average;
+mod cases;
+mod global;
+mod lp;
+mod max;
+mod planes;
+mod stochastic;
+mod window;
+mod windows;
 
-params! {
-    /// The `Params` of both pooling shaders.
-    PoolParams {
-        planes: u32, quads: u32, in_height: u32, in_width: u32, out_height: u32, out_width: u32, kernel_height: u32,
-        kernel_width: u32, stride_height: u32, stride_width: u32, pad_top: u32, pad_left: u32, pad_bottom: u32,
-        pad_right: u32,
-    }
+pub(super) use average::averaged;
+pub(crate) use cases::cases;
+pub(super) use max::{pooled, with_indices};
+pub(super) use planes::{PoolParams, case_windows};
+pub(super) use window::spatial;
+pub use window::{Pool, Pool1d, Pool2d, Pool3d};
+pub(super) use windows::{VolumeParams, Windows};
+
+use crate::error::Result;
+use crate::graph::gradients::no_gradient;
+use crate::graph::{Evaluation, GradientContext, Op, Tensor, TensorType};
+use crate::plan::{Kernel, Lowering, Operand, Shader, shader};
+use crate::reference::{Checked, pool as reference};
+
+pub(crate) static SHADER: Shader =
+    shader!("pool", VolumeParams, ["grid", "divide", "volume", "nan", "philox", "texture", "read"]);
+
+/// What is made of the values of a window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    /// The maximum, and its place.
+    Max,
+    Average {
+        count_include_pad: bool,
+    },
+    /// The p-norm.
+    Lp(f32),
+    /// A value drawn by its size, and its place.
+    Draw {
+        seed: u32,
+        stream: u32,
+    },
+    /// The mean weighted by size, and the mean.
+    Weighted,
 }
 
-/// A pooling window: how large, how far apart, over how much padding. As PyTorch's `MaxPool2d` and `AvgPool2d`, with the
-/// padding of each side by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pool2d {
-    pub(crate) kernel: [usize; 2],
-    pub(crate) stride: [usize; 2],
-    /// Top, left, bottom, right.
-    pub(crate) padding: [usize; 4],
-    pub(crate) ceil_mode: bool,
-    pub(crate) count_include_pad: bool,
-}
-
-impl Pool2d {
-    /// A square window, as far apart as it is large.
-    pub fn new(kernel: usize) -> Self {
-        Self::rectangle(kernel, kernel)
-    }
-
-    /// A window of `height` by `width`, as far apart as it is large.
-    pub fn rectangle(height: usize, width: usize) -> Self {
-        let kernel = [height, width];
-        Self { kernel, stride: kernel, padding: [0; 4], ceil_mode: false, count_include_pad: true }
-    }
-
-    /// The distance between windows on both axes.
-    pub fn stride(self, stride: usize) -> Self {
-        self.strides(stride, stride)
-    }
-
-    /// The distance between windows, down and across.
-    pub fn strides(mut self, height: usize, width: usize) -> Self {
-        self.stride = [height, width];
-        self
-    }
-
-    /// The same padding on all four sides.
-    pub fn padding(self, padding: usize) -> Self {
-        self.paddings(padding, padding, padding, padding)
-    }
-
-    /// The padding of each side.
-    pub fn paddings(mut self, top: usize, left: usize, bottom: usize, right: usize) -> Self {
-        self.padding = [top, left, bottom, right];
-        self
-    }
-
-    /// Rounds the number of windows up: the last may reach over the end, but must start inside the image or the padding
-    /// before it.
-    pub fn ceil_mode(mut self, ceil_mode: bool) -> Self {
-        self.ceil_mode = ceil_mode;
-        self
-    }
-
-    /// Whether the average counts padded zeros (PyTorch's default, and this one's); max pooling ignores it.
-    pub fn count_include_pad(mut self, count: bool) -> Self {
-        self.count_include_pad = count;
-        self
-    }
-
-    /// `[planes, in_height, in_width, out_height, out_width]`, or what is wrong.
-    pub(super) fn sizes(&self, op: &str, x: &TensorType) -> Result<[usize; 5]> {
-        let [n, c, h, w] = image(op, x)?;
-        let out = |axis: usize, input: usize| {
-            let (kernel, stride) = (self.kernel[axis], self.stride[axis]);
-            let (begin, end) = (self.padding[axis], self.padding[axis + 2]);
-            if kernel == 0 || stride == 0 {
-                return Err(Error::argument(op, "kernel and stride must be at least 1"));
-            }
-            if begin >= kernel || end >= kernel {
-                let message = format!("padding {begin}, {end} must be smaller than the window of {kernel}");
-                return Err(Error::argument(op, message));
-            }
-            let padded = input.saturating_add(begin).saturating_add(end);
-            if padded < kernel {
-                return Err(Error::shape(op, format!("at least {kernel} rows and columns with padding"), x));
-            }
-            let free = padded - kernel;
-            let windows = if self.ceil_mode { free.div_ceil(stride) } else { free / stride } + 1;
-            let beyond = self.ceil_mode && (windows - 1).saturating_mul(stride) >= input.saturating_add(begin);
-            Ok(if beyond { windows - 1 } else { windows })
-        };
-        if self.kernel[0].saturating_mul(self.kernel[1].saturating_add(2)) > MAX_ITERATIONS {
-            let message = format!("a window of {:?} is too large; use global pooling", self.kernel);
-            return Err(Error::argument(op, message));
+impl Kind {
+    /// In the shader.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Max => "max",
+            Self::Average { .. } => "average",
+            Self::Lp(_) => "lp",
+            Self::Draw { .. } => "draw",
+            Self::Weighted => "weighted",
         }
-        Ok([n * c, h, w, out(0, h)?, out(1, w)?])
     }
 
-    /// Parameters for images in this format.
-    pub(super) fn params(&self, op: &str, x: &TensorType, format: Format) -> Result<PoolParams> {
-        let (planes, quads) = match format {
-            Format::ChannelsLast => (x.shape[0], x.shape[1] / 4),
-            _ => (x.shape[0] * x.shape[1], 1),
+    /// How often a kernel goes over a window.
+    fn times(self) -> usize {
+        if matches!(self, Self::Max | Self::Average { .. }) { 1 } else { 2 }
+    }
+
+    fn specialise(self, kernel: Kernel) -> Kernel {
+        let kernel = kernel.template("kind", self.name());
+        match self {
+            Self::Average { count_include_pad } => kernel.flag("COUNT_INCLUDE_PAD", count_include_pad),
+            Self::Lp(p) => kernel.constant("P", p),
+            _ => kernel,
+        }
+    }
+}
+
+/// Names of an operation and of its gradient, over one to three axes.
+macro_rules! names {
+    ($stem:literal) => {
+        [
+            [concat!($stem, "1d"), concat!($stem, "1d.grad_input")],
+            [concat!($stem, "2d"), concat!($stem, "2d.grad_input")],
+            [concat!($stem, "3d"), concat!($stem, "3d.grad_input")],
+        ]
+    };
+}
+pub(super) use names;
+
+/// x -> y and, of some kinds, what the gradient needs. A drawing one: (x, step) -> (y, places)
+#[derive(Debug, Clone, Copy)]
+struct Pooling<const D: usize> {
+    kind: Kind,
+    windows: Windows<D>,
+}
+
+impl<const D: usize> Pooling<D> {
+    fn names(&self) -> [&'static str; 2] {
+        let names = match (self.kind, self.windows) {
+            (Kind::Max, Windows::Adaptive(_)) => names!("adaptive_max_pool"),
+            (Kind::Max, _) => names!("max_pool"),
+            (Kind::Average { .. }, _) => names!("avg_pool"),
+            (Kind::Lp(_), _) => names!("lp_pool"),
+            (Kind::Draw { .. } | Kind::Weighted, _) => names!("stochastic_pool"),
         };
-        let [_, in_height, in_width, out_height, out_width] = self.sizes(op, x)?;
-        let word = |size| word(op, size);
-        Ok(PoolParams {
-            planes: word(planes)?,
-            quads: word(quads)?,
-            in_height: word(in_height)?,
-            in_width: word(in_width)?,
-            out_height: word(out_height)?,
-            out_width: word(out_width)?,
-            kernel_height: word(self.kernel[0])?,
-            kernel_width: word(self.kernel[1])?,
-            stride_height: word(self.stride[0])?,
-            stride_width: word(self.stride[1])?,
-            pad_top: word(self.padding[0])?,
-            pad_left: word(self.padding[1])?,
-            pad_bottom: word(self.padding[2])?,
-            pad_right: word(self.padding[3])?,
-        })
+        names[D - 1]
     }
 
-    /// Why the text of the windows that a cell is in, or of the cells of a window, cannot be unrolled.
-    pub(super) fn unrolled_refusal(&self) -> Option<String> {
-        /// Cells of a window, at most: compiling takes longer with each.
-        const MOST: usize = 25;
-        let cells = self.kernel[0].saturating_mul(self.kernel[1]);
-        (cells > MOST).then(|| format!("only for windows of at most {MOST} cells, not {cells}"))
+    fn has_second(&self) -> bool {
+        !matches!(self.kind, Kind::Average { .. } | Kind::Lp(_))
     }
 
-    /// What the unrolled shaders are made for.
-    pub(super) fn unroll(&self, kernel: Kernel, entry: &'static str, format: Format, textured: bool) -> Kernel {
-        let [windows_height, windows_width] = [0, 1].map(|axis| self.kernel[axis].div_ceil(self.stride[axis]));
-        kernel
-            .template("entry", entry)
-            .template("last", u8::from(format == Format::ChannelsLast))
-            .template("texture", u8::from(textured))
-            .template("kernel_height", self.kernel[0])
-            .template("kernel_width", self.kernel[1])
-            .template("stride_height", self.stride[0])
-            .template("stride_width", self.stride[1])
-            .template("windows_height", windows_height)
-            .template("windows_width", windows_width)
-    }
-
-    /// The output's type.
-    pub(super) fn output(&self, op: &str, x: &TensorType) -> Result<TensorType> {
-        let [_, _, _, out_height, out_width] = self.sizes(op, x)?;
-        Ok(TensorType::f32([x.shape[0], x.shape[1], out_height, out_width]))
-    }
-
-    pub(super) fn describe(&self) -> String {
-        let Self { kernel: [kh, kw], stride: [sh, sw], padding, ceil_mode, .. } = self;
-        let ceil = if *ceil_mode { ", ceil" } else { "" };
-        format!("window {kh}x{kw}, stride {sh}x{sw}, padding {padding:?}{ceil}")
+    fn kernel(&self, entry: &'static str, textured: bool) -> Kernel {
+        let kernel = Kernel::new(&SHADER, entry).template("entry", entry).template("texture", u8::from(textured));
+        self.windows.specialise(self.kind.specialise(kernel))
     }
 }
 
-/// A number stands for a square window.
-impl From<usize> for Pool2d {
-    fn from(kernel: usize) -> Self {
-        Self::new(kernel)
+impl<const D: usize> Op for Pooling<D> {
+    fn name(&self) -> &'static str {
+        self.names()[0]
+    }
+
+    fn attributes(&self) -> String {
+        let windows = self.windows.describe();
+        match self.kind {
+            Kind::Lp(p) => format!("p {p}, {windows}"),
+            Kind::Draw { seed, stream } => format!("{windows}, seed {seed}, stream {stream}"),
+            _ => windows,
+        }
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
+        let output = self.windows.output(self.name(), &inputs[0], self.kind.times())?;
+        Ok(vec![output; 1 + usize::from(self.has_second())])
+    }
+
+    fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
+        let mut gradients = vec![None; cx.count()];
+        let Some(dy) = cx.cotangent(0) else { return Ok(gradients) };
+        let inputs = match self.kind {
+            Kind::Max | Kind::Draw { .. } => vec![cx.output(1), dy],
+            Kind::Average { .. } => vec![dy],
+            Kind::Lp(_) => vec![cx.input(0), cx.output(0), dy],
+            Kind::Weighted => vec![cx.input(0), cx.output(0), cx.output(1), dy],
+        };
+        let op = PoolingGradInput { pooling: *self, x: cx.input(0).ty() };
+        gradients[0] = Some(cx.graph().apply_one(op, cx.layer(), &inputs)?);
+        Ok(gradients)
+    }
+
+    fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
+        let (g, x) = (self.windows.reference(&cx.input_types[0]), cx.inputs[0]);
+        let with_places = |(values, places): (Checked, Vec<f64>)| vec![values, Checked::exact(places)];
+        match self.kind {
+            Kind::Max => with_places(reference::max(&g, x)),
+            Kind::Average { count_include_pad } => vec![reference::average(&g, x, count_include_pad)],
+            Kind::Lp(p) => vec![reference::lp(&g, x, f64::from(p))],
+            Kind::Draw { seed, stream } => with_places(reference::draw(&g, x, seed, stream, cx.integers(1)[0])),
+            Kind::Weighted => reference::weighted(&g, x).into(),
+        }
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let name = self.name();
+        let format = cx.follow(&format!("{name}.format"), 0)?;
+        let x = cx.inputs[0].clone();
+        let second = self.has_second() && cx.needs(1);
+        let textured = cx.choose_textures(name, x.elements())?;
+        let input = Operand::Input(0);
+        let mut operands = vec![if textured { input.textured() } else { input }, Operand::Output(0)];
+        let mut params = self.windows.params(name, &x, format)?;
+        if let Kind::Draw { seed, stream } = self.kind {
+            operands.push(Operand::Input(1));
+            (params.seed, params.stream) = (seed, stream);
+        }
+        if second {
+            operands.push(Operand::Output(1));
+        }
+        let kernel = self.kernel("forward", textured).template("second", u8::from(second));
+        cx.dispatch_flat(kernel, &params, &operands, cx.outputs[0].elements())
     }
 }
 
-/// Windows that both poolings are tried on.
-pub(super) fn case_windows() -> Vec<([usize; 4], Pool2d)> {
-    vec![
-        ([2, 3, 8, 8], Pool2d::new(2)),
-        ([1, 1, 7, 5], Pool2d::new(3).stride(2).padding(1)),
-        ([2, 67, 13, 11], Pool2d::rectangle(2, 3).strides(1, 2)),
-        ([3, 2, 6, 7], Pool2d::new(3).stride(2).ceil_mode(true)),
-        ([1, 3, 5, 6], Pool2d::new(4).strides(3, 2).paddings(1, 0, 2, 3).ceil_mode(true).count_include_pad(false)),
-        ([1, 2, 9, 1], Pool2d::rectangle(5, 1).stride(1).paddings(2, 0, 2, 0).count_include_pad(false)),
-        ([2, 2, 7, 9], Pool2d::rectangle(2, 3).strides(3, 4).paddings(1, 2, 0, 0)),
-        ([1, 1, 1, 1], Pool2d::new(1)),
-        ([2, 12, 9, 7], Pool2d::new(3).stride(2).padding(1)),
-        ([1, 8, 5, 6], Pool2d::new(2).strides(3, 2).paddings(1, 0, 0, 1).ceil_mode(true).count_include_pad(false)),
-        // Large enough to be read through textures, where a device does that.
-        ([2, 32, 19, 13], Pool2d::new(3).stride(2).padding(1)),
-        ([1, 16, 44, 32], Pool2d::new(2)),
-        // Too large to be unrolled.
-        ([1, 4, 9, 8], Pool2d::rectangle(6, 5).strides(3, 2).paddings(2, 1, 3, 0).count_include_pad(false)),
-    ]
+/// Of max pooling and of drawing (places, dy), of an average dy, of a norm (x, y, dy), of a weighted mean
+/// (x, y, mean, dy) -> dx
+#[derive(Debug)]
+struct PoolingGradInput<const D: usize> {
+    pooling: Pooling<D>,
+    x: TensorType,
+}
+
+impl<const D: usize> Op for PoolingGradInput<D> {
+    fn name(&self) -> &'static str {
+        self.pooling.names()[1]
+    }
+
+    fn infer(&self, _: &[TensorType]) -> Result<Vec<TensorType>> {
+        Ok(vec![self.x.clone()])
+    }
+
+    fn gradient<'g>(&self, _: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
+        no_gradient(self.name())
+    }
+
+    fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
+        let (g, inputs) = (self.pooling.windows.reference(&self.x), &cx.inputs);
+        vec![match self.pooling.kind {
+            Kind::Max | Kind::Draw { .. } => reference::grad_places(&g, inputs[0], inputs[1]),
+            Kind::Average { count_include_pad } => reference::grad_average(&g, inputs[0], count_include_pad),
+            Kind::Lp(p) => reference::grad_lp(&g, inputs[0], &cx.checked(1), inputs[2], f64::from(p)),
+            Kind::Weighted => reference::grad_weighted(&g, inputs[0], &cx.checked(1), &cx.checked(2), inputs[3]),
+        }]
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let name = self.name();
+        let format = cx.follow(&format!("{name}.format"), 0)?;
+        let count = cx.inputs.len();
+        let windows = cx.inputs[count - 1].elements();
+        let textured = cx.choose_textures(name, windows)?;
+        let mut operands: Vec<Operand> = (0..count).map(Operand::Input).chain([Operand::Output(0)]).collect();
+        if textured {
+            // Each element of x is read once.
+            let first = usize::from(matches!(self.pooling.kind, Kind::Lp(_) | Kind::Weighted));
+            cx.through_textures(&mut operands[first..count], 0);
+        }
+        let params = self.pooling.windows.params(name, &self.x, format)?;
+        cx.dispatch_flat(self.pooling.kernel("grad_input", textured), &params, &operands, self.x.elements())
+    }
 }

@@ -3,7 +3,8 @@
 //! Sums and means over any axes, global average pooling and bias gradients are all this one reduction.
 
 use super::axes::{Axes, Reduced, Run};
-use super::{MAX_ITERATIONS, float, image};
+use super::pool::spatial;
+use super::{MAX_ITERATIONS, float};
 use crate::error::{Error, Result};
 use crate::gpu::DeviceClass;
 use crate::graph::gradients::no_gradient;
@@ -27,10 +28,31 @@ impl<'g> Tensor<'g> {
     /// # Errors
     /// When the tensor is not f32 of rank 4.
     pub fn global_avg_pool2d(self) -> Result<Self> {
-        let [n, c, h, w] = image(GLOBAL, &self.ty())?;
-        let view = [1, 1, n * c, h * w];
-        let op = ChannelSum { name: GLOBAL, view, mean: true, output: [n, c, 1, 1].into() };
-        self.graph().apply_one(op, "", &[self])
+        self.volume_mean::<2>(GLOBAL)
+    }
+
+    /// The mean of each sequence: `[N, C, L]` to `[N, C, 1]`.
+    ///
+    /// # Errors
+    /// When the tensor is not f32 of rank 3.
+    pub fn global_avg_pool1d(self) -> Result<Self> {
+        self.volume_mean::<1>("global_avg_pool1d")
+    }
+
+    /// The mean of each volume: `[N, C, D, H, W]` to `[N, C, 1, 1, 1]`.
+    ///
+    /// # Errors
+    /// When the tensor is not f32 of rank 5.
+    pub fn global_avg_pool3d(self) -> Result<Self> {
+        self.volume_mean::<3>("global_avg_pool3d")
+    }
+
+    /// The mean over the last D axes.
+    fn volume_mean<const D: usize>(self, name: &'static str) -> Result<Self> {
+        let ([n, c], extents) = spatial::<D>(name, &self.ty())?;
+        let view = [1, 1, n * c, extents.iter().product()];
+        let output = [&[n, c][..], &[1; D]].concat().into();
+        self.graph().apply_one(ChannelSum { name, view, mean: true, output }, "", &[self])
     }
 
     /// The sums over axes.
@@ -47,6 +69,26 @@ impl<'g> Tensor<'g> {
     /// Those of [`Tensor::sum`].
     pub fn mean(self, axes: impl Into<Axes>) -> Result<Self> {
         self.add_up("mean", &axes.into(), true)
+    }
+
+    /// Σ|x| over axes: ONNX's `ReduceL1`.
+    ///
+    /// # Errors
+    /// Those of [`Tensor::sum`].
+    pub fn l1_norm(self, axes: impl Into<Axes>) -> Result<Self> {
+        self.abs()?.sum(axes)
+    }
+
+    /// √Σx² over axes, without overflow; its gradient at 0 is 0. ONNX's `ReduceL2`.
+    ///
+    /// # Errors
+    /// Those of [`Tensor::sum`].
+    pub fn l2_norm(self, axes: impl Into<Axes>) -> Result<Self> {
+        let axes = axes.into();
+        // In units of the largest element, of which the sum holds 1 unless all are 0.
+        let unit = self.abs()?.max(axes.clone().keep())?.detach()?;
+        let squares = self.divide(unit.maximum(f32::MIN_POSITIVE)?)?.square()?.sum(axes)?;
+        squares.maximum(1.0)?.sqrt()?.multiply(unit.reshape(squares.shape())?)
     }
 
     fn add_up(self, name: &'static str, axes: &Axes, mean: bool) -> Result<Self> {
@@ -316,6 +358,12 @@ pub(crate) fn cases() -> Vec<OpCase> {
                     cx.normal("x", shape)?.global_avg_pool2d().map(|y| vec![y])
                 })
             });
+    let line = OpCase::new("global_avg_pool1d [2, 3, 701]", |cx| {
+        cx.normal("x", [2, 3, 701])?.global_avg_pool1d().map(|y| vec![y])
+    });
+    let volume = OpCase::new("global_avg_pool3d [2, 5, 7, 9, 11]", |cx| {
+        cx.normal("x", [2, 5, 7, 9, 11])?.global_avg_pool3d().map(|y| vec![y])
+    });
     let means = [1, 255, 257, 4100, 70_001].map(|count: usize| {
         OpCase::new(format!("mean [{count}]"), move |cx| cx.normal("x", [count])?.mean(..).map(|y| vec![y]))
     });
@@ -351,5 +399,17 @@ pub(crate) fn cases() -> Vec<OpCase> {
             Ok(vec![x.mean(axes)?, x.sum(Axes::from(axes).keep())?])
         })
     });
-    pooled.into_iter().chain(means).chain(sums).chain(over).collect()
+    let norms = [
+        OpCase::new("norms of [3, 5, 7]", |cx| {
+            let x = cx.normal("x", [3, 5, 7])?;
+            Ok(vec![x.l1_norm([0, 2])?, x.l2_norm(1)?, x.l2_norm(Axes::from(..).keep())?])
+        }),
+        // Squares that overflow and underflow, and a row of zeros.
+        OpCase::new("norms of extremes", |cx| {
+            let x = cx.values("x", [3, 3], vec![3e30, -4e30, 0.0, 3e-30, 4e-30, 0.0, 0.0, 0.0, 0.0])?;
+            Ok(vec![x.l2_norm(1)?])
+        })
+        .without_differences(),
+    ];
+    pooled.into_iter().chain([line, volume]).chain(means).chain(sums).chain(over).chain(norms).collect()
 }

@@ -72,6 +72,41 @@ impl<'g> Tensor<'g> {
     }
 }
 
+impl<'g> Tensor<'g> {
+    /// The same values, through which no gradient flows: a constant to whatever is computed of them.
+    ///
+    /// # Errors
+    /// None that a graph's own tensor could cause.
+    pub fn detach(self) -> Result<Self> {
+        self.graph().apply_one(Detach, "", &[self])
+    }
+}
+
+#[derive(Debug)]
+struct Detach;
+
+impl Op for Detach {
+    fn name(&self) -> &'static str {
+        "detach"
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
+        Ok(inputs.to_vec())
+    }
+
+    fn gradient<'g>(&self, _: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
+        Ok(vec![None])
+    }
+
+    fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
+        vec![cx.checked(0)]
+    }
+
+    fn is_view(&self) -> bool {
+        true
+    }
+}
+
 #[derive(Debug)]
 struct Reshape(Shape);
 

@@ -1,6 +1,6 @@
 //! Softmax along one axis: y = exp(x - max) / Σ exp(x - max); dx = y·(dy - Σ y·dy).
 
-use super::{MAX_ITERATIONS, around};
+use super::{Axes, MAX_ITERATIONS, around};
 use crate::error::Result;
 use crate::gpu::DeviceClass;
 use crate::graph::gradients::no_gradient;
@@ -23,6 +23,31 @@ impl<'g> Tensor<'g> {
     /// When the tensor is not f32 or has no such axis.
     pub fn softmax(self, axis: usize) -> Result<Self> {
         self.graph().apply_one(Softmax { axis }, "", &[self])
+    }
+}
+
+impl<'g> Tensor<'g> {
+    /// ln(softmax(x)) along `axis`, computed as (x - max) - ln Σ exp(x - max), so that small probabilities keep their
+    /// logarithms.
+    ///
+    /// # Errors
+    /// When the tensor is not f32 or has no such axis.
+    pub fn log_softmax(self, axis: usize) -> Result<Self> {
+        let axes = Axes::from(axis).keep();
+        // Whatever is taken out of both terms: it has no derivative.
+        let shifted = self.subtract(self.max(axes.clone())?.detach()?)?;
+        shifted.subtract(shifted.exp()?.sum(axes)?.log()?)
+    }
+
+    /// ln Σ exp(x) over axes, without overflow: ONNX's `ReduceLogSumExp`.
+    ///
+    /// # Errors
+    /// When the tensor is not f32 or has no such axes.
+    pub fn log_sum_exp(self, axes: impl Into<Axes>) -> Result<Self> {
+        let axes = axes.into();
+        let largest = self.max(axes.clone().keep())?.detach()?;
+        let sum = self.subtract(largest)?.exp()?.sum(axes)?;
+        sum.log()?.add(largest.reshape(sum.shape())?)
     }
 }
 
@@ -172,6 +197,15 @@ pub(crate) fn cases() -> Vec<OpCase> {
             })
         })
         .collect();
+    cases.push(OpCase::new("log_softmax [3, 9, 4] axis 1", |cx| Ok(vec![cx.normal("x", [3, 9, 4])?.log_softmax(1)?])));
+    cases.push(OpCase::new("log_sum_exp", |cx| {
+        let x = cx.normal("x", [3, 9, 4])?;
+        Ok(vec![x.log_sum_exp([0, 2])?, x.log_sum_exp(Axes::from(1).keep())?])
+    }));
+    cases.push(OpCase::new("logarithms of ±1e4", |cx| {
+        let x = cx.values("x", [2, 4], vec![1e4, -1e4, 0.0, 9999.0, -1e4, -1e4, -9998.0, -1e4])?;
+        Ok(vec![x.log_softmax(1)?, x.log_sum_exp(1)?])
+    }));
     cases.push(OpCase::new("softmax of ±1e4", |cx| {
         cx.values("x", [2, 4], vec![1e4, -1e4, 0.0, 9999.0, -1e4, -1e4, -9998.0, -1e4])?.softmax(1).map(|y| vec![y])
     }));

@@ -22,6 +22,8 @@ pub struct Settings {
     pub model: Model,
     /// Channels of its images.
     pub channels: usize,
+    /// Height and width of its images, which need not be what the network's paper has.
+    pub image_size: [usize; 2],
     /// Number of classes.
     pub classes: usize,
     /// Mean of each channel, of pixels in 0..=1.
@@ -77,7 +79,10 @@ impl Settings {
 
     /// The network from images to logits, as every session has it.
     fn logits<'g>(&self, graph: &'g Graph, batch: usize) -> Result<Tensor<'g>> {
-        let Input::Image { size: [height, width], .. } = self.model.input;
+        if !matches!(self.model.input, Input::Image { .. }) {
+            return Err(Error::argument("classifier", format!("`{}` takes no images", self.model.name)));
+        }
+        let [height, width] = self.image_size;
         let images = graph.image_input(IMAGES, [batch, self.channels, height, width])?;
         (self.model.build)(images.normalize(&self.mean, &self.deviation)?, self.classes)
     }

@@ -86,7 +86,7 @@ fn gradients() {
         let (bias, dy) = (random.uniform(g.channels[1]), random.uniform(g.batch * g.channels[1] * volume(g.output)));
         check_gradient(name, &x, &dy, &conv3d::grad_input(&g, &w, &dy), |x| conv3d::forward(&g, x, &w, &bias));
         check_gradient(name, &w, &dy, &conv3d::grad_weight(&g, &x, &dy), |w| conv3d::forward(&g, &x, w, &bias));
-        let dbias = reduce::channel_sum(g.batch, g.channels[1], volume(g.output), &dy, 1.0);
+        let dbias = reduce::channel_sum([1, g.batch, g.channels[1], volume(g.output)], &dy, 1.0);
         check_gradient(name, &bias, &dy, &dbias, |bias| conv3d::forward(&g, &x, &w, bias));
     }
 }

@@ -58,7 +58,7 @@ fn gradients() {
         check_gradient(name, &x, &dy, &dx, |x| conv_transpose::forward(&g, x, &w, Some(&bias)));
         let dw = conv2d::grad_weight(&g, &dy, &x);
         check_gradient(name, &w, &dy, &dw, |w| conv_transpose::forward(&g, &x, w, Some(&bias)));
-        let dbias = reduce::channel_sum(g.batch, g.in_channels, g.in_height * g.in_width, &dy, 1.0);
+        let dbias = reduce::channel_sum([1, g.batch, g.in_channels, g.in_height * g.in_width], &dy, 1.0);
         check_gradient(name, &bias, &dy, &dbias, |bias| conv_transpose::forward(&g, &x, &w, Some(bias)));
     }
 }

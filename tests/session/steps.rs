@@ -183,11 +183,7 @@ fn metrics_average_over_steps_and_start_anew() {
     let x = graph.input("x", 2).unwrap();
     graph.metric("mean", x.mean(..).unwrap(), 2.0).unwrap();
     graph
-        .metric(
-            "largest",
-            x.reshape([1, 1, 1, 2]).unwrap().max_pool2d(omma::Pool2d::rectangle(1, 2)).unwrap().reshape(1).unwrap(),
-            0.5,
-        )
+        .metric("largest", x.reshape([1, 1, 1, 2]).unwrap().max_pool2d([1, 2]).unwrap().reshape(1).unwrap(), 0.5)
         .unwrap();
     let mut session = Session::new(gpu, &graph, &[], &Variables::new(gpu, 0)).unwrap();
     for x in [[1.0_f32, 3.0], [5.0, 7.0]] {

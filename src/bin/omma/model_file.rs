@@ -12,11 +12,7 @@ const DIGITS: (f32, f32) = (0.131, 0.3085);
 
 /// The model of this name.
 pub(crate) fn model(name: &str) -> Result<Model> {
-    MODELS.iter().copied().find(|model| model.name == name).ok_or_else(|| {
-        let names: Vec<&str> = MODELS.iter().map(|model| model.name).collect();
-        let message = format!("unknown model `{name}`; there is {}", names.join(", "));
-        Error::Argument { op: "--model".into(), message }
-    })
+    Model::named(name)
 }
 
 /// Writes the classifier with what is needed to open it again.
@@ -25,6 +21,8 @@ pub(crate) fn save(classifier: &Classifier, settings: &Settings, path: &Path) ->
     let variables = classifier.variables();
     variables.set_metadata("model", settings.model.name);
     variables.set_metadata("channels", &settings.channels.to_string());
+    variables.set_metadata("height", &settings.image_size[0].to_string());
+    variables.set_metadata("width", &settings.image_size[1].to_string());
     variables.set_metadata("classes", &settings.classes.to_string());
     variables.set_metadata("mean", &numbers(&settings.mean));
     variables.set_metadata("deviation", &numbers(&settings.deviation));
@@ -88,6 +86,7 @@ fn settings(metadata: &HashMap<String, String>) -> Result<Settings, String> {
     Ok(Settings {
         model: model(name).map_err(|_| bad("model", name))?,
         channels,
+        image_size: [number("height", 28)?, number("width", 28)?],
         classes: number("classes", 10)?,
         mean: numbers("mean", DIGITS.0, channels)?,
         deviation: numbers("deviation", DIGITS.1, channels)?,

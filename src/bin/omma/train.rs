@@ -101,15 +101,18 @@ impl Train {
             return Err(argument("--batch", message));
         }
         let [channels, height, width] = train.image_shape();
-        if [height, width] != model.image_size || test.image_shape() != train.image_shape() {
-            let [h, w] = model.image_size;
-            let message = format!("{} takes images of {h}x{w}, these are {height}x{width}", model.name);
+        if test.image_shape() != train.image_shape() {
+            let [_, h, w] = test.image_shape();
+            let message = format!("images to train with are {height}x{width}, those to test with {h}x{w}");
             return Err(Error::data(&self.data, message));
         }
         let classes = train.classes().max(test.classes());
         let (train, test) = (Arc::new(train.with_classes(classes)?), Arc::new(test.with_classes(classes)?));
         let (mean, deviation) = outcome::statistics(&train);
-        let settings = Settings { model, channels, classes, mean, deviation, seed: self.seed };
+        let image_size = [height, width];
+        let settings = Settings { model, channels, image_size, classes, mean, deviation, seed: self.seed };
+        // Whether the network takes such images is known before a device is opened.
+        settings.layout().map_err(|error| Error::data(&self.data, error))?;
         let augment = Augment::new(self.seed).shift(2.0)?.rotation(10.0)?.scale(0.1)?.elastic(1.0)?;
         let loader = Loader::new(train, self.batch)?.shuffle(self.seed).drop_last(true).augment(augment);
         // Whatever the device, its default is no more.

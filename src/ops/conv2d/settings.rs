@@ -2,22 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{Init, TensorType};
-
-/// A number for each axis of an image, outermost first; a single number stands for all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PerAxis<const D: usize>([usize; D]);
-
-impl<const D: usize> From<usize> for PerAxis<D> {
-    fn from(number: usize) -> Self {
-        Self([number; D])
-    }
-}
-
-impl<const D: usize> From<[usize; D]> for PerAxis<D> {
-    fn from(numbers: [usize; D]) -> Self {
-        Self(numbers)
-    }
-}
+use crate::ops::PerAxis;
 
 /// The zeros around an image: a number for all sides, one for both sides of each axis, or by a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

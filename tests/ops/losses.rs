@@ -1,0 +1,6 @@
+//! `losses` on the device.
+
+#[test]
+fn agrees_with_the_reference() {
+    super::check("losses");
+}
