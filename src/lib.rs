@@ -60,7 +60,9 @@ pub use gpu::{
     AdapterSummary, BindingKind, Capabilities, Compiling, Cooperative, DeviceClass, Gpu, GpuOptions, Statistics,
     adapters,
 };
-pub use graph::{DType, Evaluator, Graph, Init, Mode, Shape, Tensor, TensorId, TensorType};
+pub use graph::{
+    DType, Evaluator, Graph, Init, LayerSummary, Mode, ReceptiveField, Shape, Tensor, TensorId, TensorType,
+};
 pub use ops::axis_map::{Coordinates, PadMode, Resize, Rounding};
 pub use ops::batch_norm::BatchNorm;
 pub use ops::conv2d::{Conv, Conv1d, Conv2d, Conv3d, Padding};

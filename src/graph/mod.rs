@@ -19,6 +19,7 @@ pub(crate) mod fuse;
 pub(crate) mod gradients;
 pub(crate) mod init;
 pub(crate) mod op;
+mod summary;
 mod tensor;
 pub(crate) mod types;
 
@@ -31,6 +32,8 @@ pub use evaluate::Evaluator;
 pub(crate) use gradients::GradientContext;
 pub use init::Init;
 pub(crate) use op::{Evaluation, Op};
+pub(crate) use summary::Reach;
+pub use summary::{LayerSummary, ReceptiveField};
 pub use tensor::Tensor;
 pub use types::{DType, Shape, TensorType};
 

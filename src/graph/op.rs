@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use super::chain::Pointwise;
 use super::gradients::GradientContext;
 use super::types::TensorType;
-use super::{Graph, Tensor};
+use super::{Graph, Reach, Tensor};
 use crate::error::{Error, Result};
 use crate::plan::Lowering;
 use crate::reference::Checked;
@@ -65,6 +65,11 @@ pub(crate) trait Op: Debug + Send + Sync + 'static {
     /// and not arithmetic decides how long it takes.
     fn flops(&self, _inputs: &[TensorType], _outputs: &[TensorType]) -> u64 {
         0
+    }
+
+    /// How much of its argument one result sees.
+    fn reach(&self, _inputs: &[TensorType]) -> Reach {
+        Reach::Place
     }
 
     /// Adds the dispatches that compute it. Neither a view nor a function of single elements is asked.

@@ -7,7 +7,7 @@ use super::pool::{Pool2d, PoolParams, averaged, case_windows};
 use crate::error::Result;
 use crate::gpu::DeviceClass;
 use crate::graph::gradients::no_gradient;
-use crate::graph::{Evaluation, GradientContext, Op, Tensor, TensorType};
+use crate::graph::{Evaluation, GradientContext, Op, Reach, Tensor, TensorType};
 use crate::plan::{Candidate, Format, Kernel, Lowering, Operand, Shader, shader};
 use crate::reference::{Checked, avg_pool2d as reference};
 use crate::selftest::OpCase;
@@ -99,6 +99,10 @@ impl Op for AvgPool2d {
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
         vec![reference::forward(&geometry(&self.0, &cx.input_types[0]), cx.inputs[0])]
+    }
+
+    fn reach(&self, _: &[TensorType]) -> Reach {
+        self.0.sees()
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -6,7 +6,7 @@ use super::conv2d::{Direction, Geometry, lower, prefers_channels_last};
 use super::matrix;
 use crate::error::{Error, Result};
 use crate::graph::gradients::no_gradient;
-use crate::graph::{Evaluation, GradientContext, Init, Op, Tensor, TensorType};
+use crate::graph::{Evaluation, GradientContext, Init, Op, Reach, Tensor, TensorType};
 use crate::plan::{Lowering, Operand};
 use crate::reference::{Checked, dense as reference};
 use crate::selftest::OpCase;
@@ -103,6 +103,10 @@ struct Forward;
 impl Op for Forward {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn reach(&self, _: &[TensorType]) -> Reach {
+        Reach::Whole
     }
 
     fn filter(&self) -> Option<usize> {

@@ -8,7 +8,7 @@ use super::pool::{Pool2d, PoolParams, case_windows, pooled};
 use crate::error::Result;
 use crate::gpu::DeviceClass;
 use crate::graph::gradients::no_gradient;
-use crate::graph::{Evaluation, GradientContext, Op, Tensor, TensorType};
+use crate::graph::{Evaluation, GradientContext, Op, Reach, Tensor, TensorType};
 use crate::plan::{Candidate, Format, Kernel, Lowering, Operand, Shader, shader};
 use crate::reference::{Checked, max_pool2d as reference};
 use crate::selftest::OpCase;
@@ -75,6 +75,10 @@ impl Op for MaxPool2d {
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
         let (values, places) = reference::forward(&geometry(&self.0, &cx.input_types[0]), cx.inputs[0]);
         vec![values, Checked::exact(places.into_iter().map(f64::from).collect())]
+    }
+
+    fn reach(&self, _: &[TensorType]) -> Reach {
+        self.0.sees()
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -26,7 +26,7 @@ pub(super) use windows::{VolumeParams, Windows};
 
 use crate::error::Result;
 use crate::graph::gradients::no_gradient;
-use crate::graph::{Evaluation, GradientContext, Op, Tensor, TensorType};
+use crate::graph::{Evaluation, GradientContext, Op, Reach, Tensor, TensorType};
 use crate::plan::{Kernel, Lowering, Operand, Shader, shader};
 use crate::reference::{Checked, pool as reference};
 
@@ -162,6 +162,13 @@ impl<const D: usize> Op for Pooling<D> {
             Kind::Lp(p) => vec![reference::lp(&g, x, f64::from(p))],
             Kind::Draw { seed, stream } => with_places(reference::draw(&g, x, seed, stream, cx.integers(1)[0])),
             Kind::Weighted => reference::weighted(&g, x).into(),
+        }
+    }
+
+    fn reach(&self, _: &[TensorType]) -> Reach {
+        match self.windows {
+            Windows::Sliding(pool) => pool.sees(),
+            _ => Reach::Whole,
         }
     }
 

@@ -4,6 +4,7 @@ mod bench;
 mod cache;
 mod devices;
 mod digit_image;
+mod inspect;
 mod memory;
 mod model_file;
 mod output;
@@ -36,6 +37,10 @@ enum Command {
     Predict(predict::Predict),
     /// Run every kernel variant of this adapter against the f64 reference
     Selftest(selftest::Selftest),
+    /// List every network, with its size and what it costs to run
+    Models(inspect::Models),
+    /// Show a network's layers: shapes, parameters, multiply-adds, memory, how far each sees
+    Inspect(inspect::Inspect),
     /// Measure how fast kernels, operations and networks are on this adapter, against its own ceilings
     Bench(bench::Bench),
     /// Show where the time of a network's step goes, dispatch by dispatch
@@ -120,6 +125,8 @@ fn main() -> ExitCode {
         Command::Train(command) => command.run(),
         Command::Predict(command) => command.run(),
         Command::Selftest(command) => command.run(),
+        Command::Models(command) => command.run(),
+        Command::Inspect(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Profile(command) => command.run(),
     };

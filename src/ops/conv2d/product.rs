@@ -8,7 +8,7 @@ use super::kernels::{Direction, lower};
 use super::layer::Kind;
 use super::winograd;
 use crate::error::Result;
-use crate::graph::{Evaluation, GradientContext, Op, Tensor, TensorType};
+use crate::graph::{Evaluation, GradientContext, Op, Reach, Tensor, TensorType};
 use crate::plan::{Lowering, Operand};
 use crate::reference::{Checked, conv_transpose, conv2d as reference};
 
@@ -163,6 +163,17 @@ impl Op for Product {
 
     fn flops(&self, _: &[TensorType], _: &[TensorType]) -> u64 {
         self.geometry.flops()
+    }
+
+    fn reach(&self, _: &[TensorType]) -> Reach {
+        let Geometry { kernel, window, .. } = self.geometry;
+        let extent = [0, 1].map(|axis| (kernel[axis] - 1) * window.dilation[axis] + 1);
+        match self.direction {
+            _ if !self.convolution => Reach::Whole,
+            Direction::Forward => Reach::Window { extent, stride: window.stride },
+            Direction::GradInput => Reach::Spread { extent, stride: window.stride },
+            Direction::GradWeight => Reach::Whole,
+        }
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

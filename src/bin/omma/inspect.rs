@@ -1,0 +1,176 @@
+//! `omma inspect`: what a network's layers are, without running it. `omma models`: every network there is.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use omma::models::{MODELS, Model};
+use omma::{Graph, LayerSummary, Mode, Result};
+use serde_json::json;
+
+use crate::memory;
+use crate::output::Output;
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// The network; an unknown name lists all
+    model: String,
+    /// Examples a step
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    batch: usize,
+    /// Classes to tell apart [default: as many as the network's paper]
+    #[arg(long, value_name = "N")]
+    classes: Option<usize>,
+    /// Print JSON, one object a line: every layer, then the whole
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Models {
+    /// Print JSON, one object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// A network's layers and their sums.
+struct Inspected {
+    layers: Vec<LayerSummary>,
+    parameters: usize,
+    multiply_adds: u64,
+    activation_bytes: u64,
+}
+
+impl Inspected {
+    fn of(model: &Model, batch: usize, classes: usize) -> Result<Self> {
+        let graph = Graph::new(Mode::Evaluation);
+        model.add_to(&graph, batch, classes)?;
+        let layers = graph.layers();
+        Ok(Self {
+            // A parameter that two layers share counts once.
+            parameters: graph.parameter_count(),
+            multiply_adds: layers.iter().map(|layer| layer.multiply_adds).sum(),
+            activation_bytes: layers.iter().map(|layer| layer.activation_bytes).sum(),
+            layers,
+        })
+    }
+}
+
+impl Inspect {
+    pub(crate) fn run(&self) -> Result<ExitCode> {
+        let model = Model::named(&self.model)?;
+        let inspected = Inspected::of(&model, self.batch, self.classes.unwrap_or(model.classes))?;
+        let mut out = Output::default();
+        match self.json {
+            true => self.json_lines(&inspected, &mut out),
+            false => self.table(&model, &inspected, &mut out),
+        }
+        out.finish()?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn table(&self, model: &Model, inspected: &Inspected, out: &mut Output) {
+        out.line(format_args!("{} {}", model.name, model.input.batch(self.batch)));
+        let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
+        let layers = &inspected.layers;
+        let name = width(&mut layers.iter().map(|layer| layer.name.chars().count())).max("layer".len());
+        let operation = width(&mut layers.iter().map(|layer| layer.operation.len())).max("operation".len());
+        let output = width(&mut layers.iter().map(|layer| layer.output.shape.to_string().len())).max("output".len());
+        let row = |cells: [String; 7]| {
+            let [a, b, c, d, e, f, g] = cells;
+            format!("{a:name$}  {b:operation$}  {c:output$} {d:>12} {e:>15} {f:>12} {g:>9}")
+        };
+        let heads = ["layer", "operation", "output", "parameters", "multiply-adds", "activations", "sees"];
+        out.line(row(heads.map(String::from)));
+        for layer in layers {
+            out.line(row([
+                layer.name.clone(),
+                layer.operation.into(),
+                layer.output.shape.to_string(),
+                grouped(layer.parameters as u64),
+                grouped(layer.multiply_adds),
+                memory::mebibytes(layer.activation_bytes),
+                layer.receptive_field.to_string(),
+            ]));
+        }
+        let Inspected { parameters, multiply_adds, activation_bytes, .. } = inspected;
+        out.line(row([
+            "in all".into(),
+            format!("{} operations", layers.len()),
+            String::new(),
+            grouped(*parameters as u64),
+            grouped(*multiply_adds),
+            memory::mebibytes(*activation_bytes),
+            String::new(),
+        ]));
+    }
+
+    fn json_lines(&self, inspected: &Inspected, out: &mut Output) {
+        for layer in &inspected.layers {
+            out.line(json!({
+                "layer": layer.name,
+                "operation": layer.operation,
+                "attributes": layer.attributes,
+                "output": layer.output.shape.to_vec(),
+                "parameters": layer.parameters,
+                "multiply_adds": layer.multiply_adds,
+                "activation_bytes": layer.activation_bytes,
+                "receptive_field": layer.receptive_field.to_string(),
+            }));
+        }
+        out.line(json!({
+            "model": self.model,
+            "batch": self.batch,
+            "parameters": inspected.parameters,
+            "multiply_adds": inspected.multiply_adds,
+            "activation_bytes": inspected.activation_bytes,
+        }));
+    }
+}
+
+impl Models {
+    pub(crate) fn run(&self) -> Result<ExitCode> {
+        let mut out = Output::default();
+        if !self.json {
+            out.line(format_args!(
+                "{:18}  {:24} {:>8} {:>12} {:>15}",
+                "model", "input", "classes", "parameters", "multiply-adds"
+            ));
+        }
+        for model in MODELS {
+            let Inspected { parameters, multiply_adds, .. } = Inspected::of(model, 1, model.classes)?;
+            let input = model.input.batch(1);
+            match self.json {
+                true => out.line(json!({
+                    "model": model.name,
+                    "input": input.shape.to_vec(),
+                    "classes": model.classes,
+                    "parameters": parameters,
+                    "multiply_adds": multiply_adds,
+                })),
+                false => out.line(format_args!(
+                    "{:18}  {:24} {:>8} {:>12} {:>15}",
+                    model.name,
+                    input.to_string(),
+                    model.classes,
+                    grouped(parameters as u64),
+                    grouped(multiply_adds)
+                )),
+            }
+        }
+        out.finish()?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// With a comma between thousands.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
