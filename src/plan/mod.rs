@@ -8,6 +8,7 @@ mod build;
 pub(crate) mod cooperative;
 mod copies;
 mod diagnostics;
+mod flat;
 pub(crate) mod format;
 mod hazards;
 mod host;

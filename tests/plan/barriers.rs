@@ -7,7 +7,7 @@ use omma::{
 use super::plan;
 
 /// The plan of ResNet-18's training on a GPU with the limits of this adapter.
-fn resnet18(options: &PlanOptions) -> Option<Plan> {
+pub(super) fn resnet18(options: &PlanOptions) -> Option<Plan> {
     let mut capabilities = crate::gpu()?.capabilities().clone();
     capabilities.class = DeviceClass::Gpu;
     let graph = Graph::new(Mode::Training);
