@@ -137,8 +137,14 @@ fn run(
         .template("form", geometry.form)
         .template("each", geometry.each)
         .template("in_place", u8::from(in_place))
+        .template("own", 0)
         .chain(chain, &textures);
-    cx.dispatch_flat(kernel, &params, &[&[y], operands.as_slice()].concat(), geometry.invocations)
+    cx.dispatch_flat(kernel, &params, &[&[y], operands.as_slice()].concat(), geometry.invocations)?;
+    let single = |n: &usize| !in_place && chain.operands[*n] == Extent::Element && !textures[*n];
+    if let Some(dispatch) = cx.dispatches.last_mut() {
+        dispatch.over = (0..operands.len()).filter(single).map(|n| n + 1).collect();
+    }
+    Ok(())
 }
 
 /// Lets those of a chain's operands be read through textures that have a value for each element, as many as the device

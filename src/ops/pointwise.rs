@@ -196,5 +196,10 @@ pub(crate) fn cases() -> Vec<OpCase> {
         });
         cases.push(extremes.without_differences());
     }
+    // Large enough to be written over its argument, which nothing needs any more.
+    cases.push(OpCase::new("relu over a sum", |cx| {
+        let sum = cx.normal("x", [4613])?.add(cx.normal("z", [4613])?)?;
+        Ok(vec![sum.mean()?, sum.relu()?])
+    }));
     cases
 }

@@ -244,7 +244,13 @@ impl Lowering<'_> {
     ) -> Result<()> {
         let limit = self.capabilities.limits.max_compute_workgroups_per_dimension;
         let workgroups = fold_grid(&self.title, workgroups as u64, limit)?;
-        self.dispatches.push(Dispatch { kernel, operands: operands.to_vec(), params: params.words(), workgroups });
+        self.dispatches.push(Dispatch {
+            kernel,
+            operands: operands.to_vec(),
+            params: params.words(),
+            workgroups,
+            over: Vec::new(),
+        });
         Ok(())
     }
 

@@ -12,6 +12,7 @@ mod flat;
 pub(crate) mod format;
 mod hazards;
 mod host;
+mod in_place;
 mod kept;
 mod kernel;
 mod layout;
