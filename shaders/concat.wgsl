@@ -4,7 +4,8 @@
 //   extract: part[o, l] = whole[o, offset + l]   (its gradient; also a slice or a split)
 // One invocation moves one element or, in the form `fours`, where length, offset and total are numbers of them, a four: they
 // are given in that unit. Memory traffic: 8 bytes an element of the part. No barriers.
-// Precondition: offset + length <= total. Needs common/grid.wgsl, common/divide.wgsl, common/texture.wgsl, common/read.wgsl.
+// Precondition: offset + length <= total. Needs common/grid.wgsl, common/divide.wgsl, common/texture.wgsl, common/read.wgsl,
+// common/functions.wgsl, common/chain.wgsl, common/epilogue.wgsl.
 
 override WORKGROUP: u32 = 64u;
 
@@ -23,6 +24,7 @@ struct Params {
 {{ scalars("x", 1, texture) }}
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 {% endif %}
+{{ finishing(4 if form == "fours" else 1) }}
 
 @compute @workgroup_size(WORKGROUP)
 fn {{ entry }}(at: Invocation) {
@@ -33,5 +35,5 @@ fn {{ entry }}(at: Invocation) {
     }
     let whole = index + row * (params.total - params.length) + params.offset;
 {% set to, from = ("whole", "index") if entry == "place" else ("index", "whole") %}
-    y[{{ to }}] = {{ "x_at" if form == "fours" else "x_element" }}({{ from }});
+    y[{{ to }}] = finished({{ "x_at" if form == "fours" else "x_element" }}({{ from }}), {{ to }});
 }

@@ -50,7 +50,7 @@ pub(crate) trait Op: Debug + Send + Sync + 'static {
         None
     }
 
-    /// Whether [`Op::lower`] heeds [`Lowering::epilogue`]: what is to become of its one output before it is stored.
+    /// Whether [`Op::lower`] heeds [`Lowering::epilogue`]: what is to become of its first output before it is stored.
     fn takes_epilogue(&self) -> bool {
         false
     }

@@ -1,6 +1,7 @@
 //! Joining tensors along an axis, and its gradient, taking a part out.
 
 use super::around;
+use super::chain::dispatch_finished;
 use crate::error::{Error, Result};
 use crate::graph::gradients::no_gradient;
 use crate::graph::{Evaluation, GradientContext, Graph, Op, Tensor, TensorType};
@@ -14,7 +15,8 @@ params! {
     /// The part `[outer, length]` stands at `offset` of `[outer, total]`.
     ConcatParams { outer: u32, length: u32, offset: u32, total: u32 }
 }
-pub(crate) static SHADER: Shader = shader!("concat", ConcatParams, ["grid", "divide", "texture", "read"]);
+pub(crate) static SHADER: Shader =
+    shader!("concat", ConcatParams, ["grid", "divide", "texture", "read", "functions", "chain", "epilogue"]);
 
 impl Graph {
     /// Joins f32 tensors along `axis`; all other axes must agree.
@@ -47,7 +49,7 @@ impl Part {
     }
 
     /// Adds the dispatch that moves it.
-    fn lower(self, cx: &mut Lowering<'_>, entry: &'static str, [from, to]: [Operand; 2]) -> Result<()> {
+    fn lower(self, cx: &mut Lowering<'_>, entry: &'static str, format: Format, [from, to]: [Operand; 2]) -> Result<()> {
         let Self { outer, length, offset, total, inner } = self;
         let whole = [length, offset, total].iter().all(|extent| (extent * inner).is_multiple_of(4));
         let refusal = (!whole).then(|| "only where rows of parts are whole fours".to_string());
@@ -70,7 +72,7 @@ impl Part {
             .template("entry", entry)
             .template("form", form)
             .template("texture", u8::from(textured));
-        cx.dispatch_flat(kernel, &params, &[from, to], moved / width)
+        dispatch_finished(cx, kernel, &params, &[from, to], (format, textured), moved / width)
     }
 }
 
@@ -146,7 +148,7 @@ impl Op for Concat {
         for index in 0..cx.inputs.len() {
             let length = cx.inputs[index].shape[self.axis];
             let part = Part { outer, length, offset, total, inner }.in_format(format);
-            part.lower(cx, "place", [Operand::Input(index), Operand::Output(0)])?;
+            part.lower(cx, "place", format, [Operand::Input(index), Operand::Output(0)])?;
             offset += length;
         }
         Ok(())
@@ -183,6 +185,10 @@ impl Op for Extract {
         vec![reference::extract(outer, total, self.offset, self.part.shape[self.axis], inner, cx.inputs[0])]
     }
 
+    fn takes_epilogue(&self) -> bool {
+        true
+    }
+
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let [outer, total, inner] = around(NAME, &cx.inputs[0], self.axis)?;
         let types = [cx.inputs[0].clone(), self.part.clone()].into_iter();
@@ -191,7 +197,7 @@ impl Op for Extract {
             false => Format::Planar,
         };
         let part = Part { outer, length: self.part.shape[self.axis], offset: self.offset, total, inner };
-        part.in_format(format).lower(cx, "extract", [Operand::Input(0), Operand::Output(0)])
+        part.in_format(format).lower(cx, "extract", format, [Operand::Input(0), Operand::Output(0)])
     }
 }
 
@@ -204,17 +210,23 @@ pub(crate) fn cases() -> Vec<OpCase> {
         (&[2, 4, 9, 5], 1, &[8, 4, 60]),
         (&[2, 4, 30, 6], 2, &[31, 66]),
     ];
-    list.into_iter()
-        .map(|(shape, axis, lengths)| {
-            OpCase::new(format!("concat {shape:?} axis {axis} of {lengths:?}"), move |cx| {
+    // The gradients of relus are computed with what takes theirs out. Some of the values may lie on the kink.
+    let plain = list.into_iter().map(|problem| (problem, false));
+    plain
+        .chain(list.into_iter().map(|problem| (problem, true)))
+        .map(|((shape, axis, lengths), of_relus)| {
+            let title = if of_relus { "concat of relus" } else { "concat" };
+            let case = OpCase::new(format!("{title} {shape:?} axis {axis} of {lengths:?}"), move |cx| {
                 let part = |(index, &length): (usize, &usize)| {
                     let mut shape = shape.to_vec();
                     shape[axis] = length;
-                    cx.normal(&format!("x{index}"), shape)
+                    let x = cx.normal(&format!("x{index}"), shape)?;
+                    if of_relus { x.relu() } else { Ok(x) }
                 };
                 let parts = lengths.iter().enumerate().map(part).collect::<Result<Vec<_>>>()?;
                 Ok(vec![cx.graph().concat(&parts, axis)?])
-            })
+            });
+            if of_relus { case.without_differences() } else { case }
         })
         .collect()
 }

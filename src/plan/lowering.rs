@@ -40,7 +40,7 @@ pub(crate) struct Lowering<'a> {
     pub(crate) outputs: Vec<TensorType>,
     /// Which outputs the step fetches or another node reads.
     pub(super) needed: Vec<bool>,
-    /// What is computed of the one output before it is stored: only for operations that ask for it.
+    /// What is computed of the first output before it is stored: only for operations that ask for it.
     pub(crate) epilogue: Chain,
     /// How each input lies in memory.
     pub(super) formats: Vec<Format>,
