@@ -8,7 +8,8 @@
 // output; grad_input reads 4 bytes for each window that covers the cell and writes 4. No barriers.
 // Preconditions: pads smaller than the kernel, so that each window has an input cell;
 // kernel_height * (kernel_width + 2) <= 65,535 (lavapipe's limit of loop iterations, loop exits counted).
-// Needs common/grid.wgsl, common/divide.wgsl, common/window.wgsl, common/average.wgsl.
+// Needs common/grid.wgsl, common/divide.wgsl, common/window.wgsl, common/average.wgsl, common/texture.wgsl, common/read.wgsl,
+// common/functions.wgsl, common/chain.wgsl, common/epilogue.wgsl.
 
 override WORKGROUP: u32 = 64u;
 
@@ -17,6 +18,7 @@ override WORKGROUP: u32 = 64u;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
 @group(0) @binding(2) var<storage, read_write> dx: array<f32>;
 
+{{ finishing(1) }}
 @compute @workgroup_size(WORKGROUP)
 fn forward(at: Invocation) {
     let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
@@ -35,7 +37,7 @@ fn forward(at: Invocation) {
             sum += x[start + (column - params.pad_left)];
         }
     }
-    y[index] = sum / f32(extent_h(place.y) * extent_w(place.z));
+    y[index] = finished(sum / f32(extent_h(place.y) * extent_w(place.z)), index);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -58,5 +60,5 @@ fn grad_input(at: Invocation) {
             sum += dy[plane + row * params.out_width + column] / f32(height * extent_w(column));
         }
     }
-    dx[index] = sum;
+    dx[index] = finished(sum, index);
 }

@@ -3,7 +3,8 @@
 // Memory traffic: forward reads each input about kernel / stride times and writes 4 bytes an output; grad_input reads 4 bytes
 // for each window that covers the cell and writes 4.
 // No barriers. Preconditions: those of avg_pool2d.wgsl.
-// Needs common/grid.wgsl, common/divide.wgsl, common/window.wgsl, common/average.wgsl.
+// Needs common/grid.wgsl, common/divide.wgsl, common/window.wgsl, common/average.wgsl, common/texture.wgsl, common/read.wgsl,
+// common/functions.wgsl, common/chain.wgsl, common/epilogue.wgsl.
 
 override WORKGROUP: u32 = 64u;
 
@@ -12,6 +13,7 @@ override WORKGROUP: u32 = 64u;
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> dx: array<vec4<f32>>;
 
+{{ finishing(4) }}
 /// Image, row, column and four of channels of an invocation.
 fn place_of(index: u32, height: u32, width: u32) -> vec4<u32> {
     let pixel = div_rem(index, params.quads);
@@ -35,7 +37,7 @@ fn forward(at: Invocation) {
             sum += x[(plane + start + (column - params.pad_left)) * params.quads + place.w];
         }
     }
-    y[index] = sum / f32(extent_h(place.y) * extent_w(place.z));
+    y[index] = finished(sum / f32(extent_h(place.y) * extent_w(place.z)), index);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -58,5 +60,5 @@ fn grad_input(at: Invocation) {
             sum += dy[window * params.quads + place.w] / f32(height * extent_w(column));
         }
     }
-    dx[index] = sum;
+    dx[index] = finished(sum, index);
 }

@@ -8,7 +8,7 @@
 // and 7.7 backward, against 17.7 and 42.6 for one element an invocation in avg_pool2d.wgsl.
 // No barriers. Preconditions: those of avg_pool2d.wgsl.
 // Needs common/grid.wgsl, common/divide.wgsl, common/window.wgsl, common/texture.wgsl, common/read.wgsl,
-// common/unrolled.wgsl.
+// common/unrolled.wgsl, common/functions.wgsl, common/chain.wgsl, common/epilogue.wgsl.
 
 override WORKGROUP: u32 = 64u;
 override COUNT_INCLUDE_PAD: bool = false;
@@ -35,6 +35,7 @@ fn extent_w(window: Index) -> vec4<f32> {
     return extent(window, {{ kernel_width }}u, STRIDE_WIDTH, p.pad_left, p.in_width, p.pad_right);
 }
 
+{{ finishing(4) }}
 {% if entry == "forward" %}
 {{ cells("x", 1, texture, last) }}
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
@@ -65,7 +66,7 @@ fn forward(at: Invocation) {
     );
 {% endfor %}
 {% endfor %}
-    y[index] = sum / (extent_h(place.row) * extent_w(place.column));
+    y[index] = finished(sum / (extent_h(place.row) * extent_w(place.column)), index);
 }
 {% else %}
 {{ cells("dy", 1, texture, last) }}
@@ -104,6 +105,6 @@ fn grad_input(at: Invocation) {
     );
 {% endfor %}
 {% endfor %}
-    dx[index] = sum;
+    dx[index] = finished(sum, index);
 }
 {% endif %}

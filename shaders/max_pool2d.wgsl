@@ -15,7 +15,8 @@
 // Preconditions: pads smaller than the kernel, so that each window has an input cell;
 // kernel_height * (kernel_width + 2) <= 65,535 (lavapipe's limit of loop iterations, loop exits counted), for
 // grad_input_disjoint stride_height * (stride_width + 2) <= 65,535 and kernel <= stride on both axes.
-// Needs common/grid.wgsl, common/divide.wgsl, common/window.wgsl, common/nan.wgsl, common/texture.wgsl, common/read.wgsl.
+// Needs common/grid.wgsl, common/divide.wgsl, common/window.wgsl, common/nan.wgsl, common/texture.wgsl, common/read.wgsl,
+// common/functions.wgsl, common/chain.wgsl, common/epilogue.wgsl.
 
 override WORKGROUP: u32 = 64u;
 
@@ -39,6 +40,7 @@ override WORKGROUP: u32 = 64u;
 @group(0) @binding(3) var<storage, read_write> dx: array<f32>;
 {% endif %}
 
+{{ finishing(4 if entry == "grad_input_pairs" else 2 if entry == "forward_pairs" else 1) }}
 {% if entry == "forward" %}
 @compute @workgroup_size(WORKGROUP)
 fn forward(at: Invocation) {
@@ -63,7 +65,7 @@ fn forward(at: Invocation) {
             }
         }
     }
-    y[index] = best;
+    y[index] = finished(best, index);
     winner[index] = f32(best_cell);
 }
 {% elif entry == "grad_input" %}
@@ -88,7 +90,7 @@ fn grad_input(at: Invocation) {
             sum += select(0.0, dy[window], winner[window] == cell);
         }
     }
-    dx[index] = sum;
+    dx[index] = finished(sum, index);
 }
 {% elif entry == "grad_input_disjoint" %}
 @compute @workgroup_size(WORKGROUP)
@@ -117,10 +119,11 @@ fn grad_input_disjoint(at: Invocation) {
     for (var row = first.x; row < end.x; row += 1u) {
         for (var column = first.y; column < end.y; column += 1u) {
             let cell = (row - pad.x) * size.y + (column - pad.y);
+            let to = place.x * size.x * size.y + cell;
             // Right of the window, places are those of its next row.
             let won = column - field.y * stride.y < params.kernel_width
                 && f32(window_place(row, column, field)) == target_cell;
-            dx[place.x * size.x * size.y + cell] = select(0.0, gradient, won);
+            dx[to] = finished(select(0.0, gradient, won), to);
         }
     }
 }
@@ -157,7 +160,7 @@ fn forward_pairs(at: Invocation) {
     let across = vec2<bool>(is_better(lower.y, best.x), is_better(lower.w, best.y));
     best = select(best, lower.yw, across);
     cell = select(cell, vec2(3.0), across);
-    y[index] = best;
+    y[index] = finished(best, index);
 {% if winners %}
     winner[index] = cell;
 {% endif %}
@@ -172,8 +175,10 @@ fn grad_input_pairs(at: Invocation) {
     let fours = fours_of(index);
     let winners = winner_pair(index).xxyy;
     let gradient = dy_pair(index).xxyy;
-    dx[fours.x] = select(vec4<f32>(), gradient, winners == vec4(0.0, 1.0, 0.0, 1.0));
-    dx[fours.y] = select(vec4<f32>(), gradient, winners == vec4(2.0, 3.0, 2.0, 3.0));
+    let of_upper = select(vec4<f32>(), gradient, winners == vec4(0.0, 1.0, 0.0, 1.0));
+    let of_lower = select(vec4<f32>(), gradient, winners == vec4(2.0, 3.0, 2.0, 3.0));
+    dx[fours.x] = finished(of_upper, fours.x);
+    dx[fours.y] = finished(of_lower, fours.y);
 }
 {% endif %}
 {% endif %}

@@ -3,7 +3,8 @@
 // Memory traffic: forward reads each input about kernel / stride times and writes 8 bytes an output; grad_input reads 8 bytes
 // for each window that covers the cell and writes 4.
 // No barriers. Preconditions: those of max_pool2d.wgsl.
-// Needs common/grid.wgsl, common/divide.wgsl, common/window.wgsl, common/nan.wgsl.
+// Needs common/grid.wgsl, common/divide.wgsl, common/window.wgsl, common/nan.wgsl, common/texture.wgsl, common/read.wgsl,
+// common/functions.wgsl, common/chain.wgsl, common/epilogue.wgsl.
 
 override WORKGROUP: u32 = 64u;
 
@@ -14,6 +15,7 @@ override WORKGROUP: u32 = 64u;
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>;
 
+{{ finishing(4) }}
 /// Image, row, column and four of channels of an invocation.
 fn place_of(index: u32, height: u32, width: u32) -> vec4<u32> {
     let pixel = div_rem(index, params.quads);
@@ -42,7 +44,7 @@ fn forward(at: Invocation) {
             best_cell = select(best_cell, vec4(window_place(row, column, place.yz)), better);
         }
     }
-    y[index] = best;
+    y[index] = finished(best, index);
     winner[index] = vec4<f32>(best_cell);
 }
 
@@ -66,5 +68,5 @@ fn grad_input(at: Invocation) {
             sum += select(vec4<f32>(), dy[window], won[window] == vec4(cell));
         }
     }
-    dx[index] = sum;
+    dx[index] = finished(sum, index);
 }

@@ -10,13 +10,14 @@
 // texture, where nobody asks for the winners; one element an invocation in max_pool2d.wgsl, which writes them, takes 43.3.
 // No barriers. Preconditions: those of max_pool2d.wgsl.
 // Needs common/grid.wgsl, common/divide.wgsl, common/window.wgsl, common/nan.wgsl, common/texture.wgsl, common/read.wgsl,
-// common/unrolled.wgsl.
+// common/unrolled.wgsl, common/functions.wgsl, common/chain.wgsl, common/epilogue.wgsl.
 
 override WORKGROUP: u32 = 64u;
 
 const STRIDE_HEIGHT = {{ stride_height }}u;
 const STRIDE_WIDTH = {{ stride_width }}u;
 
+{{ finishing(4) }}
 {% if entry == "forward" %}
 {{ cells("x", 1, texture, last) }}
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
@@ -61,7 +62,7 @@ fn forward(at: Invocation) {
 {% endif %}
 {% endfor %}
 {% endfor %}
-    y[index] = best;
+    y[index] = finished(best, index);
 {% if winners %}
     winner[index] = vec4<f32>(first);
 {% endif %}
@@ -107,6 +108,6 @@ fn grad_input(at: Invocation) {
     );
 {% endfor %}
 {% endfor %}
-    dx[index] = sum;
+    dx[index] = finished(sum, index);
 }
 {% endif %}

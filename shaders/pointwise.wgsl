@@ -9,7 +9,8 @@
 //   elements  they do, but not in fours
 // Elements past `count` in the last four lie in the buffer's padding and are computed harmlessly.
 // Memory traffic: every operand of the result's shape once, the result once; of other operands one value an
-// invocation. No barriers. `in_place`: the chain begins with what is in y.
+// invocation. No barriers. `in_place`: the chain begins with what is in y. `own`: the operand, counted
+// from 1, that y holds at first, or 0.
 // Operands come from buffers or from copies in textures (common/read.wgsl).
 // Needs common/grid.wgsl, common/divide.wgsl, common/texture.wgsl, common/read.wgsl, common/functions.wgsl and what that
 // needs, common/chain.wgsl.
@@ -32,11 +33,14 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> y: array<{{ element }}>;
 {% for operand in operands %}
 {% set name = "values" ~ loop.index0 %}
-{% if form == "elements" or (operand.channel and form == "planes") %}
-@group(0) @binding({{ loop.index + 1 }}) var<storage, read> {{ name }}: array<f32>;
+{% set binding = loop.index if own and loop.index > own else loop.index + 1 %}
+{% if loop.index == own %}
+fn {{ name }}_at(index: u32) -> vec4<f32> { return vec4<f32>(y[index]); }
+{% elif form == "elements" or (operand.channel and form == "planes") %}
+@group(0) @binding({{ binding }}) var<storage, read> {{ name }}: array<f32>;
 fn {{ name }}_at(index: u32) -> vec4<f32> { return vec4({{ name }}[index]); }
 {% else %}
-{{ fours(name, loop.index + 1, operand.texture) }}
+{{ fours(name, binding, operand.texture) }}
 {% endif %}
 {% endfor %}
 

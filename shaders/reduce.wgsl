@@ -15,7 +15,8 @@
 // 12.6 in `elements` from a buffer.
 // Preconditions: 1 <= lanes <= outer * inner, lanes <= 65,535, and at most 65,535 elements, or fours, a lane (the limit of
 // loop iterations on lavapipe).
-// Needs common/grid.wgsl, common/divide.wgsl, common/channel.wgsl, common/texture.wgsl, common/read.wgsl.
+// Needs common/grid.wgsl, common/divide.wgsl, common/channel.wgsl, common/texture.wgsl, common/read.wgsl,
+// common/functions.wgsl, common/chain.wgsl, common/epilogue.wgsl.
 
 override WORKGROUP: u32 = 64u;
 
@@ -93,6 +94,7 @@ fn finish(at: Invocation) {
 {{ scalars("dy", 1, texture) }}
 {% endif %}
 @group(0) @binding(2) var<storage, read_write> dx: array<{{ element }}>;
+{{ finishing(1 if form == "elements" else 4) }}
 
 @compute @workgroup_size(WORKGROUP)
 fn broadcast(at: Invocation) {
@@ -104,6 +106,6 @@ fn broadcast(at: Invocation) {
         return;
     }
     let gradient = {{ "dy_at" if form == "channels" else "dy_element" }}(group * params.channels + place.y);
-    dx[index] = {{ element }}(gradient * params.scale);
+    dx[index] = finished({{ element }}(gradient * params.scale), index);
 }
 {% endif %}

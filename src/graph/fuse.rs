@@ -19,7 +19,7 @@ pub(crate) struct Fused {
     /// The operation's inputs, then the chain's operands.
     pub(crate) inputs: Vec<TensorId>,
     pub(crate) outputs: Vec<TensorId>,
-    /// What is computed of the one output; of a function of single elements the function itself, too.
+    /// What is computed of the first output; of a function of single elements the function itself, too.
     pub(crate) chain: Chain,
     /// The names of the nodes that joined the first.
     joined: Vec<&'static str>,
@@ -47,9 +47,11 @@ impl Fused {
         self.joined.iter().fold(title, |title, name| format!("{title} + {name}"))
     }
 
-    /// Whether a function may join.
-    fn goes_on(&self) -> bool {
-        self.outputs.len() == 1 && (self.op.pointwise().is_some() || self.op.takes_epilogue())
+    /// Whether a function of this tensor may join. What comes with the node then moves to the function's place, so nothing
+    /// may have `read` the node's other outputs yet.
+    fn goes_on(&self, id: TensorId, read: &HashSet<TensorId>) -> bool {
+        let first = self.outputs.first() == Some(&id) && self.outputs.iter().all(|output| !read.contains(output));
+        first && (self.op.pointwise().is_some() || self.op.takes_epilogue())
     }
 
     /// Appends the function `node`, whose input number `previous` is the output so far.
@@ -81,6 +83,7 @@ pub(crate) fn fuse(data: &GraphData, order: &[usize], kept: &HashSet<TensorId>, 
         *uses.entry(*id).or_default() += 1;
     }
     let mut steps: Vec<Option<Fused>> = Vec::new();
+    let mut read: HashSet<TensorId> = HashSet::new();
     let mut makers: HashMap<TensorId, usize> = HashMap::new();
     for &index in order {
         let node = &data.nodes[index];
@@ -92,18 +95,19 @@ pub(crate) fn fuse(data: &GraphData, order: &[usize], kept: &HashSet<TensorId>, 
             let maker = *makers.get(&id)?;
             let step = steps[maker].as_ref()?;
             let alone = uses.get(&id) == Some(&1) && data.value(id).ty == data.value(node.outputs[0]).ty;
-            (alone && step.goes_on() && fits(step, node, most_tensors)).then_some((maker, input))
+            (alone && step.goes_on(id, &read) && fits(step, node, most_tensors)).then_some((maker, input))
         };
         let elements = (0..extents.len()).filter(|&input| extents[input] == Extent::Element);
         let step = match elements.filter_map(joinable).max() {
             Some((maker, input)) => steps[maker].take().map(|mut step| {
                 step.join(node, Some(input));
-                step.outputs.clone_from(&node.outputs);
+                step.outputs.splice(..1, node.outputs.iter().copied());
                 step.joined.push(node.op.name());
                 step
             }),
             None => Some(Fused::of(node)),
         };
+        read.extend(&node.inputs);
         makers.extend(node.outputs.iter().map(|&id| (id, steps.len())));
         steps.push(step);
     }

@@ -29,7 +29,7 @@ pub(crate) trait Op: Debug + Send + Sync + 'static {
     }
 
     /// Pairs (gradient input, parameter input): the gradient is wanted where its parameter lies in the flat buffers, and is
-    /// computed right there if nothing else uses it.
+    /// computed right there where a plan can do that.
     fn flat_gradients(&self) -> Vec<(usize, usize)> {
         Vec::new()
     }
@@ -50,7 +50,7 @@ pub(crate) trait Op: Debug + Send + Sync + 'static {
         None
     }
 
-    /// Whether [`Op::lower`] heeds [`Lowering::epilogue`]: what is to become of its one output before it is stored.
+    /// Whether [`Op::lower`] heeds [`Lowering::epilogue`]: what is to become of its first output before it is stored.
     fn takes_epilogue(&self) -> bool {
         false
     }

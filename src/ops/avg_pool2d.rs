@@ -3,6 +3,7 @@
 //! The divisor counts padded cells or not ([`Pool2d::count_include_pad`]), never cells past the padded image. The
 //! gradient spreads each dy over its window; each input pixel gathers from the windows that cover it.
 
+use super::chain::dispatch_finished;
 use super::pool::{Pool2d, PoolParams, averaged, case_windows};
 use crate::error::Result;
 use crate::gpu::DeviceClass;
@@ -13,11 +14,21 @@ use crate::reference::{Checked, avg_pool2d as reference};
 use crate::selftest::OpCase;
 
 const NAME: &str = "avg_pool2d";
-pub(crate) static SHADER: Shader = shader!("avg_pool2d", PoolParams, ["grid", "divide", "window", "average"]);
-pub(crate) static CHANNELS_LAST: Shader =
-    shader!("avg_pool2d_channels_last", PoolParams, ["grid", "divide", "window", "average"]);
-pub(crate) static UNROLLED: Shader =
-    shader!("avg_pool2d_unrolled", PoolParams, ["grid", "divide", "window", "texture", "read", "unrolled"]);
+pub(crate) static SHADER: Shader = shader!(
+    "avg_pool2d",
+    PoolParams,
+    ["grid", "divide", "window", "average", "texture", "read", "functions", "chain", "epilogue"]
+);
+pub(crate) static CHANNELS_LAST: Shader = shader!(
+    "avg_pool2d_channels_last",
+    PoolParams,
+    ["grid", "divide", "window", "average", "texture", "read", "functions", "chain", "epilogue"]
+);
+pub(crate) static UNROLLED: Shader = shader!(
+    "avg_pool2d_unrolled",
+    PoolParams,
+    ["grid", "divide", "window", "texture", "read", "unrolled", "functions", "chain", "epilogue"]
+);
 
 impl<'g> Tensor<'g> {
     /// The mean over windows of `[N, C, H, W]`.
@@ -75,7 +86,7 @@ fn lower(cx: &mut Lowering<'_>, pool: &Pool2d, entry: &'static str, x: &TensorTy
     if textured {
         cx.through_textures(&mut operands[..1], 0);
     }
-    cx.dispatch_flat(kernel, &pool.params(NAME, x, format)?, &operands, count)
+    dispatch_finished(cx, kernel, &pool.params(NAME, x, format)?, &operands, (format, textured), count)
 }
 
 impl Op for AvgPool2d {
@@ -103,6 +114,10 @@ impl Op for AvgPool2d {
 
     fn reach(&self, _: &[TensorType]) -> Reach {
         self.0.sees()
+    }
+
+    fn takes_epilogue(&self) -> bool {
+        true
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
@@ -136,6 +151,10 @@ impl Op for AvgPool2dGradInput {
         vec![reference::grad_input(&geometry(&self.pool, &self.x), cx.inputs[0])]
     }
 
+    fn takes_epilogue(&self) -> bool {
+        true
+    }
+
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let format = cx.follow("avg_pool2d.grad_input.format", 0)?;
         lower(cx, &self.pool, "grad_input", &self.x, format)
@@ -147,5 +166,15 @@ pub(crate) fn cases() -> Vec<OpCase> {
         let name = format!("avg_pool2d {shape:?} {}", pool.describe());
         OpCase::new(name, move |cx| cx.normal("x", shape)?.avg_pool2d(pool).map(|y| vec![y]))
     };
-    case_windows().into_iter().map(case).collect()
+    // With functions before and after, which its kernels compute. Among so many values some lie on the kink.
+    let between = |(shape, pool): ([usize; 4], Pool2d)| {
+        let name = format!("avg_pool2d {shape:?} {} of a relu, in a sum", pool.describe());
+        let case = OpCase::new(name, move |cx| {
+            let y = cx.normal("x", shape)?.relu()?.avg_pool2d(pool)?;
+            Ok(vec![y.add(cx.normal("z", y.shape())?)?])
+        });
+        case.without_differences()
+    };
+    let windows = case_windows().into_iter();
+    windows.clone().map(case).chain(windows.map(between)).collect()
 }

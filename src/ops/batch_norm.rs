@@ -398,6 +398,13 @@ pub(crate) fn cases() -> Vec<OpCase> {
             cases.push(case.mode(mode).randomize_parameters());
         }
     }
+    // Large enough that the gradient of its input is written over that of its result, in every form of the kernel.
+    for shape in [vec![4, 6, 16, 12], vec![4, 6, 15, 13], vec![70, 64]] {
+        let case = OpCase::new(format!("batch_norm {shape:?} and a sigmoid"), move |cx| {
+            cx.normal("x", shape.clone())?.batch_norm("bn", BatchNorm::default())?.sigmoid().map(|y| vec![y])
+        });
+        cases.push(case.mode(Mode::Training).randomize_parameters());
+    }
     // A mean of 1e4 beside a deviation of 1: the sum of squares minus the square of the sum would have no digit left.
     cases.push(
         OpCase::new("batch_norm of a large mean", |cx| {

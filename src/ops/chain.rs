@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::graph::chain::{Chain, Extent, Pointwise};
 use crate::graph::{DType, TensorType};
-use crate::plan::{Format, Kernel, Lowering, Operand, Shader, params, shader, word};
+use crate::plan::{Format, Kernel, Lowering, Operand, Params, Shader, params, shader, word};
 
 params! {
     ChainParams { count: u32, columns: u32, step: u32, channels: u32 }
@@ -37,6 +37,28 @@ pub(super) fn finish_with(cx: &mut Lowering<'_>, chain: &Chain, operands: &[Oper
         true => Ok(()),
         false => dispatch(cx, chain, operands, Operand::Output(0), format, true),
     }
+}
+
+/// Adds a dispatch whose kernel computes the node's epilogue before it stores (`shaders/common/epilogue.wgsl`). One that has
+/// values of channels follows in a dispatch of its own.
+pub(super) fn dispatch_finished(
+    cx: &mut Lowering<'_>,
+    kernel: Kernel,
+    params: &impl Params,
+    operands: &[Operand],
+    (format, textured): (Format, bool),
+    invocations: usize,
+) -> Result<()> {
+    let here = cx.epilogue.operands.iter().all(|extent| *extent == Extent::Element);
+    let (chain, mut values) = if here { with_bias(cx, &[], format) } else { Default::default() };
+    let mut textures = vec![false; values.len()];
+    if textured {
+        let others = operands.iter().filter(|&&operand| matches!(operand, Operand::InputTexture(_))).count();
+        textures = element_textures(cx, &chain, &mut values, others as u32);
+    }
+    let kernel = kernel.template("first", operands.len() + 1).chain(&chain, &textures);
+    cx.dispatch_flat(kernel, params, &[operands, &values].concat(), invocations)?;
+    if here { Ok(()) } else { finish(cx, &[], format) }
 }
 
 /// Adds a dispatch that copies `count` elements.
@@ -136,8 +158,14 @@ fn run(
         .template("form", geometry.form)
         .template("each", geometry.each)
         .template("in_place", u8::from(in_place))
+        .template("own", 0)
         .chain(chain, &textures);
-    cx.dispatch_flat(kernel, &params, &[&[y], operands.as_slice()].concat(), geometry.invocations)
+    cx.dispatch_flat(kernel, &params, &[&[y], operands.as_slice()].concat(), geometry.invocations)?;
+    let single = |n: &usize| !in_place && chain.operands[*n] == Extent::Element && !textures[*n];
+    if let Some(dispatch) = cx.dispatches.last_mut() {
+        dispatch.over = (0..operands.len()).filter(single).map(|n| n + 1).collect();
+    }
+    Ok(())
 }
 
 /// Lets those of a chain's operands be read through textures that have a value for each element, as many as the device

@@ -186,6 +186,10 @@ impl Op for Split {
         self.lengths.iter().map(part).collect()
     }
 
+    fn takes_epilogue(&self) -> bool {
+        true
+    }
+
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         lower(cx, self.axis, true)
     }

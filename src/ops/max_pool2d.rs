@@ -4,6 +4,7 @@
 //! those in the window, and kept as floats, which textures hold exactly.
 
 use super::MAX_ITERATIONS;
+use super::chain::dispatch_finished;
 use super::pool::{Pool2d, PoolParams, case_windows, pooled};
 use crate::error::Result;
 use crate::gpu::DeviceClass;
@@ -14,12 +15,21 @@ use crate::reference::{Checked, max_pool2d as reference};
 use crate::selftest::OpCase;
 
 const NAME: &str = "max_pool2d";
-pub(crate) static SHADER: Shader =
-    shader!("max_pool2d", PoolParams, ["grid", "divide", "window", "nan", "texture", "read"]);
-pub(crate) static CHANNELS_LAST: Shader =
-    shader!("max_pool2d_channels_last", PoolParams, ["grid", "divide", "window", "nan"]);
-pub(crate) static UNROLLED: Shader =
-    shader!("max_pool2d_unrolled", PoolParams, ["grid", "divide", "window", "nan", "texture", "read", "unrolled"]);
+pub(crate) static SHADER: Shader = shader!(
+    "max_pool2d",
+    PoolParams,
+    ["grid", "divide", "window", "nan", "texture", "read", "functions", "chain", "epilogue"]
+);
+pub(crate) static CHANNELS_LAST: Shader = shader!(
+    "max_pool2d_channels_last",
+    PoolParams,
+    ["grid", "divide", "window", "nan", "texture", "read", "functions", "chain", "epilogue"]
+);
+pub(crate) static UNROLLED: Shader = shader!(
+    "max_pool2d_unrolled",
+    PoolParams,
+    ["grid", "divide", "window", "nan", "texture", "read", "unrolled", "functions", "chain", "epilogue"]
+);
 
 impl<'g> Tensor<'g> {
     /// The maximum over windows of `[N, C, H, W]`; padding never wins, NaN always does. `max_pool2d(2)` halves the size.
@@ -81,6 +91,10 @@ impl Op for MaxPool2d {
         self.0.sees()
     }
 
+    fn takes_epilogue(&self) -> bool {
+        true
+    }
+
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let format = cx.follow("max_pool2d.format", 0)?;
         let x = cx.inputs[0].clone();
@@ -105,7 +119,8 @@ impl Op for MaxPool2d {
         };
         let kernel = kernel(shader, entry, variant, &self.0, format, textured);
         let kernel = kernel.template("winners", u8::from(winners));
-        cx.dispatch_flat(kernel, &self.0.params(NAME, &x, format)?, &operands, count)
+        let params = self.0.params(NAME, &x, format)?;
+        dispatch_finished(cx, kernel, &params, &operands, (format, textured), count)
     }
 }
 
@@ -183,6 +198,10 @@ impl Op for MaxPool2dGradInput {
         vec![reference::grad_input(&geometry(&self.pool, &self.x), &cx.integers(0), cx.inputs[1])]
     }
 
+    fn takes_epilogue(&self) -> bool {
+        true
+    }
+
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let format = cx.follow("max_pool2d.grad_input.format", 0)?;
         let Pool2d { kernel: window, stride, begin, .. } = self.pool;
@@ -210,7 +229,8 @@ impl Op for MaxPool2dGradInput {
             _ => (&CHANNELS_LAST, "grad_input", elements / 4),
         };
         let kernel = kernel(shader, entry, variant, &self.pool, format, textured);
-        cx.dispatch_flat(kernel, &self.pool.params(NAME, &self.x, format)?, &operands, count)
+        let params = self.pool.params(NAME, &self.x, format)?;
+        dispatch_finished(cx, kernel, &params, &operands, (format, textured), count)
     }
 }
 
@@ -219,5 +239,15 @@ pub(crate) fn cases() -> Vec<OpCase> {
         let name = format!("max_pool2d {shape:?} {}", pool.describe());
         OpCase::new(name, move |cx| cx.normal("x", shape)?.max_pool2d(pool).map(|y| vec![y]))
     };
-    case_windows().into_iter().map(case).collect()
+    // With functions before and after, which its kernels compute. Among so many values some lie on the kink.
+    let between = |(shape, pool): ([usize; 4], Pool2d)| {
+        let name = format!("max_pool2d {shape:?} {} of a relu, in a sum", pool.describe());
+        let case = OpCase::new(name, move |cx| {
+            let y = cx.normal("x", shape)?.relu()?.max_pool2d(pool)?;
+            Ok(vec![y.add(cx.normal("z", y.shape())?)?])
+        });
+        case.without_differences()
+    };
+    let windows = case_windows().into_iter();
+    windows.clone().map(case).chain(windows.map(between)).collect()
 }

@@ -329,7 +329,13 @@ pub(crate) fn cases() -> Vec<OpCase> {
                 // One that another update has placed already.
                 let late = graph.parameter("late", 300, Init::HeNormal)?;
                 graph.update(&[(late, pairs[2].1)], &optimizer)?;
-                Ok(Vec::new())
+                // Gradients that others read as well: the first lies in its place all the same, the second is copied there,
+                // as its reader computes another gradient into the same buffer.
+                let parameter = |name| graph.parameter(name, 67, Init::HeNormal);
+                let [read, source, derived] = [parameter("read")?, parameter("source")?, parameter("derived")?];
+                let [here, copied] = [cx.normal("g read", [67])?.add(read)?, cx.normal("g source", [67])?.add(source)?];
+                graph.update(&[(read, here), (source, copied), (derived, copied.sigmoid()?)], &optimizer)?;
+                Ok(vec![here.sigmoid()?])
             })
             .steps(3)
         })

@@ -193,5 +193,12 @@ pub(crate) fn cases() -> Vec<OpCase> {
         (&LOG, [0.01, 9.0], POSITIVE),
         (&ERF, [-4.5, 4.5], BELL),
     ];
-    rows.into_iter().flat_map(|(function, domain, extremes)| cases_of(function, &[], domain, extremes)).collect()
+    let mut cases: Vec<OpCase> =
+        rows.into_iter().flat_map(|(function, domain, extremes)| cases_of(function, &[], domain, extremes)).collect();
+    // Large enough to be written over its argument, which nothing needs any more.
+    cases.push(OpCase::new("relu over a sum", |cx| {
+        let sum = cx.normal("x", [4613])?.add(cx.normal("z", [4613])?)?;
+        Ok(vec![sum.mean(..)?, sum.relu()?])
+    }));
+    cases
 }

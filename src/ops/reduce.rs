@@ -3,10 +3,12 @@
 //! Sums and means over any axes, global average pooling and bias gradients are all this one reduction.
 
 use super::axes::{Axes, Reduced, Run};
+use super::chain::dispatch_finished;
 use super::pool::spatial;
 use super::{MAX_ITERATIONS, float};
 use crate::error::{Error, Result};
 use crate::gpu::DeviceClass;
+use crate::graph::chain::Chain;
 use crate::graph::gradients::no_gradient;
 use crate::graph::{DType, Evaluation, GradientContext, Op, Reach, Shape, Tensor, TensorType};
 use crate::plan::{Candidate, Format, Kernel, Lowering, Operand, Shader, params, shader, word};
@@ -20,7 +22,8 @@ params! {
 const NAME: &str = "reduce";
 const GLOBAL: &str = "global_avg_pool2d";
 const TO_CHANNELS: &str = "sum_to_channels";
-pub(crate) static SHADER: Shader = shader!("reduce", ReduceParams, ["grid", "divide", "channel", "texture", "read"]);
+pub(crate) static SHADER: Shader =
+    shader!("reduce", ReduceParams, ["grid", "divide", "channel", "texture", "read", "functions", "chain", "epilogue"]);
 
 impl<'g> Tensor<'g> {
     /// The mean of each plane: `[N, C, H, W]` to `[N, C, 1, 1]`, as PyTorch's `AdaptiveAvgPool2d(1)`.
@@ -241,7 +244,9 @@ pub(super) fn lower_sum(cx: &mut Lowering<'_>, view: [usize; 4], scale: f64, [x,
         _ => lanes_of(NAME, length)?,
     };
     let params = form.params(lanes, scale)?;
-    let partial_sums = form.kernel("partial_sums", textured);
+    // Only what is broadcast has an epilogue.
+    let nothing = Chain::default();
+    let partial_sums = form.kernel("partial_sums", textured).chain(&nothing, &[]);
     if lanes == 1 {
         return cx.dispatch_flat(partial_sums, &params, &[x, y], results);
     }
@@ -249,7 +254,7 @@ pub(super) fn lower_sum(cx: &mut Lowering<'_>, view: [usize; 4], scale: f64, [x,
     let partial = cx.scratch(results * lanes * width);
     cx.dispatch_flat(partial_sums, &params, &[x, Operand::ScratchWrite(partial)], results * lanes)?;
     let operands = [Operand::ScratchRead(partial), y];
-    cx.dispatch_flat(form.kernel("finish", false), &params, &operands, results)
+    cx.dispatch_flat(form.kernel("finish", false).chain(&nothing, &[]), &params, &operands, results)
 }
 
 /// Into how many partial sums a CPU cuts each of so many sums of `length`: as many as keep a few cores busy, unless all
@@ -338,6 +343,10 @@ impl Op for ChannelBroadcast {
         vec![reference::channel_broadcast(self.sum.view, cx.inputs[0], self.sum.scale())]
     }
 
+    fn takes_epilogue(&self) -> bool {
+        true
+    }
+
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let format = match self.sum.name {
             GLOBAL => cx.originate("global_avg_pool2d.grad_input")?,
@@ -350,7 +359,8 @@ impl Op for ChannelBroadcast {
         if textured {
             cx.through_textures(&mut operands[..1], 0);
         }
-        cx.dispatch_flat(form.kernel("broadcast", textured), &params, &operands, form.view.iter().product())
+        let kernel = form.kernel("broadcast", textured);
+        dispatch_finished(cx, kernel, &params, &operands, (format, textured), form.view.iter().product())
     }
 }
 
@@ -367,6 +377,12 @@ pub(crate) fn cases() -> Vec<OpCase> {
     });
     let volume = OpCase::new("global_avg_pool3d [2, 5, 7, 9, 11]", |cx| {
         cx.normal("x", [2, 5, 7, 9, 11])?.global_avg_pool3d().map(|y| vec![y])
+    });
+    // The gradient of what comes before is computed with that of the means.
+    let of_relu = [[2, 3, 7, 5], [1, 4, 8, 9], [3, 12, 5, 7], [2, 64, 8, 6]].map(|shape: [usize; 4]| {
+        OpCase::new(format!("global_avg_pool2d {shape:?} of a relu"), move |cx| {
+            cx.normal("x", shape)?.relu()?.global_avg_pool2d().map(|y| vec![y])
+        })
     });
     let means = [1, 255, 257, 4100, 70_001].map(|count: usize| {
         OpCase::new(format!("mean [{count}]"), move |cx| cx.normal("x", [count])?.mean(..).map(|y| vec![y]))
@@ -415,5 +431,5 @@ pub(crate) fn cases() -> Vec<OpCase> {
         })
         .without_differences(),
     ];
-    pooled.into_iter().chain([line, volume]).chain(means).chain(sums).chain(over).chain(norms).collect()
+    pooled.into_iter().chain(of_relu).chain([line, volume]).chain(means).chain(sums).chain(over).chain(norms).collect()
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::build::{Builder, Key};
+use super::in_place::{IN_PLACE, Replaced};
 use super::kernel::{Access, Operand};
 use super::limits::{check_buffers, check_step};
 use super::memory::{ALIGNMENT, Block, align, place};
@@ -29,7 +30,27 @@ impl Builder<'_> {
         }
         let kept = self.keep();
         let groups = self.reorder(&fetched);
-        let locations = self.locations(&fetched, &kept, &groups);
+        let lasting = fetched.iter().map(|&(_, key)| key).chain(kept.keys().copied()).collect();
+        let mut replaced = Replaced::default();
+        let (mut locations, mut slabs) = self.locations(&fetched, &kept, &groups, &replaced);
+        if let Some((dispatches, over)) = self.replace(&lasting, &groups) {
+            let apart = std::mem::replace(&mut self.dispatches, dispatches);
+            let (others, sizes) = self.locations(&fetched, &kept, &groups, &over);
+            // A tensor that takes the place of another may go to no other slab, which here and there costs more.
+            if sizes.iter().sum::<u64>() <= slabs.iter().sum() || self.options.prefers(IN_PLACE) {
+                (locations, slabs, replaced) = (others, sizes, over);
+            } else {
+                self.dispatches = apart;
+            }
+        }
+        self.plan.slabs = slabs;
+        self.plan.barriers.needed = self.needed_barriers(&replaced);
+        if self.options.guard {
+            self.plan.guards = locations
+                .values()
+                .map(|at| Location { offset: at.offset + align(at.bytes), bytes: ALIGNMENT, ..*at })
+                .collect();
+        }
         self.steps(&locations, &kept)?;
         for (tensor, key) in fetched {
             let location = self.fixed.get(&key).or_else(|| locations.get(&key));
@@ -44,15 +65,17 @@ impl Builder<'_> {
         Ok(self.plan)
     }
 
-    /// The places of what has none yet, by lifetime over a few slabs.
+    /// The places of what has none yet, by lifetime over a few slabs, and the sizes of these.
     fn locations(
-        &mut self,
+        &self,
         fetched: &[(&Tensor<'_>, Key)],
         kept: &HashMap<Key, usize>,
         groups: &[usize],
-    ) -> HashMap<Key, Location> {
+        replaced: &Replaced,
+    ) -> (HashMap<Key, Location>, Vec<u64>) {
         let guard = if self.options.guard { ALIGNMENT } else { 0 };
-        // Lifetimes, in dispatches.
+        // Lifetimes, in halves of dispatches: copies into textures are made before the dispatch that reads them.
+        let in_place = self.in_place();
         let mut index: HashMap<Key, usize> = HashMap::new();
         let mut keys: Vec<Key> = Vec::new();
         let mut blocks: Vec<Block> = Vec::new();
@@ -62,16 +85,17 @@ impl Builder<'_> {
             let Uses { mut read, mut written } = Uses::default();
             for &operand in &dispatch.operands {
                 let (Err(key), access) = self.resolve(*node, operand) else { continue };
+                let (key, at) = (replaced.root(key), 2 * step + usize::from(access != Access::Texture || !in_place));
                 let block = *index.entry(key).or_insert_with(|| {
                     keys.push(key);
-                    blocks.push(Block { bytes: align(self.bytes(key)) + guard, first: step, last: step });
+                    blocks.push(Block { bytes: align(self.bytes(key)) + guard, first: at, last: at });
                     blocks.len() - 1
                 });
                 blocks[block].last = match access {
                     // Copied as soon as it is computed.
                     Access::Texture if kept.contains_key(&key) => blocks[block].last,
                     _ if step >= self.plan.kept_steps && kept.contains_key(&key) => usize::MAX,
-                    _ => step,
+                    _ => blocks[block].last.max(at),
                 };
                 match access {
                     Access::Read => read.push(block),
@@ -84,13 +108,13 @@ impl Builder<'_> {
             uses.push(Uses { read, written });
         }
         for (_, key) in fetched {
-            if let Some(&block) = index.get(key) {
+            if let Some(&block) = index.get(&replaced.root(*key)) {
                 blocks[block].last = usize::MAX;
             }
         }
         let (placements, slabs) =
             place(&blocks, &conflicts, &apart(&uses, groups), self.capabilities.limits.max_buffer_size);
-        let locations: HashMap<Key, Location> = keys
+        let mut locations: HashMap<Key, Location> = keys
             .iter()
             .zip(&placements)
             .map(|(&key, place)| {
@@ -99,14 +123,9 @@ impl Builder<'_> {
                 (key, location)
             })
             .collect();
-        if self.options.guard {
-            self.plan.guards = locations
-                .values()
-                .map(|at| Location { offset: at.offset + align(at.bytes), bytes: ALIGNMENT, ..*at })
-                .collect();
-        }
-        self.plan.slabs = slabs;
-        locations
+        let others: Vec<_> = replaced.iter().filter_map(|(key, root)| Some((key, *locations.get(&root)?))).collect();
+        locations.extend(others);
+        (locations, slabs)
     }
 
     /// The dispatches with everything that they bind.
@@ -123,13 +142,12 @@ impl Builder<'_> {
         };
         let mut textures = Textures::new(self.plan.kept_steps);
         for (step, (node, dispatch)) in self.dispatches.iter().enumerate() {
-            for &operand in &dispatch.operands {
-                match place(step, *node, operand) {
-                    (at, Access::Texture, once) => textures.read(at, step, once),
-                    (at, Access::Write, _) => textures.written(at),
-                    _ => {}
-                }
+            let places = || dispatch.operands.iter().map(|&operand| place(step, *node, operand));
+            for (at, _, once) in places().filter(|(_, access, _)| *access == Access::Texture) {
+                textures.read(at, step, once);
             }
+            // Perhaps where one of those was.
+            places().filter(|(_, access, _)| *access == Access::Write).for_each(|(at, ..)| textures.written(at));
         }
         let textures = textures.assign();
         let mut uniforms: HashMap<Vec<u32>, (u64, u64)> = HashMap::new();

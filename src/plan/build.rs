@@ -73,7 +73,7 @@ impl Plan {
 #[derive(Debug)]
 pub(super) struct Builder<'a> {
     pub(super) data: &'a GraphData,
-    layout: &'a VariableLayout,
+    pub(super) layout: &'a VariableLayout,
     pub(super) capabilities: &'a Capabilities,
     pub(super) options: &'a PlanOptions,
     /// What is computed, in order.
@@ -91,8 +91,8 @@ pub(super) struct Builder<'a> {
     converted: HashSet<(TensorId, Format)>,
     /// Places known before memory is planned.
     pub(super) fixed: HashMap<Key, Location>,
-    /// Where optimizers want the gradients that they alone use, and how.
-    wanted: HashMap<TensorId, (Location, Format)>,
+    /// Where optimizers want the gradients that can be computed there, and how.
+    pub(super) wanted: HashMap<TensorId, (Location, Format)>,
     /// Dispatches with the node they belong to.
     pub(super) dispatches: Vec<(usize, Dispatch)>,
     scratch: HashMap<(usize, usize), u64>,
@@ -231,29 +231,7 @@ impl<'a> Builder<'a> {
             };
             self.fixed.insert(Key::Tensor(id), location);
         }
-        let mut uses: HashMap<TensorId, usize> = HashMap::new();
-        for id in self.nodes.iter().flat_map(|node| &node.inputs) {
-            *uses.entry(*id).or_default() += 1;
-        }
-        let mut arenas: HashSet<usize> = HashSet::new();
-        for node in &self.nodes {
-            for (gradient, parameter) in node.op.flat_gradients() {
-                let name = self.data.describe(node.inputs[parameter]);
-                let location = self.layout.location(&name).and_then(Location::gradient);
-                let location = location.ok_or_else(|| undeclared(&name))?;
-                if let BufferRef::Gradients(arena) = location.buffer {
-                    arenas.insert(arena);
-                }
-                let id = node.inputs[gradient];
-                let source = &self.data.value(id).source;
-                let computed = matches!(source, Source::Node { node } if !self.data.nodes[*node].op.is_view());
-                if computed && uses[&id] == 1 {
-                    self.wanted.insert(id, (location, self.format(node.inputs[parameter])));
-                }
-            }
-        }
-        self.plan.gradients = arenas.into_iter().map(|a| (a, self.layout.arenas[a].parameter_bytes)).collect();
-        self.plan.gradients.sort_unstable();
+        self.place_gradients()?;
         self.plan.changes_variables = self.nodes.iter().any(|node| {
             let variable = |&index: &usize| self.fixed.get(&Key::Tensor(node.inputs[index])).copied();
             node.op.mutates().iter().filter_map(variable).any(Location::is_variable)
@@ -354,12 +332,6 @@ impl<'a> Builder<'a> {
         Key::Scratch(node, number)
     }
 
-    /// The place of an input that is known before memory is planned.
-    fn residence(&self, id: TensorId) -> Option<Location> {
-        let wanted = self.wanted.get(&id).map(|&(location, _)| location);
-        wanted.or_else(|| self.fixed.get(&Key::Tensor(id)).copied())
-    }
-
     pub(super) fn types(&self, ids: &[TensorId]) -> Vec<TensorType> {
         ids.iter().map(|&id| self.data.value(id).ty.clone()).collect()
     }
@@ -371,7 +343,7 @@ impl<'a> Builder<'a> {
         self.aliases.get(&id).copied().unwrap_or(own)
     }
 
-    fn format(&self, id: TensorId) -> Format {
+    pub(super) fn format(&self, id: TensorId) -> Format {
         self.formats.get(&id).copied().unwrap_or_default()
     }
 
@@ -431,6 +403,6 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn undeclared(name: &str) -> Error {
+pub(super) fn undeclared(name: &str) -> Error {
     Error::Graph(format!("the variable `{name}` is not in the layout: extend it by this graph first"))
 }

@@ -152,7 +152,7 @@ pub(super) fn conversion(
     let source = Operand::InFormat(tensor, from);
     let source = if textured { source.textured() } else { source };
     let operands = vec![source, Operand::Converted(tensor, to)];
-    Ok(Dispatch { kernel, operands, params: params.words(), workgroups })
+    Ok(Dispatch { kernel, operands, params: params.words(), workgroups, over: Vec::new() })
 }
 
 #[cfg(test)]

@@ -250,6 +250,19 @@ pub(crate) struct Dispatch {
     pub(crate) operands: Vec<Operand>,
     pub(crate) params: Vec<u32>,
     pub(crate) workgroups: [u32; 3],
+    /// The operands that the first one, the result, may be written over: tensors of its size, read from buffers, of which
+    /// each element is read by the invocation alone that writes the same one.
+    pub(crate) over: Vec<usize>,
+}
+
+impl Dispatch {
+    /// Writes the result over an operand, which then is bound no more: the kernel's template reads it from the result.
+    pub(super) fn write_over(&mut self, operand: usize) {
+        self.operands.remove(operand);
+        self.over.clear();
+        self.kernel.template.retain(|(name, _)| *name != "own");
+        self.kernel.template.push(("own", operand.into()));
+    }
 }
 
 /// Spreads `count` workgroups over three dimensions of at most `limit` each; kernels undo it with `flat_workgroup`.

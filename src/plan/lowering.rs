@@ -41,7 +41,7 @@ pub(crate) struct Lowering<'a> {
     pub(crate) outputs: Vec<TensorType>,
     /// Which outputs the step fetches or another node reads.
     pub(super) needed: Vec<bool>,
-    /// What is computed of the one output before it is stored: only for operations that ask for it.
+    /// What is computed of the first output before it is stored: only for operations that ask for it.
     pub(crate) epilogue: Chain,
     /// How each input lies in memory.
     pub(super) formats: Vec<Format>,
@@ -251,7 +251,13 @@ impl Lowering<'_> {
     ) -> Result<()> {
         let limit = self.capabilities.limits.max_compute_workgroups_per_dimension;
         let workgroups = fold_grid(&self.title, workgroups as u64, limit)?;
-        self.dispatches.push(Dispatch { kernel, operands: operands.to_vec(), params: params.words(), workgroups });
+        self.dispatches.push(Dispatch {
+            kernel,
+            operands: operands.to_vec(),
+            params: params.words(),
+            workgroups,
+            over: Vec::new(),
+        });
         Ok(())
     }
 

@@ -20,9 +20,9 @@ const SLACK: u64 = 25;
 #[derive(Debug, Clone)]
 pub(super) struct Block {
     pub(super) bytes: u64,
-    /// First step that writes it.
+    /// When it is written first.
     pub(super) first: usize,
-    /// Last step that uses it.
+    /// When it is used last.
     pub(super) last: usize,
 }
 

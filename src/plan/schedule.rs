@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use super::Step;
 use super::build::{Builder, Key};
-use super::hazards::{Memory, Touch, Tracked, dependences, needed, passes, recorded};
+use super::hazards::{Memory, Touch, Tracked, dependences, passes, recorded};
 use super::kernel::{Access, Dispatch, Operand};
 use super::memory::align;
 use crate::gpu::{BindingKind, DeviceClass};
@@ -153,7 +153,7 @@ impl Builder<'_> {
             dispatch.operands.iter().map(|&operand| touch(*node, operand)).collect()
         };
         let of_step = self.plan.kept_steps;
-        let mut touches: Vec<Vec<Touch>> = self.dispatches[of_step..].iter().map(touches).collect();
+        let touches: Vec<Vec<Touch>> = self.dispatches[of_step..].iter().map(touches).collect();
         let mut groups: Vec<usize> = (0..self.dispatches.len()).collect();
         if self.overlaps() {
             let kept = |key: Key| fetched.iter().any(|&(_, other)| other == key);
@@ -161,10 +161,8 @@ impl Builder<'_> {
             let order =
                 schedule.order.iter().map(|&index| self.dispatches[of_step + index].clone()).collect::<Vec<_>>();
             self.dispatches.splice(of_step.., order);
-            touches = schedule.order.iter().map(|&index| std::mem::take(&mut touches[index])).collect();
             groups.splice(of_step.., schedule.groups.iter().map(|group| of_step + group));
         }
-        self.plan.barriers.needed = needed(&dependences(&touches));
         groups
     }
 

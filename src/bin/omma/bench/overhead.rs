@@ -139,6 +139,7 @@ fn barriers(gpu: &Gpu, options: &PlanOptions, case: &Case, what: &str) -> Result
     for (order, options) in [("declared", options.clone().exclude("overlap")), ("planned", options.clone())] {
         let (plan, _) = Prepared::plan(case, &capabilities, &options)?;
         let counts = [
+            counted("dispatches a step", what, plan.dispatches() as f64, "dispatches"),
             counted("barriers", what, plan.barriers().recorded as f64, "barriers"),
             counted("barriers needed", what, plan.barriers().needed as f64, "barriers"),
             counted("memory planned", what, plan.memory().total() as f64, "bytes"),
