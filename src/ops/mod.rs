@@ -48,7 +48,7 @@ pub const FAMILIES: &[Family] = &[
     },
     Family {
         stem: "batch_norm",
-        shaders: &[&batch_norm::SHADER, &batch_norm::CHANNELS_LAST],
+        shaders: &[&batch_norm::SHADER, &batch_norm::CHANNELS_LAST, &batch_norm::TILES],
         cases: batch_norm::cases,
     },
     // Sums and products are functions of single elements and run their kernel.
