@@ -1,5 +1,5 @@
-// The end of a batch normalisation's statistics where the kernel that computed x has left those of its tiles (`statistics` in
-// common/tile.wgsl): x itself is not read again. Needs common/grid.wgsl.
+// The end of a batch normalisation's statistics where the kernel that computed x has left those of its tiles
+// (common/moments.wgsl): x itself is not read again. Needs common/grid.wgsl.
 //
 //   mean = sum x / M     variance = sum (x - mean)^2 / M     over the M elements of a channel
 //

@@ -1,6 +1,6 @@
 // 2-d convolution, f32 (the operands may be f16), NCHW, for GPUs: an implicit matrix product. Needs common/grid.wgsl,
-// common/divide.wgsl, common/conv2d.wgsl, common/phases.wgsl, common/functions.wgsl, common/chain.wgsl, common/tile.wgsl
-// and, for products of cooperative matrices within a slab, common/cooperative.wgsl after common/enable.wgsl.
+// common/divide.wgsl, common/conv2d.wgsl, common/phases.wgsl, common/functions.wgsl, common/chain.wgsl, common/tile.wgsl,
+// common/moments.wgsl and, for products of cooperative matrices within a slab, common/cooperative.wgsl after common/enable.wgsl.
 //
 // The maths is that of conv2d.wgsl, written as a product: result[row, column] = sum of left[row, k] * right[k, column].
 //
@@ -20,7 +20,7 @@
 //
 // k may be cut into `splits` slices, each with a plane of its own in `result`, which sum_partials of conv2d.wgsl adds.
 // Otherwise forward and grad_input compute what follows, bias included, before they store (common/chain.wgsl), and forward
-// may leave the statistics that a batch normalisation wants of it (`statistics` in common/tile.wgsl).
+// may leave the statistics that a batch normalisation wants of it (common/moments.wgsl).
 //
 // This is for GPUs, on which it has been neither timed nor run; on a software adapter it is only checked.
 //

@@ -5,9 +5,8 @@
 // With `half` the operands are f16, two in a word, and are widened as they are fetched: what is added up, and the results,
 // are f32 all the same. That needs no feature of the device, but one of its downlevel flags (SHADER_F16_IN_F32).
 //
-// With `statistics` a workgroup also leaves the mean and the sum of squared deviations of each row of what it stores: a batch
-// normalisation that follows then need not read the results once more, which saves it 4 bytes an element of traffic for
-// 8 bytes a row of a tile (batch_norm_tiles.wgsl joins them). Not timed on a GPU.
+// With `fours` the right operand and the results are read and written in fours of columns, 16 bytes each. `left` and `right`
+// say what of an operand lies together in memory: its terms, or its rows or columns.
 //
 // The text is a template: no compiler in the chain unrolls these loops, and some count their turns.
 
@@ -29,7 +28,14 @@ var<workgroup> left: array<vec4<f32>, {{ slab * pitch }}>;
 var<workgroup> right: array<vec4<f32>, {{ slab * pitch }}>;
 {% endif %}
 
-{% macro operand(name, binding) %}
+{% macro operand(name, binding, fours) %}
+{% if fours %}
+@group(0) @binding({{ binding }}) var<storage, read> {{ name }}: array<{{ "vec2<u32>" if half else "vec4<f32>" }}>;
+fn {{ name }}_four(index: u32, seen: bool) -> vec4<f32> {
+    let four = {{ name }}[select(0u, index, seen)];
+    return select(vec4<f32>(), {{ "vec4(unpack2x16float(four.x), unpack2x16float(four.y))" if half else "four" }}, seen);
+}
+{% else %}
 {% if half %}
 @group(0) @binding({{ binding }}) var<storage, read> {{ name }}: array<u32>;
 fn {{ name }}_element(index: u32) -> f32 {
@@ -48,13 +54,15 @@ fn {{ name }}_at(at: vec4<u32>, seen: vec4<bool>) -> vec4<f32> {
     let four = vec4({{ name }}_element(i.x), {{ name }}_element(i.y), {{ name }}_element(i.z), {{ name }}_element(i.w));
     return select(vec4<f32>(), four, seen);
 }
+{% endif %}
 {% endmacro %}
 // x or dy; the weight, or dy where its gradient is computed.
-{{ operand("image", 1) }}
-{{ operand("factor", 2) }}
-@group(0) @binding(3) var<storage, read_write> result: array<f32>;
+{{ operand("image", 1, fours) }}
+{{ operand("factor", 2, false) }}
+{% set element = "vec4<f32>" if fours else "f32" %}
+@group(0) @binding(3) var<storage, read_write> result: array<{{ element }}>;
 {% for operand in operands %}
-@group(0) @binding({{ loop.index0 + 4 }}) var<storage, read> values{{ loop.index0 }}: array<f32>;
+@group(0) @binding({{ loop.index0 + 4 }}) var<storage, read> values{{ loop.index0 }}: array<{{ "f32" if operand.channel else element }}>;
 {% endfor %}
 
 // Where the results of four columns go in the plane of channel 0, and which of them are there.
@@ -68,22 +76,24 @@ fn store(place: Target, channel: u32, plane: u32, sums: vec4<f32>) -> vec4<f32> 
     let into = select(vec4<u32>(), place.into + channel * plane, place.inside);
 {% for operand in operands %}
 {% set name = "values" ~ loop.index0 %}
-{% if statistics %}
-/// [channels, tiles across] of (mean, sum of squared deviations).
-@group(0) @binding({{ operands | length + 4 }}) var<storage, read_write> moments: array<vec2<f32>>;
-{% endif %}
 {% if operand.channel %}
-    return value;
     let operand{{ loop.index0 }} = vec4({{ name }}[channel]);
+{% elif fours %}
+    let operand{{ loop.index0 }} = {{ name }}[into.x / 4u];
 {% else %}
     let operand{{ loop.index0 }} = vec4({{ name }}[into.x], {{ name }}[into.y], {{ name }}[into.z], {{ name }}[into.w]);
 {% endif %}
 {% endfor %}
     let value = chain(sums{% for operand in operands %}, operand{{ loop.index0 }}{% endfor %});
+{% if fours %}
+    if place.inside.x { result[into.x / 4u] = value; }
+{% else %}
     if place.inside.x { result[into.x] = value.x; }
     if place.inside.y { result[into.y] = value.y; }
     if place.inside.z { result[into.z] = value.z; }
     if place.inside.w { result[into.w] = value.w; }
+{% endif %}
+    return value;
 }
 
 // What a workgroup computes: the corner of its tile, its group, and what is left of its index.
@@ -112,11 +122,13 @@ struct Share {
 }
 
 fn share_of(lane: u32, block: Block) -> Share {
-    // Neighbours bring neighbouring terms of the left operand and neighbouring columns of the right one.
-    let left_k = lane % SLAB;
-    let left_four = lane / SLAB;
-    let right_k = lane / (TILE / 4u);
-    let right_four = lane % (TILE / 4u);
+    // Neighbours bring what lies together.
+    let term = vec2(lane % SLAB, lane / SLAB);
+    let other = vec2(lane / (TILE / 4u), lane % (TILE / 4u));
+    let left_k = {{ "term" if left == "terms" else "other" }}.x;
+    let left_four = {{ "term" if left == "terms" else "other" }}.y;
+    let right_k = {{ "term" if right == "terms" else "other" }}.x;
+    let right_four = {{ "term" if right == "terms" else "other" }}.y;
     return Share(
         block.row + 4u * left_four + FOUR,
         block.column + 4u * right_four + FOUR,
@@ -179,62 +191,5 @@ fn slice_of(number: u32, slices: u32, length: u32) -> vec2<u32> {
     }
 {% endfor %}
 {% endfor %}
-{% endfor %}
-{% endmacro %}
-{#- Leaves the statistics of the rows that `store_all` has stored, of `columns` columns in all: an invocation those of its own
-    columns, which the first of a row joins in their order (Chan, Golub and LeVeque 1979). All are of the differences from
-    the row's first result: a mean that is large against the deviation costs no accuracy. Barriers in uniform control flow. #}
-{% macro leave_moments(rows, first_channel, columns) %}
-{% for j in range(blocks) %}
-    let seen{{ j }} = select(vec4<f32>(), vec4(1.0), target{{ j }}.inside);
-{% endfor %}
-    let seen = {% for j in range(blocks) %}dot(seen{{ j }}, vec4(1.0)){{ " + " if not loop.last }}{% endfor %};
-{% for i in range(blocks) %}
-    workgroupBarrier();
-    if at.x == 0u {
-        left[at.y] = vec4({% for r in range(4) %}sum{{ i }}_0_{{ r }}.x{{ ", " if not loop.last }}{% endfor %});
-    }
-    workgroupBarrier();
-    let pivots{{ i }} = left[at.y];
-    var average{{ i }} = vec4<f32>();
-    var squares{{ i }} = vec4<f32>();
-{% for r in range(4) %}
-{% set c = "xyzw"[r] %}
-{% for j in range(blocks) %}
-    var off{{ i }}_{{ j }}_{{ r }} = select(vec4<f32>(), sum{{ i }}_{{ j }}_{{ r }} - pivots{{ i }}.{{ c }}, target{{ j }}.inside);
-{% endfor %}
-    average{{ i }}.{{ c }} = ({% for j in range(blocks) %}dot(off{{ i }}_{{ j }}_{{ r }}, vec4(1.0)){{ " + " if not loop.last }}{% endfor %}) / max(seen, 1.0);
-{% for j in range(blocks) %}
-    off{{ i }}_{{ j }}_{{ r }} = (off{{ i }}_{{ j }}_{{ r }} - average{{ i }}.{{ c }}) * seen{{ j }};
-    squares{{ i }}.{{ c }} += dot(off{{ i }}_{{ j }}_{{ r }}, off{{ i }}_{{ j }}_{{ r }});
-{% endfor %}
-{% endfor %}
-    workgroupBarrier();
-    left[at.y * SIDE + at.x] = average{{ i }};
-    right[at.y * SIDE + at.x] = squares{{ i }};
-    workgroupBarrier();
-    if at.x == 0u {
-        var count = seen;
-        for (var x = 1u; x < SIDE; x += 1u) {
-            var length = 0u;
-{% for j in range(blocks) %}
-            length += min(max({{ columns }}, block.column + 4u * x + {{ 4 * j * side }}u) - (block.column + 4u * x + {{ 4 * j * side }}u), 4u);
-{% endfor %}
-            let added = f32(length);
-            let share = added / (count + added);
-            let deviation = left[at.y * SIDE + x] - average{{ i }};
-            average{{ i }} += deviation * share;
-            squares{{ i }} += right[at.y * SIDE + x] + deviation * deviation * (count * share);
-            count += added;
-        }
-        let first_row{{ i }} = block.row + 4u * at.y + {{ 4 * i * side }}u;
-        let across = tiles({{ columns }}, TILE);
-        let into{{ i }} = ({{ first_channel }} + first_row{{ i }}) * across + block.column / TILE;
-{% for r in range(4) %}
-        if first_row{{ i }} + {{ r }}u < {{ rows }} {
-            moments[into{{ i }} + {{ r }}u * across] = vec2(pivots{{ i }}.{{ "xyzw"[r] }} + average{{ i }}.{{ "xyzw"[r] }}, squares{{ i }}.{{ "xyzw"[r] }});
-        }
-{% endfor %}
-    }
 {% endfor %}
 {% endmacro %}

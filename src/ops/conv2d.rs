@@ -3,7 +3,7 @@
 //!
 //! The variants of each direction share bindings and parameters: `naive` is the readable rung, `tiled` goes through
 //! workgroup memory, with operands in single or half precision, and `cooperative` multiplies them there as cooperative
-//! matrices; for adapters that run on a CPU, `blocked` keeps a tile in registers without a barrier, and `packed` does so
+//! matrices; `pointwise` is either for 1x1 kernels; for adapters that run on a CPU, `blocked` keeps a tile in registers without a barrier, and `packed` does so
 //! with operands that were copied into the order of their use, and `channels_last` gives a tile to a subgroup.
 //! `winograd` saves multiplications of 3x3 kernels. Depthwise convolutions have kernels of their own
 //! (`depthwise`).
@@ -28,9 +28,9 @@ pub(crate) use cases::cases;
 pub(super) use channels_last::preferred as prefers_channels_last;
 pub(super) use geometry::Geometry;
 pub(super) use kernels::{Direction, lower};
-#[cfg(not(target_arch = "wasm32"))]
-pub(crate) use tiled::COOPERATIVE;
 pub(crate) use tiled::is_half;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use tiled::{COOPERATIVE, is_cooperative};
 
 const NAME: &str = "conv2d";
 
@@ -45,7 +45,12 @@ pub(crate) static NAIVE: Shader = shader!("conv2d", ConvParams, ["grid", "conv2d
 pub(crate) static TILED: Shader = shader!(
     "conv2d_tiled",
     ConvParams,
-    ["enable", "grid", "divide", "conv2d", "phases", "functions", "chain", "tile", "cooperative"]
+    ["enable", "grid", "divide", "conv2d", "phases", "functions", "chain", "tile", "moments", "cooperative"]
+);
+pub(crate) static POINTWISE: Shader = shader!(
+    "conv2d_pointwise",
+    ConvParams,
+    ["enable", "grid", "divide", "conv2d", "functions", "chain", "tile", "moments", "cooperative"]
 );
 pub(crate) static TILED_WEIGHT: Shader = shader!(
     "conv2d_tiled_weight",

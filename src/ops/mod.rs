@@ -60,6 +60,7 @@ pub const FAMILIES: &[Family] = &[
             &conv2d::NAIVE,
             &conv2d::TILED,
             &conv2d::TILED_WEIGHT,
+            &conv2d::POINTWISE,
             &conv2d::BLOCKED,
             &conv2d::PACK,
             &conv2d::PACKED,

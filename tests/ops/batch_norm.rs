@@ -1,6 +1,6 @@
 //! `batch_norm` on the device.
 
-use omma::{BatchNorm, Conv2d, Graph, Init, Mode, PlanOptions, Session, Variables};
+use omma::{BatchNorm, Conv2d, DeviceClass, Graph, Init, Mode, Plan, PlanOptions, Session, VariableLayout, Variables};
 
 #[test]
 fn agrees_with_the_reference() {
@@ -52,4 +52,32 @@ fn convolutions_for_gpus_leave_the_statistics() {
             }
         }
     }
+}
+
+/// On GPUs 1x1 convolutions have a kernel of their own, which leaves the statistics, too, unless its sums are cut.
+#[test]
+fn gpus_take_pointwise_kernels_with_statistics() {
+    let Some(gpu) = crate::gpu() else { return };
+    let mut capabilities = gpu.capabilities().clone();
+    capabilities.class = DeviceClass::Gpu;
+    let kernels = |channels: usize, side: usize, options: PlanOptions| {
+        let graph = Graph::new(Mode::Training);
+        let x = graph.input("x", [4, channels, side, side]).unwrap();
+        let y = x.conv2d("conv", Conv2d::new(64, 1).without_bias()).unwrap();
+        let y = y.batch_norm("norm", BatchNorm::default()).unwrap();
+        let layout = VariableLayout::on(&graph, &capabilities).unwrap();
+        let plan = Plan::new(&graph, &[y], &layout, &capabilities, &options).unwrap();
+        plan.kernels().map(|kernel| kernel.label()).take(3).collect::<Vec<_>>()
+    };
+    let merge = "batch_norm_tiles.merge[statistics]";
+    assert_eq!(kernels(64, 56, PlanOptions::default())[..2], ["conv2d_pointwise.forward[pointwise]", merge]);
+    let apart = kernels(64, 56, PlanOptions::default().exclude("statistics"));
+    assert_eq!(apart[..2], ["conv2d_pointwise.forward[pointwise]", "batch_norm.statistics[plain]"]);
+    let general = kernels(64, 56, PlanOptions::default().exclude("pointwise"));
+    assert_eq!(general[1], merge);
+    let cut = kernels(1024, 3, PlanOptions::default());
+    assert_eq!(
+        cut,
+        ["conv2d_pointwise.forward[pointwise_small]", "conv2d.sum_partials[plain]", "batch_norm.statistics[plain]"]
+    );
 }

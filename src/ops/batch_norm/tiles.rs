@@ -36,6 +36,7 @@ pub(super) fn cases() -> Vec<OpCase> {
         ("groups", [1, 4, 12, 11], conv(10, 3).groups(2)),
         ("eleven pixels", [11, 2, 1, 1], conv(5, 1)),
         ("a last tile of one pixel", [1, 4, 4, 257], conv(9, 4)),
+        ("1x1, planes in fours", [3, 4, 6, 10], conv(66, 1)),
         ("many tiles", [5, 1, 61, 67], conv(2, 1)),
     ];
     let convolutions = problems.map(|(name, shape, settings)| {
