@@ -40,7 +40,7 @@ fn product_left(view: View, k: u32) -> vec4<f32> {
 }
 
 fn product_right(view: View, k: u32) -> vec4<f32> {
-{% if fours %}
+{% if image_fours %}
     return image_four(view.pixels.x + k * view.right_step, view.columns.x && k < view.length);
 {% else %}
     return image_at(view.pixels + k * view.right_step, view.columns & vec4(k < view.length));
@@ -88,10 +88,10 @@ fn {{ entry }}(
         (block.group * rows + share.rows) * depth,
 {% endif %}
         share.rows < vec4(rows),
-        first{{ " / 4u" if fours }},
+        first{{ " / 4u" if image_fours }},
         image < vec4(params.batch),
         {{ "rows" if entry == "grad_input" else "1u" }},
-        pixels{{ " / 4u" if fours }},
+        pixels{{ " / 4u" if image_fours }},
         slice.y,
         block.rest,
     );

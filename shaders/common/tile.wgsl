@@ -5,8 +5,8 @@
 // With `half` the operands are f16, two in a word, and are widened as they are fetched: what is added up, and the results,
 // are f32 all the same. That needs no feature of the device, but one of its downlevel flags (SHADER_F16_IN_F32).
 //
-// With `fours` the right operand and the results are read and written in fours of columns, 16 bytes each. `left` and `right`
-// say what of an operand lies together in memory: its terms, or its rows or columns.
+// With `image_fours` the image is read, and with `result_fours` results are written, in fours of columns, 16 bytes each. `left`
+// and `right` say what of an operand lies together in memory: its terms, or its rows or columns.
 //
 // The text is a template: no compiler in the chain unrolls these loops, and some count their turns.
 
@@ -24,8 +24,8 @@ const PITCH = {{ pitch }}u;
 const FOUR = vec4<u32>(0u, 1u, 2u, 3u);
 
 {% if not cooperative %}
-var<workgroup> left: array<vec4<f32>, {{ slab * pitch }}>;
-var<workgroup> right: array<vec4<f32>, {{ slab * pitch }}>;
+var<workgroup> left: array<vec4<f32>, {{ left_fours | default(slab * pitch) }}>;
+var<workgroup> right: array<vec4<f32>, {{ right_fours | default(slab * pitch) }}>;
 {% endif %}
 
 {% macro operand(name, binding, fours) %}
@@ -57,9 +57,9 @@ fn {{ name }}_at(at: vec4<u32>, seen: vec4<bool>) -> vec4<f32> {
 {% endif %}
 {% endmacro %}
 // x or dy; the weight, or dy where its gradient is computed.
-{{ operand("image", 1, fours) }}
+{{ operand("image", 1, image_fours) }}
 {{ operand("factor", 2, false) }}
-{% set element = "vec4<f32>" if fours else "f32" %}
+{% set element = "vec4<f32>" if result_fours else "f32" %}
 @group(0) @binding(3) var<storage, read_write> result: array<{{ element }}>;
 {% for operand in operands %}
 @group(0) @binding({{ loop.index0 + 4 }}) var<storage, read> values{{ loop.index0 }}: array<{{ "f32" if operand.channel else element }}>;
@@ -78,14 +78,14 @@ fn store(place: Target, channel: u32, plane: u32, sums: vec4<f32>) -> vec4<f32> 
 {% set name = "values" ~ loop.index0 %}
 {% if operand.channel %}
     let operand{{ loop.index0 }} = vec4({{ name }}[channel]);
-{% elif fours %}
+{% elif result_fours %}
     let operand{{ loop.index0 }} = {{ name }}[into.x / 4u];
 {% else %}
     let operand{{ loop.index0 }} = vec4({{ name }}[into.x], {{ name }}[into.y], {{ name }}[into.z], {{ name }}[into.w]);
 {% endif %}
 {% endfor %}
     let value = chain(sums{% for operand in operands %}, operand{{ loop.index0 }}{% endfor %});
-{% if fours %}
+{% if result_fours %}
     if place.inside.x { result[into.x / 4u] = value; }
 {% else %}
     if place.inside.x { result[into.x] = value.x; }

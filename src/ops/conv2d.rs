@@ -3,10 +3,10 @@
 //!
 //! The variants of each direction share bindings and parameters: `naive` is the readable rung, `tiled` goes through
 //! workgroup memory, with operands in single or half precision, and `cooperative` multiplies them there as cooperative
-//! matrices; `pointwise` is either for 1x1 kernels; for adapters that run on a CPU, `blocked` keeps a tile in registers without a barrier, and `packed` does so
-//! with operands that were copied into the order of their use, and `channels_last` gives a tile to a subgroup.
-//! `winograd` saves multiplications of 3x3 kernels. Depthwise convolutions have kernels of their own
-//! (`depthwise`).
+//! matrices; `pointwise` is either for 1x1 kernels, and `stem` is for images of few channels. For adapters that run on a
+//! CPU, `blocked` keeps a tile in registers without a barrier, `packed` does so with operands that were copied into the
+//! order of their use, and `channels_last` gives a tile to a subgroup. `winograd` saves multiplications of 3x3 kernels.
+//! Depthwise convolutions have kernels of their own (`depthwise`).
 
 use super::image;
 use crate::error::{Error, Result};
@@ -21,6 +21,7 @@ mod depthwise;
 mod geometry;
 mod kernels;
 mod packed;
+mod stem;
 mod tiled;
 mod winograd;
 
@@ -52,6 +53,8 @@ pub(crate) static POINTWISE: Shader = shader!(
     ConvParams,
     ["enable", "grid", "divide", "conv2d", "functions", "chain", "tile", "moments", "cooperative"]
 );
+pub(crate) static STEM: Shader =
+    shader!("conv2d_stem", ConvParams, ["grid", "divide", "conv2d", "functions", "chain", "tile", "moments"]);
 pub(crate) static TILED_WEIGHT: Shader = shader!(
     "conv2d_tiled_weight",
     ConvParams,

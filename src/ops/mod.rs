@@ -61,6 +61,7 @@ pub const FAMILIES: &[Family] = &[
             &conv2d::TILED,
             &conv2d::TILED_WEIGHT,
             &conv2d::POINTWISE,
+            &conv2d::STEM,
             &conv2d::BLOCKED,
             &conv2d::PACK,
             &conv2d::PACKED,

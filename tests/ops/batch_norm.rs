@@ -54,30 +54,31 @@ fn convolutions_for_gpus_leave_the_statistics() {
     }
 }
 
-/// On GPUs 1x1 convolutions have a kernel of their own, which leaves the statistics, too, unless its sums are cut.
+/// On GPUs 1x1 convolutions and the first one of a network have kernels of their own, which leave the statistics, too, unless
+/// sums are cut or tiles of pixels are not whole.
 #[test]
-fn gpus_take_pointwise_kernels_with_statistics() {
+fn kernels_for_gpus_are_those_of_the_shape() {
     let Some(gpu) = crate::gpu() else { return };
     let mut capabilities = gpu.capabilities().clone();
     capabilities.class = DeviceClass::Gpu;
-    let kernels = |channels: usize, side: usize, options: PlanOptions| {
+    let kernels = |channels: usize, side: usize, settings: Conv2d, options: PlanOptions| {
         let graph = Graph::new(Mode::Training);
         let x = graph.input("x", [4, channels, side, side]).unwrap();
-        let y = x.conv2d("conv", Conv2d::new(64, 1).without_bias()).unwrap();
+        let y = x.conv2d("conv", settings.without_bias()).unwrap();
         let y = y.batch_norm("norm", BatchNorm::default()).unwrap();
         let layout = VariableLayout::on(&graph, &capabilities).unwrap();
         let plan = Plan::new(&graph, &[y], &layout, &capabilities, &options).unwrap();
         plan.kernels().map(|kernel| kernel.label()).take(3).collect::<Vec<_>>()
     };
-    let merge = "batch_norm_tiles.merge[statistics]";
-    assert_eq!(kernels(64, 56, PlanOptions::default())[..2], ["conv2d_pointwise.forward[pointwise]", merge]);
-    let apart = kernels(64, 56, PlanOptions::default().exclude("statistics"));
-    assert_eq!(apart[..2], ["conv2d_pointwise.forward[pointwise]", "batch_norm.statistics[plain]"]);
-    let general = kernels(64, 56, PlanOptions::default().exclude("pointwise"));
-    assert_eq!(general[1], merge);
-    let cut = kernels(1024, 3, PlanOptions::default());
-    assert_eq!(
-        cut,
-        ["conv2d_pointwise.forward[pointwise_small]", "conv2d.sum_partials[plain]", "batch_norm.statistics[plain]"]
-    );
+    let (any, pointwise) = (PlanOptions::default, Conv2d::new(64, 1));
+    let (merge, read) = ("batch_norm_tiles.merge[statistics]", "batch_norm.statistics[plain]");
+    assert_eq!(kernels(64, 56, pointwise, any())[..2], ["conv2d_pointwise.forward[pointwise]", merge]);
+    let apart = kernels(64, 56, pointwise, any().exclude("statistics"));
+    assert_eq!(apart[..2], ["conv2d_pointwise.forward[pointwise]", read]);
+    assert_eq!(kernels(64, 56, Conv2d::new(64, 3).padding(1), any())[..2], ["conv2d_tiled.forward[tiled]", merge]);
+    let cut = kernels(1024, 3, pointwise, any());
+    assert_eq!(cut, ["conv2d_pointwise.forward[pointwise_small]", "conv2d.sum_partials[plain]", read]);
+    let stem = Conv2d::new(64, 7).stride(2).padding(3);
+    assert_eq!(kernels(3, 224, stem, any())[..2], ["conv2d_stem.forward[stem]", merge]);
+    assert_eq!(kernels(3, 217, stem, any())[..2], ["conv2d_stem.forward[stem]", read]);
 }

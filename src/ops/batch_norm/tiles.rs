@@ -37,6 +37,7 @@ pub(super) fn cases() -> Vec<OpCase> {
         ("eleven pixels", [11, 2, 1, 1], conv(5, 1)),
         ("a last tile of one pixel", [1, 4, 4, 257], conv(9, 4)),
         ("1x1, planes in fours", [3, 4, 6, 10], conv(66, 1)),
+        ("a stem of whole tiles", [2, 3, 16, 64], conv(66, 7).stride(2).padding(3)),
         ("many tiles", [5, 1, 61, 67], conv(2, 1)),
     ];
     let convolutions = problems.map(|(name, shape, settings)| {

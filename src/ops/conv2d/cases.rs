@@ -16,6 +16,8 @@ fn problems() -> Vec<Problem> {
         ("3x3 padded", [2, 67, 9, 8], conv(5, 3).padding(1)),
         ("5x5 of LeNet", [3, 6, 14, 14], conv(16, 5)),
         ("7x7 stride 2 stem", [1, 3, 23, 19], conv(8, 7).stride(2).padding(3)),
+        ("7x7 stride 2 stem, whole and partial tiles", [2, 3, 21, 67], conv(67, 7).stride(2).padding(3)),
+        ("3x3 stem of four channels", [1, 4, 9, 18], conv(33, 3).padding(1)),
         ("larger than the tile", [1, 2, 70, 71], conv(2, 67).padding(3)),
         ("as large as the image", [2, 3, 4, 6], Conv2d::rectangle(4, 4, 6)),
         ("one row", [1, 3, 1, 29], Conv2d::rectangle(2, 1, 3).paddings(0, 1, 0, 1)),

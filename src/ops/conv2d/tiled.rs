@@ -15,7 +15,7 @@ use crate::plan::{Candidate, Format, Kernel, Lowering, Moments, Operand};
 /// does not tell how many there are.
 const UNITS: usize = 64;
 /// Tiles that keep such a GPU busy: two a unit, so that one computes while the other waits for memory.
-const BUSY: usize = 2 * UNITS;
+pub(super) const BUSY: usize = 2 * UNITS;
 /// A slice of a sum is worth its place among the partial sums from so many terms on.
 const SHORTEST: usize = 256;
 
@@ -241,6 +241,13 @@ pub(super) fn lower(
     let [cooperative, subgroup] = if tile.cooperative { matrices(cx, tile).unwrap_or_default() } else { [0; 2] };
     let shader = if tile.pointwise { &POINTWISE } else { shader };
     let pixels = g.output[0] * g.output[1];
+    // How many columns of the result lie together.
+    let together = match direction {
+        Direction::Forward => pixels,
+        Direction::GradInput if g.window.stride == [1; 2] => g.input[0] * g.input[1],
+        Direction::GradInput => 1,
+        Direction::GradWeight => g.taps(),
+    };
     // What lies together in memory of the left operand and of the right one.
     let (left, right) = match direction {
         Direction::GradWeight => ("terms", "terms"),
@@ -250,7 +257,8 @@ pub(super) fn lower(
     let kernel = Kernel::new(shader, direction.entry())
         .variant(tile.variant)
         .template("entry", direction.entry())
-        .template("fours", u8::from(tile.pointwise && pixels.is_multiple_of(4)))
+        .template("image_fours", u8::from(tile.pointwise && pixels.is_multiple_of(4)))
+        .template("result_fours", u8::from(together.is_multiple_of(4)))
         .template("left", left)
         .template("right", right)
         .template("cooperative", cooperative)
@@ -264,7 +272,8 @@ pub(super) fn lower(
     let (chain, values) = with_bias(cx, values, Format::Planar);
     if slices == 1 {
         let mut operands = [&[image, factor, *result], &values[..]].concat();
-        let statistics = choose_statistics(cx, direction, tile, operands.len())?;
+        let refusal = tile.cooperative.then(|| "the places of a cooperative matrix's elements are unknown".to_string());
+        let statistics = direction == Direction::Forward && choose_statistics(cx, refusal, operands.len())?;
         if statistics {
             let tiles = product.columns.div_ceil(tile.size());
             let scratch = cx.scratch(2 * g.channels[1] * tiles);
@@ -294,15 +303,13 @@ fn choose_slices(cx: &mut Lowering<'_>, direction: Direction, tile: Tile, produc
 /// Whether the kernel also takes the statistics that a batch normalisation wants of its results, so that nobody reads these
 /// for it: a saving where memory is slow beside the arithmetic, as on GPUs. Software adapters have other kernels; there the
 /// statistics are 1.4 % of a training step of ResNet-18 (`omma profile resnet18-64 --training`).
-fn choose_statistics(cx: &mut Lowering<'_>, direction: Direction, tile: Tile, bindings: usize) -> Result<bool> {
-    if !cx.observed || direction != Direction::Forward {
+pub(super) fn choose_statistics(cx: &mut Lowering<'_>, refusal: Option<String>, bindings: usize) -> Result<bool> {
+    if !cx.observed {
         return Ok(false);
     }
     let most = cx.capabilities.limits.max_storage_buffers_per_shader_stage as usize;
-    let refusal = match tile.cooperative {
-        true => Some("the places of a cooperative matrix's elements are the device's own affair".to_string()),
-        false => (bindings >= most).then(|| format!("it binds {} buffers, the device allows {most}", bindings + 1)),
-    };
+    let more = || (bindings >= most).then(|| format!("it binds {} buffers, the device allows {most}", bindings + 1));
+    let refusal = refusal.or_else(more);
     let candidates = vec![Candidate::unless("statistics", refusal), Candidate::unless("apart", None)];
     Ok(cx.choose(&format!("{NAME}.forward.results"), candidates)? == "statistics")
 }
