@@ -1,6 +1,6 @@
 // 2-d convolution, f32 (the operands may be f16), NCHW, for GPUs: an implicit matrix product. Needs common/grid.wgsl,
-// common/divide.wgsl, common/conv2d.wgsl, common/phases.wgsl, common/functions.wgsl, common/chain.wgsl, common/tile.wgsl
-// and, for products of cooperative matrices within a slab, common/cooperative.wgsl after common/enable.wgsl.
+// common/divide.wgsl, common/conv2d.wgsl, common/phases.wgsl, common/functions.wgsl, common/chain.wgsl, common/tile.wgsl,
+// common/moments.wgsl and, for products of cooperative matrices within a slab, common/cooperative.wgsl after common/enable.wgsl.
 //
 // The maths is that of conv2d.wgsl, written as a product: result[row, column] = sum of left[row, k] * right[k, column].
 //
@@ -19,12 +19,13 @@
 // same taps, so no multiplication by an inserted zero is left.
 //
 // k may be cut into `splits` slices, each with a plane of its own in `result`, which sum_partials of conv2d.wgsl adds.
-// Otherwise forward and grad_input compute what follows, bias included, before they store (common/chain.wgsl).
+// Otherwise forward and grad_input compute what follows, bias included, before they store (common/chain.wgsl), and forward
+// may leave the statistics that a batch normalisation wants of it (common/moments.wgsl).
 //
 // This is for GPUs, on which it has been neither timed nor run; on a software adapter it is only checked.
 //
 // Preconditions. Element counts are below 2^32, and lengths of k below 2^30. A software adapter (lavapipe) silently ends the
-// loops of an invocation after 65,535 iterations in all, so there ceil(K / {{ side // blocks }} / splits) + 2 * (KH + KW) <= 65,535, with K =
+// loops of an invocation after 65,535 iterations in all, so there ceil(K / {{ side // blocks }} / splits) + 2 * (KH + KW) + {{ side * blocks }} <= 65,535, with K =
 //   forward Cg*KH*KW, grad_input Og*KH*KW with Cg = C/groups and Og = O/groups.
 
 struct Forward {
@@ -94,6 +95,7 @@ fn forward(
     );
 {{ multiply_cooperative("forward") if cooperative else multiply("forward") }}
 {{ store_cooperative("forward_target", "rows", "block.group * rows", "out_plane") if cooperative else store_all("forward_target", "rows", "block.group * rows", "out_plane") }}
+{{ leave_moments("rows", "block.group * rows", "params.batch * out_plane") if statistics }}
 }
 
 struct GradInput {

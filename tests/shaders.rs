@@ -46,13 +46,18 @@ fn cooperative_kernels(gpu: &omma::Gpu, size: u32) -> Vec<Planned> {
     (capabilities.info.subgroup_min_size, capabilities.info.subgroup_max_size) = (32, 32);
     capabilities.cooperative = omma::Cooperative::Sound(size);
     let families = FAMILIES.iter().filter(|family| ["conv2d", "dense"].contains(&family.stem));
-    let plans = families.flat_map(|family| (family.cases)()).map(|case| {
-        let plan = case.plan_for(&capabilities, &PlanOptions::default().prefer("cooperative")).unwrap();
-        plan.kernels().zip(plan.bindings()).map(|(kernel, bindings)| (kernel.clone(), bindings)).collect::<Vec<_>>()
-    });
+    let variants = ["cooperative", "pointwise_cooperative"];
+    let cases = families.flat_map(|family| (family.cases)());
+    let plans = cases
+        .flat_map(|case| {
+            variants.map(|variant| case.plan_for(&capabilities, &PlanOptions::default().prefer(variant)).unwrap())
+        })
+        .map(|plan| {
+            plan.kernels().zip(plan.bindings()).map(|(kernel, bindings)| (kernel.clone(), bindings)).collect::<Vec<_>>()
+        });
     let kernels: BTreeMap<_, _> = plans
         .flatten()
-        .filter(|(kernel, _)| kernel.variant == "cooperative")
+        .filter(|(kernel, _)| variants.contains(&kernel.variant))
         .map(|(kernel, bindings)| {
             let text = kernel.source().unwrap();
             ((text.clone(), kernel.entry), Planned { kernel, text, bindings })

@@ -5,6 +5,9 @@
 // With `half` the operands are f16, two in a word, and are widened as they are fetched: what is added up, and the results,
 // are f32 all the same. That needs no feature of the device, but one of its downlevel flags (SHADER_F16_IN_F32).
 //
+// With `image_fours` the image is read, and with `result_fours` results are written, in fours of columns, 16 bytes each. `left`
+// and `right` say what of an operand lies together in memory: its terms, or its rows or columns.
+//
 // The text is a template: no compiler in the chain unrolls these loops, and some count their turns.
 
 {% set slab = side // blocks %}
@@ -21,11 +24,18 @@ const PITCH = {{ pitch }}u;
 const FOUR = vec4<u32>(0u, 1u, 2u, 3u);
 
 {% if not cooperative %}
-var<workgroup> left: array<vec4<f32>, {{ slab * pitch }}>;
-var<workgroup> right: array<vec4<f32>, {{ slab * pitch }}>;
+var<workgroup> left: array<vec4<f32>, {{ left_fours | default(slab * pitch) }}>;
+var<workgroup> right: array<vec4<f32>, {{ right_fours | default(slab * pitch) }}>;
 {% endif %}
 
-{% macro operand(name, binding) %}
+{% macro operand(name, binding, fours) %}
+{% if fours %}
+@group(0) @binding({{ binding }}) var<storage, read> {{ name }}: array<{{ "vec2<u32>" if half else "vec4<f32>" }}>;
+fn {{ name }}_four(index: u32, seen: bool) -> vec4<f32> {
+    let four = {{ name }}[select(0u, index, seen)];
+    return select(vec4<f32>(), {{ "vec4(unpack2x16float(four.x), unpack2x16float(four.y))" if half else "four" }}, seen);
+}
+{% else %}
 {% if half %}
 @group(0) @binding({{ binding }}) var<storage, read> {{ name }}: array<u32>;
 fn {{ name }}_element(index: u32) -> f32 {
@@ -44,13 +54,15 @@ fn {{ name }}_at(at: vec4<u32>, seen: vec4<bool>) -> vec4<f32> {
     let four = vec4({{ name }}_element(i.x), {{ name }}_element(i.y), {{ name }}_element(i.z), {{ name }}_element(i.w));
     return select(vec4<f32>(), four, seen);
 }
+{% endif %}
 {% endmacro %}
 // x or dy; the weight, or dy where its gradient is computed.
-{{ operand("image", 1) }}
-{{ operand("factor", 2) }}
-@group(0) @binding(3) var<storage, read_write> result: array<f32>;
+{{ operand("image", 1, image_fours) }}
+{{ operand("factor", 2, false) }}
+{% set element = "vec4<f32>" if result_fours else "f32" %}
+@group(0) @binding(3) var<storage, read_write> result: array<{{ element }}>;
 {% for operand in operands %}
-@group(0) @binding({{ loop.index0 + 4 }}) var<storage, read> values{{ loop.index0 }}: array<f32>;
+@group(0) @binding({{ loop.index0 + 4 }}) var<storage, read> values{{ loop.index0 }}: array<{{ "f32" if operand.channel else element }}>;
 {% endfor %}
 
 // Where the results of four columns go in the plane of channel 0, and which of them are there.
@@ -59,7 +71,8 @@ struct Target {
     inside: vec4<bool>,
 }
 
-fn store(place: Target, channel: u32, plane: u32, sums: vec4<f32>) {
+// Stores what follows from the sums, and gives it.
+fn store(place: Target, channel: u32, plane: u32, sums: vec4<f32>) -> vec4<f32> {
     let into = select(vec4<u32>(), place.into + channel * plane, place.inside);
 {% for operand in operands %}
 {% set name = "values" ~ loop.index0 %}
@@ -67,15 +80,22 @@ fn store(place: Target, channel: u32, plane: u32, sums: vec4<f32>) {
     let operand{{ loop.index0 }} = vec4({{ name }}[channel]);
 {% elif operand.scalar %}
     let operand{{ loop.index0 }} = vec4({{ name }}[0]);
+{% elif result_fours %}
+    let operand{{ loop.index0 }} = {{ name }}[into.x / 4u];
 {% else %}
     let operand{{ loop.index0 }} = vec4({{ name }}[into.x], {{ name }}[into.y], {{ name }}[into.z], {{ name }}[into.w]);
 {% endif %}
 {% endfor %}
     let value = chain(sums{% for operand in operands %}, operand{{ loop.index0 }}{% endfor %});
+{% if result_fours %}
+    if place.inside.x { result[into.x / 4u] = value; }
+{% else %}
     if place.inside.x { result[into.x] = value.x; }
     if place.inside.y { result[into.y] = value.y; }
     if place.inside.z { result[into.z] = value.z; }
     if place.inside.w { result[into.w] = value.w; }
+{% endif %}
+    return value;
 }
 
 // What a workgroup computes: the corner of its tile, its group, and what is left of its index.
@@ -104,11 +124,13 @@ struct Share {
 }
 
 fn share_of(lane: u32, block: Block) -> Share {
-    // Neighbours bring neighbouring terms of the left operand and neighbouring columns of the right one.
-    let left_k = lane % SLAB;
-    let left_four = lane / SLAB;
-    let right_k = lane / (TILE / 4u);
-    let right_four = lane % (TILE / 4u);
+    // Neighbours bring what lies together.
+    let term = vec2(lane % SLAB, lane / SLAB);
+    let other = vec2(lane / (TILE / 4u), lane % (TILE / 4u));
+    let left_k = {{ "term" if left == "terms" else "other" }}.x;
+    let left_four = {{ "term" if left == "terms" else "other" }}.y;
+    let right_k = {{ "term" if right == "terms" else "other" }}.x;
+    let right_four = {{ "term" if right == "terms" else "other" }}.y;
     return Share(
         block.row + 4u * left_four + FOUR,
         block.column + 4u * right_four + FOUR,
@@ -167,7 +189,7 @@ fn slice_of(number: u32, slices: u32, length: u32) -> vec2<u32> {
 {% for r in range(4) %}
     let row{{ i }}_{{ j }}_{{ r }} = block.row + 4u * at.y + {{ 4 * i * side + r }}u;
     if row{{ i }}_{{ j }}_{{ r }} < {{ rows }} {
-        store(target{{ j }}, {{ first_channel }} + row{{ i }}_{{ j }}_{{ r }}, {{ plane }}, sum{{ i }}_{{ j }}_{{ r }});
+        {{ "sum" ~ i ~ "_" ~ j ~ "_" ~ r ~ " = " if statistics }}store(target{{ j }}, {{ first_channel }} + row{{ i }}_{{ j }}_{{ r }}, {{ plane }}, sum{{ i }}_{{ j }}_{{ r }});
     }
 {% endfor %}
 {% endfor %}

@@ -55,6 +55,11 @@ pub(crate) trait Op: Debug + Send + Sync + 'static {
         false
     }
 
+    /// Whether it takes the statistics of its first input, and does with those that a kernel has left ([`Lowering::moments`]).
+    fn takes_moments(&self) -> bool {
+        false
+    }
+
     /// Cotangents of the inputs from those of the outputs, as new nodes; `None` where the derivative is zero or undefined.
     fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>>;
 

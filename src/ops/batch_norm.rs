@@ -5,6 +5,7 @@
 //! variance unbiased, as in PyTorch; in evaluation they are the running ones.
 
 mod channels_last;
+mod tiles;
 
 use super::reduce::lanes_of;
 use crate::error::{Error, Result};
@@ -25,6 +26,7 @@ params! {
     }
 }
 pub(crate) use channels_last::SHADER as CHANNELS_LAST;
+pub(crate) use tiles::SHADER as TILES;
 pub(crate) static SHADER: Shader = shader!("batch_norm", BatchNormParams, ["grid", "divide", "channel"]);
 
 /// Settings of a batch norm layer; the default is PyTorch's.
@@ -161,7 +163,15 @@ impl Op for Statistics {
         vec![mean, variance]
     }
 
+    fn takes_moments(&self) -> bool {
+        true
+    }
+
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        if let Some(moments) = cx.moments {
+            let [outer, channels, inner] = view(&cx.inputs[0])?;
+            return tiles::lower(cx, moments, channels, outer * inner);
+        }
         let format = cx.follow("batch_norm.statistics", 0)?;
         let view = format.view(view(&cx.inputs[0])?);
         let [outer, channels, inner] = view;
@@ -412,5 +422,6 @@ pub(crate) fn cases() -> Vec<OpCase> {
         })
         .mode(Mode::Training),
     );
+    cases.extend(tiles::cases());
     cases
 }

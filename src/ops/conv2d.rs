@@ -6,10 +6,10 @@
 //!
 //! The variants of each direction share bindings and parameters: `naive` is the readable rung, `tiled` goes through
 //! workgroup memory, with operands in single or half precision, and `cooperative` multiplies them there as cooperative
-//! matrices; for adapters that run on a CPU, `blocked` keeps a tile in registers without a barrier, and `packed` does so
-//! with operands that were copied into the order of their use, and `channels_last` gives a tile to a subgroup.
-//! `winograd` saves multiplications of 3x3 kernels. Depthwise convolutions have kernels of their own
-//! (`depthwise`).
+//! matrices; `pointwise` is either for 1x1 kernels, and `stem` is for images of few channels. For adapters that run on a
+//! CPU, `blocked` keeps a tile in registers without a barrier, `packed` does so with operands that were copied into the
+//! order of their use, and `channels_last` gives a tile to a subgroup. `winograd` saves multiplications of 3x3 kernels.
+//! Depthwise convolutions have kernels of their own (`depthwise`).
 
 use crate::error::Result;
 use crate::graph::Tensor;
@@ -24,6 +24,7 @@ mod layer;
 mod packed;
 mod product;
 mod settings;
+mod stem;
 mod tiled;
 mod winograd;
 
@@ -35,9 +36,9 @@ pub(super) use layer::{Kind, convolve, layer};
 pub(super) use product::Product;
 pub(super) use settings::Axis;
 pub use settings::{Conv, Conv1d, Conv2d, Conv3d, Padding};
-#[cfg(not(target_arch = "wasm32"))]
-pub(crate) use tiled::COOPERATIVE;
 pub(crate) use tiled::is_half;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use tiled::{COOPERATIVE, is_cooperative};
 
 const NAME: &str = "conv2d";
 const CONV1D: Kind = Kind { names: &["conv1d", "conv1d.grad_input", "conv1d.grad_weight"], transposed: false };
@@ -51,8 +52,20 @@ params! {
     }
 }
 pub(crate) static NAIVE: Shader = shader!("conv2d", ConvParams, ["grid", "conv2d"]);
-pub(crate) static TILED: Shader =
-    shader!("conv2d_tiled", ConvParams, ["enable", "grid", "divide", "conv2d", "phases", "tile", "cooperative"], chain);
+pub(crate) static TILED: Shader = shader!(
+    "conv2d_tiled",
+    ConvParams,
+    ["enable", "grid", "divide", "conv2d", "phases", "tile", "moments", "cooperative"],
+    chain
+);
+pub(crate) static POINTWISE: Shader = shader!(
+    "conv2d_pointwise",
+    ConvParams,
+    ["enable", "grid", "divide", "conv2d", "tile", "moments", "cooperative"],
+    chain
+);
+pub(crate) static STEM: Shader =
+    shader!("conv2d_stem", ConvParams, ["grid", "divide", "conv2d", "tile", "moments"], chain);
 pub(crate) static TILED_WEIGHT: Shader =
     shader!("conv2d_tiled_weight", ConvParams, ["enable", "grid", "divide", "conv2d", "tile", "cooperative"], chain);
 pub(crate) static BLOCKED: Shader = shader!("conv2d_blocked", ConvParams, ["grid", "conv2d"]);

@@ -74,7 +74,7 @@ pub const FAMILIES: &[Family] = &[
     Family { stem: "axis_map", shaders: &[&axis_map::SHADER], cases: axis_map::cases },
     Family {
         stem: "batch_norm",
-        shaders: &[&batch_norm::SHADER, &batch_norm::CHANNELS_LAST],
+        shaders: &[&batch_norm::SHADER, &batch_norm::CHANNELS_LAST, &batch_norm::TILES],
         cases: batch_norm::cases,
     },
     Family { stem: "binary", shaders: &[], cases: binary::cases },
@@ -87,6 +87,8 @@ pub const FAMILIES: &[Family] = &[
             &conv2d::NAIVE,
             &conv2d::TILED,
             &conv2d::TILED_WEIGHT,
+            &conv2d::POINTWISE,
+            &conv2d::STEM,
             &conv2d::BLOCKED,
             &conv2d::PACK,
             &conv2d::PACKED,

@@ -6,7 +6,7 @@ use super::format::{Format, conversion};
 use super::kernel::{Access, Dispatch, Kernel, Operand};
 use super::lowering::{Lowering, texture_refusal};
 use super::memory::{ALIGNMENT, align};
-use super::{Barriers, BufferRef, Feed, Location, Plan, PlanOptions, VariableLayout};
+use super::{Barriers, BufferRef, Feed, Location, Moments, Plan, PlanOptions, VariableLayout};
 use crate::error::{Error, Result};
 use crate::gpu::Capabilities;
 use crate::graph::fuse::{Fused, fuse};
@@ -50,6 +50,7 @@ impl Plan {
             }
             let read = builder.nodes.iter().flat_map(|node| node.inputs.iter().copied());
             builder.needed = read.chain(fetch.iter().map(Tensor::id)).collect();
+            builder.observe();
             builder.fix_places()?;
             for node in 0..builder.nodes.len() {
                 builder.lower(node)?;
@@ -95,10 +96,13 @@ pub(super) struct Builder<'a> {
     pub(super) wanted: HashMap<TensorId, (Location, Format)>,
     /// Dispatches with the node they belong to.
     pub(super) dispatches: Vec<(usize, Dispatch)>,
-    scratch: HashMap<(usize, usize), u64>,
+    pub(super) scratch: HashMap<(usize, usize), u64>,
     /// Scratch by the work that makes it, and scratch that is another node's.
     made: HashMap<String, (usize, usize)>,
-    shared: HashMap<(usize, usize), (usize, usize)>,
+    pub(super) shared: HashMap<(usize, usize), (usize, usize)>,
+    /// Tensors whose statistics are wanted, and those that there are, with the node that takes them.
+    pub(super) observed: HashSet<TensorId>,
+    pub(super) moments: HashMap<TensorId, (usize, Moments)>,
     /// Bytes that packed filters which are kept may still take.
     room_for_filters: u64,
     pub(super) plan: Plan,
@@ -132,6 +136,7 @@ impl<'a> Builder<'a> {
         };
         let (again, aliases, formats, reads, converted, fixed, wanted) = Default::default();
         let (nodes, needed, dispatches, scratch, made, shared) = Default::default();
+        let (observed, moments) = Default::default();
         Self {
             data,
             layout,
@@ -150,6 +155,8 @@ impl<'a> Builder<'a> {
             scratch,
             made,
             shared,
+            observed,
+            moments,
             room_for_filters: super::kept::room_for_filters(layout.bytes()),
             plan,
         }
@@ -253,6 +260,8 @@ impl<'a> Builder<'a> {
             outputs: self.types(&node.outputs),
             needed: node.outputs.iter().map(|id| self.needed.contains(id)).collect(),
             epilogue: node.chain.clone(),
+            observed: false,
+            moments: None,
             formats: node.inputs.iter().map(|&id| self.format(id)).collect(),
             reads: vec![Format::Planar; node.inputs.len()],
             writes: vec![Format::Planar; node.outputs.len()],
@@ -266,12 +275,15 @@ impl<'a> Builder<'a> {
             choices: Vec::new(),
             constants: std::mem::take(&mut self.plan.constants),
         };
+        self.offer(index, &node, &mut lowering);
         match node.op.pointwise() {
             Some(_) => chain::lower(&mut lowering)?,
             None => node.op.lower(&mut lowering)?,
         }
-        let Lowering { dispatches, scratch, choices, reads, writes, room_for_filters, constants, .. } = lowering;
+        let Lowering { dispatches, scratch, choices, reads, writes, room_for_filters, constants, moments, .. } =
+            lowering;
         (self.room_for_filters, self.plan.constants) = (room_for_filters, constants);
+        self.taken(index, &node, moments);
         let operands = || dispatches.iter().flat_map(|dispatch| &dispatch.operands);
         for (number, format) in reads.into_iter().enumerate() {
             let read = |operand: &Operand| [Operand::Input(number), Operand::InputTexture(number)].contains(operand);

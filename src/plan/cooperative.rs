@@ -8,7 +8,7 @@ use super::{PlanOptions, Session, Variables};
 use crate::error::Result;
 use crate::gpu::{Cooperative, Gpu};
 use crate::graph::{Graph, Mode};
-use crate::ops::conv2d::COOPERATIVE;
+use crate::ops::conv2d::{COOPERATIVE, is_cooperative};
 
 /// Rows, columns and terms: several tiles with a rest on either side, and several slabs with a rest.
 const SIZES: [usize; 3] = [90, 70, 150];
@@ -16,7 +16,7 @@ const SIZES: [usize; 3] = [90, 70, 150];
 /// Checks the device, once, where these options would use what was not checked.
 pub(crate) fn check(gpu: &Gpu, options: &PlanOptions) -> Result<()> {
     let Cooperative::Unchecked(size) = gpu.capabilities().cooperative else { return Ok(()) };
-    if options.trial || !(options.half || options.prefers(COOPERATIVE)) {
+    if options.trial || !(options.half || options.prefer.iter().any(|variant| is_cooperative(variant))) {
         return Ok(());
     }
     let verdict = match exact(gpu) {

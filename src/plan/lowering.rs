@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::constants::Constants;
 use super::format::Format;
 use super::kernel::{Access, Dispatch, FlatOperand, Kernel, Operand, Params, fold_grid};
-use super::{Choice, Location, PlanOptions};
+use super::{Choice, Location, Moments, PlanOptions};
 use crate::error::{Error, Result};
 use crate::gpu::{Capabilities, DeviceClass};
 use crate::graph::chain::Chain;
@@ -43,6 +43,10 @@ pub(crate) struct Lowering<'a> {
     pub(super) needed: Vec<bool>,
     /// What is computed of the first output before it is stored: only for operations that ask for it.
     pub(crate) epilogue: Chain,
+    /// Whether a later node takes the statistics of the one output.
+    pub(crate) observed: bool,
+    /// Those that a kernel leaves of the output; of a node that takes them, those that are there of its input.
+    pub(crate) moments: Option<Moments>,
     /// How each input lies in memory.
     pub(super) formats: Vec<Format>,
     /// How the dispatches read each input and write each output.
@@ -109,6 +113,9 @@ impl Lowering<'_> {
         let mut text = format!("{kernel} of {}: {:?} ({inputs}) -> ({outputs})", candidates.join(", "), self.op);
         if !self.epilogue.is_empty() {
             text += &format!(" then {:?}", self.epilogue);
+        }
+        if self.observed {
+            text += "; its statistics are wanted";
         }
         // What packs the filter is then no part of a step.
         if self.keeps_filter {

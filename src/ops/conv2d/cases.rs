@@ -16,6 +16,8 @@ fn problems() -> Vec<Problem> {
         ("3x3 padded", [2, 67, 9, 8], conv(5, 3).padding(1)),
         ("5x5 of LeNet", [3, 6, 14, 14], conv(16, 5)),
         ("7x7 stride 2 stem", [1, 3, 23, 19], conv(8, 7).stride(2).padding(3)),
+        ("7x7 stride 2 stem, whole and partial tiles", [2, 3, 21, 67], conv(67, 7).stride(2).padding(3)),
+        ("3x3 stem of four channels", [1, 4, 9, 18], conv(33, 3).padding(1)),
         ("larger than the tile", [1, 2, 70, 71], conv(2, 67).padding(3)),
         ("as large as the image", [2, 3, 4, 6], Conv2d::rectangle(4, 4, 6)),
         ("one row", [1, 3, 1, 29], Conv2d::rectangle(2, 1, 3).paddings(0, 1, 0, 1)),
@@ -40,6 +42,9 @@ fn problems() -> Vec<Problem> {
         ("beyond the largest tile", [2, 5, 13, 11], conv(130, 3).padding(1)),
         ("a single element", [1, 1, 1, 1], conv(1, 1)),
         ("channels in fours, 1x1", [2, 12, 5, 7], conv(72, 1)),
+        ("1x1, planes in fours", [3, 5, 6, 14], conv(70, 1)),
+        ("1x1, planes in fours and groups", [2, 6, 2, 6], conv(9, 1).groups(3)),
+        ("1x1, many channels of few pixels", [1, 520, 2, 2], conv(5, 1)),
         ("channels in fours, 3x3", [2, 20, 9, 8], conv(36, 3).padding(1)),
         ("channels in fours, stride 2", [2, 8, 11, 14], conv(16, 3).stride(2).padding(1)),
         (
@@ -111,6 +116,14 @@ pub(crate) fn cases() -> Vec<OpCase> {
         let x = cx.normal("x", [2, 5, 7, 9])?;
         Ok(vec![x.conv2d_with(weight, Some(cx.normal("bias", [37])?), Conv2d::new(37, 3).padding(1))?.relu()?])
     }));
+    cases.push(
+        OpCase::new("conv2d of 1x1 and what follows", |cx| {
+            let weight = cx.normal("weight", [6, 6, 1, 1])?;
+            let x = cx.normal("x", [2, 6, 4, 7])?;
+            Ok(vec![x.conv2d_with(weight, Some(cx.normal("bias", [6])?), Conv2d::new(6, 1))?.add(x)?.relu()?])
+        })
+        .in_single_precision(),
+    );
     for (channels, mode) in [(8, Mode::Evaluation), (8, Mode::Training), (3, Mode::Evaluation)] {
         let title = format!("conv2d and what follows, {channels} channels, {mode:?}");
         let case = OpCase::new(title, move |cx| {

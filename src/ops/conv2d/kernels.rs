@@ -3,7 +3,7 @@
 use super::depthwise::{self, Layout};
 use super::geometry::Geometry;
 use super::tiled::{self, Tile};
-use super::{BLOCKED, ConvParams, NAIVE, NAME, channels_last, packed, winograd};
+use super::{BLOCKED, ConvParams, NAIVE, NAME, channels_last, packed, stem, winograd};
 use crate::error::Result;
 use crate::gpu::DeviceClass;
 use crate::ops::{MAX_ITERATIONS, chain};
@@ -162,6 +162,7 @@ pub(in crate::ops) fn lower(
         "channels_last" => channels_last::refusal(cx, g, direction),
         winograd::VARIANT => winograd::refusal(cx, g, direction),
         "packed" => packed::refusal(cx, g, direction),
+        stem::VARIANT => stem::refusal(g, direction),
         "depthwise" => depthwise::refusal(cx, g, direction, Layout::Fours),
         "depthwise_planar" => depthwise::refusal(cx, g, direction, Layout::Planar),
         _ => match Tile::named(variant) {
@@ -174,7 +175,11 @@ pub(in crate::ops) fn lower(
     let narrow = g.group().iter().all(|&channels| channels < NARROW) && g.window.groups > 1;
     // A packed copy pays where each of its elements is read for several taps.
     let unpacked = g.kernel == [1; 2];
-    let tiles = tiled::order(g, direction);
+    let mut tiles = tiled::order(g, direction);
+    if stem::refusal(g, direction).is_none() {
+        let place = if stem::worthwhile(g) { 0 } else { tiles.len() };
+        tiles.insert(place, stem::VARIANT);
+    }
     let order: &[&[&str]] = match cx.class() {
         DeviceClass::Gpu if narrow => &[&["naive", "blocked"], &tiles, &["packed", "channels_last"]],
         DeviceClass::Gpu => &[&tiles, &["blocked", "packed", "channels_last", "naive"]],
@@ -193,6 +198,7 @@ pub(in crate::ops) fn lower(
         "channels_last" => return channels_last::lower(cx, g, direction, operands),
         "depthwise" => return depthwise::lower(cx, g, direction, Layout::Fours, operands),
         "depthwise_planar" => return depthwise::lower(cx, g, direction, Layout::Planar, operands),
+        stem::VARIANT => return stem::lower(cx, g, operands),
         "packed" => packed::lower(cx, g, direction, operands)?,
         variant => match Tile::named(variant) {
             Some(tile) => return tiled::lower(cx, g, direction, tile, operands),
