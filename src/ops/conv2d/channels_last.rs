@@ -113,7 +113,7 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> 
         Direction::GradWeight => {
             too_long(problem.slices().iterations().max(if problem.by_rows { problem.depth } else { 0 }))
         }
-        _ => too_long(kh * (1 + kw * (1 + problem.depth)) + 2 * (kh + kw)),
+        _ => too_long(kh * (1 + kw * (1 + problem.depth)) + 3 * (kh + kw)),
     }
 }
 
