@@ -17,19 +17,21 @@
 // grad_input is the same with dy for x and the weight transposed, four by four in registers, which costs nothing; its result
 // is planar where the channels of x are no fours. Pixels of
 // dx whose position is equal modulo the stride meet the same taps (common/phases.wgsl), so a workgroup takes pixels of one
-// phase, and no inserted zero is multiplied.
+// phase, and no inserted zero is multiplied. It takes those of all images at one place before the next place, and leaves out
+// the taps that none of them meets: near a border, where a gradient without padding is larger than dy, that is many.
 //
 // What follows the convolution (common/chain.wgsl) is computed before a result is stored.
 //
 // Ladder, GFLOP/s of 3x3, 128 channels at 28x28, forward, on two cores without AVX-512 (omma bench conv --filter
 // "[1, 128, 28, 28]", lavapipe 22.3; --exclude takes the rungs away): blocked 2.9; packed 22.7; this from buffers 9.1, from
-// textures 45.2, of 94 that chains of multiply-adds reach.
+// textures 45.2, of 94 that chains of multiply-adds reach. Taps that are met alone took conv2's input gradient in LeNet-5,
+// batch 64, to 0.64 of its time (omma profile lenet5 --training).
 //
 // No workgroup memory, no barriers. No compiler in the chain unrolls loops: the text is a template.
 //
 // Preconditions. The subgroup has exactly {{ lanes }} invocations. C (but by rows) and O are multiples of 4. Element counts are below 2^32. A
 // software adapter (lavapipe) silently ends the loops of an invocation after 65,535 iterations in all, so there
-// KH * (1 + KW * (1 + C / 4)) + 2 * (KH + KW) <= 65,535.
+// KH * (1 + KW * (1 + C / 4)) + 3 * (KH + KW) <= 65,535.
 
 const LANES = {{ lanes }}u;
 const PIXELS = {{ pixels }}u;
@@ -46,6 +48,26 @@ const COLUMNS = {{ quads * lanes // share }}u;
 {{ fours("values" ~ loop.index0, loop.index0 + 4, operand.texture) }}
 {% endfor %}
 
+/// A pixel's index from its index in the order of tiles, in which the images follow one another at every place: so a tile's
+/// pixels stand at few places, and see the same taps.
+fn images_last(index: u32, area: u32) -> u32 {
+    let place = index / params.batch;
+    return select(NOWHERE, (index - place * params.batch) * area + place, place < area);
+}
+
+/// The first of the taps at which a position between two meets an image of so many positions, and the one behind the last.
+fn met(walk: Walk, between: vec2<u32>, positions: u32) -> vec2<u32> {
+    var taps = vec2(0u, walk.taps.count);
+    while taps.x < taps.y && !meets(walk, between, positions, taps.x) { taps.x += 1u; }
+    while taps.x < taps.y && !meets(walk, between, positions, taps.y - 1u) { taps.y -= 1u; }
+    return taps;
+}
+
+fn meets(walk: Walk, between: vec2<u32>, positions: u32, tap: u32) -> bool {
+    let ends = vec2<i32>(between + tap * walk.stride);
+    return ends.y >= 0 && ends.x < i32(positions);
+}
+
 {#- The loops over taps and channels. `height` and `width` are those of the image that is read, `depth` and `columns` the
     channels on both sides, `tap` the rows of the weight that belong to a tap: by rows fewer than the image's channels, so
     that the last four reaches into the next tap, where it meets zeros of the image. #}
@@ -53,10 +75,12 @@ const COLUMNS = {{ quads * lanes // share }}u;
     let length = {{ "texels(textureDimensions(weight))" if texture else "arrayLength(&weight)" }};
     let depth = bound(({{ depth }}) / 4u, length);
     let columns = {{ columns }} / 4u;
-    let vertical_count = bound(vertical.taps.count, length);
-    let horizontal_count = bound(horizontal.taps.count, length);
-    for (var ty = 0u; ty < vertical_count; ty++) {
-        for (var tx = 0u; tx < horizontal_count; tx++) {
+    let down = {{ "met(vertical, lines, params.out_height)" if transposed else "vec2(0u, vertical.taps.count)" }};
+    let across = {{ "met(horizontal, columns_met, params.out_width)" if transposed else "vec2(0u, horizontal.taps.count)" }};
+    let vertical_end = bound(down.y, length);
+    let horizontal_end = bound(across.y, length);
+    for (var ty = down.x; ty < vertical_end; ty++) {
+        for (var tx = across.x; tx < horizontal_end; tx++) {
             let ky = vertical.taps.first + ty * vertical.taps.step;
             let kx = horizontal.taps.first + tx * horizontal.taps.step;
             let tap = (ky * {{ "1u" if by_rows else "params.kernel_width" }} + kx) * {{ tap }};
@@ -196,9 +220,19 @@ fn grad_input(invocation: Invocation) {
     // Exact: a step of the taps is what brings the position to a multiple of the stride again.
     let vertical = Walk(vertical_taps, 0u - vertical_taps.step * p.dilation_height / p.stride_height);
     let horizontal = Walk(horizontal_taps, 0u - horizontal_taps.step * p.dilation_width / p.stride_width);
+    // The places of the tile's pixels, and what the lines and columns between see first.
+    let area = phase_height * phase_width;
+    let places = min(vec2(first_pixel, first_pixel + PIXELS - 1u) / p.batch, vec2(area - 1u));
+    let ends = places / phase_width;
+    let columns_between = select(vec2(0u, phase_width - 1u), places % phase_width, ends.x == ends.y);
+    let lines = vec2(gradient_line(ends.x, phase.x, vertical_taps), gradient_line(ends.y, phase.x, vertical_taps));
+    let columns_met = vec2(
+        gradient_column(columns_between.x, phase.y, horizontal_taps),
+        gradient_column(columns_between.y, phase.y, horizontal_taps),
+    );
 {% for r in loads %}
     let pixel{{ r }} = gradient_pixel(
-        first_pixel + {{ r }}u * LANES + invocation.local, phase, vertical_taps, horizontal_taps);
+        images_last(first_pixel + {{ r }}u * LANES + invocation.local, area), phase, vertical_taps, horizontal_taps);
 {% endfor %}
 {% for q in quads %}
 {% for i in rows %}

@@ -11,10 +11,14 @@
 // With TRANSPOSED the weight is [C, O, KH, KW] and its taps run backwards: what the input gradient, itself a convolution
 // of dy, multiplies with. A padding that is negative, as that gradient's may be, wraps round to a huge number.
 //
-// One invocation copies a line of an image, or four elements. A line starts anywhere, but is read in fours, each once: on a
-// CPU adapter four numbers that lie together cost what one costs. No barriers.
+// One invocation copies a line of an image, four elements of a weight, or what a row of the kernel sees at one place. A line
+// starts anywhere, but is read in fours, each once: on a CPU adapter four numbers that lie together cost what one costs. No
+// barriers.
 //
-// Preconditions: below 2^30 invocations of rows; for the loops of a software adapter (lavapipe), pitch <= 65,535.
+// Ladder of rows, conv2 of LeNet-5, batch 64, parts of the time (omma profile lenet5 --training, lavapipe 22.3, two cores
+// with AVX-512): an invocation for four elements, which divides to know its place, 1; one for a row, which counts, 0.63.
+//
+// Preconditions: below 2^30 invocations of rows; for the loops of a software adapter (lavapipe), pitch and K / 4 <= 65,535.
 
 override WORKGROUP: u32 = 64u;
 // Channels of a tile of conv2d_packed.wgsl, a multiple of 4.
@@ -85,23 +89,27 @@ fn weight(invocation: Invocation) {
 @compute @workgroup_size(WORKGROUP)
 fn rows(invocation: Invocation) {
     let index = flat_workgroup(invocation.group, invocation.groups) * WORKGROUP + invocation.local;
-    let length = params.in_channels * params.kernel_width;
-    let place = div_rem(index, tiles(length, 4u));
-    let across = div_rem(place.x, params.out_width);
+    let across = div_rem(index, params.out_width);
     let down = div_rem(across.x, params.in_height);
     if down.x >= params.batch { return; }
-    // Column of the kernel and channel of the first position, and of those behind it.
-    let first = div_rem(4u * place.y, params.in_channels);
-{% for l in range(1, 4) %}
-{% set before = "first" if l == 1 else "next" ~ (l - 1) %}
-    let wraps{{ l }} = {{ before }}.y + 1u == params.in_channels;
-    let next{{ l }} = select(vec2({{ before }}.x, {{ before }}.y + 1u), vec2({{ before }}.x + 1u, 0u), wraps{{ l }});
+    let length = params.in_channels * params.kernel_width;
+    let fours = tiles(length, 4u);
+    let count = bound(fours, arrayLength(&packed));
+    let left = across.y * params.stride_width - params.pad_left;
+    let line = down.x * params.in_channels * params.in_height + down.y;
+    // Column of the kernel and channel of the next position.
+    var next = vec2<u32>();
+    for (var four = 0u; four < count; four++) {
+        let place0 = next;
+{% for l in range(1, 5) %}
+        let after{{ l }} = vec2(place{{ l - 1 }}.x, place{{ l - 1 }}.y + 1u);
+        let place{{ l }} = select(after{{ l }}, vec2(after{{ l }}.x + 1u, 0u), after{{ l }}.y == params.in_channels);
 {% endfor %}
-    let kx = vec4(first.x, next1.x, next2.x, next3.x);
-    let c = vec4(first.y, next1.y, next2.y, next3.y);
-    let x = across.y * params.stride_width - params.pad_left + kx * params.dilation_width;
-    let seen = (4u * place.y + LANES < vec4(length)) & (x < vec4(params.in_width));
-    let rows = (down.x * params.in_channels + c) * params.in_height + down.y;
-    let at = select(vec4<u32>(), rows * params.in_width + x, seen);
-    packed[index] = select(vec4<f32>(), source_elements(at), seen);
+        let x = left + vec4(place0.x, place1.x, place2.x, place3.x) * params.dilation_width;
+        let c = vec4(place0.y, place1.y, place2.y, place3.y);
+        let seen = (4u * four + LANES < vec4(length)) & (x < vec4(params.in_width));
+        let at = select(vec4<u32>(), (line + c * params.in_height) * params.in_width + x, seen);
+        packed[index * fours + four] = select(vec4<f32>(), source_elements(at), seen);
+        next = place4;
+    }
 }

@@ -39,6 +39,17 @@ fn first_met(position: u32, pad: u32, tap: u32, dilation: u32, stride: u32) -> u
     return u32((i32(position + pad) - i32(tap * dilation)) / i32(stride));
 }
 
+/// What a line, or a column, of a phase of dx sees first.
+fn gradient_line(line: u32, phase: u32, taps: Taps) -> u32 {
+    let y = line * params.stride_height + phase;
+    return first_met(y, params.pad_top, taps.first, params.dilation_height, params.stride_height);
+}
+
+fn gradient_column(column: u32, phase: u32, taps: Taps) -> u32 {
+    let x = column * params.stride_width + phase;
+    return first_met(x, params.pad_left, taps.first, params.dilation_width, params.stride_width);
+}
+
 fn gradient_pixel(index: u32, phase: vec2<u32>, vertical: Taps, horizontal: Taps) -> Pixel {
     let phase_height = tiles(params.in_height, params.stride_height);
     let phase_width = tiles(params.in_width, params.stride_width);
@@ -54,7 +65,7 @@ fn gradient_pixel(index: u32, phase: vec2<u32>, vertical: Taps, horizontal: Taps
 {% else %}
     let into = ((n * params.in_height + y) * params.in_width + x) * (params.in_channels / 4u);
 {% endif %}
-    let row = first_met(y, params.pad_top, vertical.first, params.dilation_height, params.stride_height);
-    let column = first_met(x, params.pad_left, horizontal.first, params.dilation_width, params.stride_width);
+    let row = gradient_line(line - n * phase_height, phase.x, vertical);
+    let column = gradient_column(index - line * phase_width, phase.y, horizontal);
     return Pixel(into, n, row, column);
 }

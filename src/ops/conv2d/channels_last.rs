@@ -108,8 +108,10 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> 
     let problem = Problem::new(g, direction, lanes);
     let [kh, kw] = problem.taps;
     match direction {
-        Direction::GradWeight => too_long(problem.slices().iterations()),
-        _ => too_long(kh * (1 + kw * (1 + problem.depth)) + 2 * (kh + kw)),
+        Direction::GradWeight => {
+            too_long(problem.slices().iterations().max(if problem.by_rows { problem.depth } else { 0 }))
+        }
+        _ => too_long(kh * (1 + kw * (1 + problem.depth)) + 3 * (kh + kw)),
     }
 }
 
@@ -196,12 +198,12 @@ fn read_image(cx: &mut Lowering<'_>, g: &Geometry, problem: &Problem, image: Ope
         cx.read_in(image, Format::ChannelsLast);
         return Ok(image);
     }
-    let fours = g.batch * g.input[0] * g.output[1] * problem.depth;
-    let packed = cx.scratch(4 * fours);
+    let rows = g.batch * g.input[0] * g.output[1];
+    let packed = cx.scratch(4 * rows * problem.depth);
     let (image, textured) = packed_from(cx, image)?;
     let operands = [image, Operand::ScratchWrite(packed)];
     let kernel = Kernel::new(&PACK, "rows").template("texture", u8::from(textured));
-    cx.dispatch_flat(kernel, &g.params(1)?, &operands, fours)?;
+    cx.dispatch_flat(kernel, &g.params(1)?, &operands, rows)?;
     Ok(Operand::ScratchRead(packed))
 }
 

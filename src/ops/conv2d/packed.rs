@@ -8,7 +8,7 @@ use super::{ConvParams, PACK, PACKED, PACKED_WEIGHT};
 use crate::error::Result;
 use crate::plan::{Kernel, Lowering, Operand};
 
-/// Channels of an invocation's tile.
+/// Channels of an invocation's tile, at most.
 const ROWS: usize = 8;
 /// Fours of neighbouring pixels that it takes at most.
 const QUADS: usize = 7;
@@ -82,13 +82,23 @@ impl Problem {
         self.lines() * self.pitch()
     }
 
+    /// Channels of a tile.
+    fn rows(&self) -> usize {
+        self.channels[1].min(ROWS)
+    }
+
+    /// Channels of a tile of the packed weight.
+    fn padded_rows(&self) -> usize {
+        self.rows().next_multiple_of(4)
+    }
+
     fn channel_tiles(&self) -> usize {
         self.channels[1].div_ceil(ROWS)
     }
 
     /// Fours of the packed weight.
     fn weight(&self) -> usize {
-        self.channel_tiles() * ROWS / 4 * self.channels[0] * self.kernel[0] * self.kernel[1]
+        self.channel_tiles() * self.padded_rows() / 4 * self.channels[0] * self.kernel[0] * self.kernel[1]
     }
 
     /// Invocations of `correlate`.
@@ -131,7 +141,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     let kernel = |shader, entry| {
         Kernel::new(shader, entry)
             .variant("packed")
-            .template("rows", ROWS)
+            .template("rows", problem.rows())
             .template("quads", problem.quads)
             .template("kernel_width", g.kernel[1])
             .template("span", 1 + (g.kernel[1] - 1).div_ceil(4))
@@ -140,7 +150,10 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     if direction == Direction::GradWeight {
         let slices = problem.slices();
         let params = g.params(slices.count)?;
-        let x = pack_images(cx, &params, &problem, operands[0])?;
+        // Packed as for the forward pass where that is the same, so that it is done once.
+        let forward = Problem::new(g, Direction::Forward);
+        let like = if forward.pitch() == problem.pitch() { &forward } else { &problem };
+        let x = pack_images(cx, &g.params(1)?, like, operands[0])?;
         let [height, width] = [params.out_height, params.out_width];
         let dy_params = ConvParams {
             in_channels: params.out_channels,
@@ -196,12 +209,14 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     let packed = cx.scratch(4 * fours);
     let pack = Kernel::new(&PACK, "weight")
         .template("texture", 0)
-        .constant("ROWS", ROWS as f64)
+        .constant("ROWS", problem.padded_rows() as f64)
         .flag("TRANSPOSED", transposed);
     cx.dispatch_flat(pack, &params, &[weight, Operand::ScratchWrite(packed)], fours)?;
     let w = Operand::ScratchTexture(packed);
     let x = x.textured();
-    let kernel = kernel(&PACKED, "correlate").flag("HAS_BIAS", operands.len() == 4);
+    let kernel = kernel(&PACKED, "correlate")
+        .template("aligned", u8::from(problem.output[1].is_multiple_of(4)))
+        .flag("HAS_BIAS", operands.len() == 4);
     let [.., bias, y] = bind_bias(&[&[image, weight], &operands[2..]].concat());
     let operands = [x, w, bias, y];
     cx.dispatch(kernel, &params, &operands, problem.invocations().div_ceil(WORKGROUP))
