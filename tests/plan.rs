@@ -1,6 +1,7 @@
 //! Plans: memory known before allocation, limits, the choice of kernels.
 
 mod barriers;
+mod fusion;
 
 use omma::nn::ResNet;
 use omma::wgpu::Limits;
