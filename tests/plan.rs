@@ -1,6 +1,7 @@
 //! Plans: memory known before allocation, limits, the choice of kernels.
 
 mod barriers;
+mod epilogues;
 mod fusion;
 mod gradients;
 mod in_place;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, GlobalUse, ValidationFlags, Validator};
-use omma::{BindingKind, FAMILIES, Kernel, PlanOptions};
+use omma::{BindingKind, FAMILIES, Kernel, PlanOptions, Shader};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -260,6 +260,19 @@ fn every_entry_point_is_used_by_some_kernel() {
     assert!(idle.is_empty(), "no case runs {idle:?}");
 }
 
+#[test]
+fn every_function_of_single_elements_is_used_by_some_kernel() {
+    let Some(gpu) = crate::gpu() else { return };
+    let texts: Vec<Arc<str>> = kernels(gpu).into_iter().map(|planned| planned.text).collect();
+    let files = FAMILIES.iter().flat_map(|family| family.shaders).find(|shader| shader.name == "pointwise").unwrap();
+    // The first file is shared with others.
+    let lines = files.functions[1..].iter().flat_map(|file| file.lines().filter(|line| line.starts_with("fn ")));
+    let heads: Vec<&str> = lines.map(|line| line.split_inclusive('(').next().unwrap()).collect();
+    assert!(heads.len() > 50, "{heads:?}");
+    let idle: Vec<&&str> = heads.iter().filter(|head| !texts.iter().any(|text| text.contains(**head))).collect();
+    assert!(idle.is_empty(), "no case calls {idle:?}");
+}
+
 /// A kernel of the tests' own, to see that the comparisons above find what is wrong.
 const SAMPLE: &str = "
     struct Params { count: u32, scale: f32 }
@@ -381,7 +394,8 @@ fn every_common_file_is_used() {
     for path in files(&root().join("shaders/common"), "wgsl") {
         let text = std::fs::read_to_string(&path).unwrap();
         let mut shaders = FAMILIES.iter().flat_map(|family| family.shaders);
-        assert!(shaders.any(|shader| shader.common.contains(&text.as_str())), "{} is in no shader", path.display());
+        let has = |shader: &&Shader| [shader.common, shader.functions].concat().contains(&text.as_str());
+        assert!(shaders.any(has), "{} is in no shader", path.display());
     }
 }
 

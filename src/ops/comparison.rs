@@ -108,8 +108,8 @@ impl<'g> Tensor<'g> {
         self.map(&NOT)
     }
 
-    /// a where the tensor, a mask, is not 0, else b: NumPy's and ONNX's `where`. What is not chosen does not matter, not
-    /// even to the gradient, if it is infinite or not-a-number.
+    /// a where the tensor, a mask, is not 0, else b: NumPy's and ONNX's `where`. The gradient goes to what is chosen; that
+    /// of the other is 0, of which only a function without a derivative there, as √ at 0, makes not-a-number.
     ///
     /// ```
     /// let graph = omma::Graph::new(omma::Mode::Evaluation);

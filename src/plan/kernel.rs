@@ -17,6 +17,8 @@ pub struct Shader {
     pub text: &'static str,
     /// Files of `shaders/common/` that stand before it.
     pub common: &'static [&'static str],
+    /// Files there of which only those functions stand before it that a kernel calls.
+    pub functions: &'static [&'static str],
     /// Fields of its `Params` struct, name and WGSL type, in order.
     pub params: &'static [(&'static str, &'static str)],
 }
@@ -28,16 +30,24 @@ macro_rules! shader {
         $crate::plan::shader!(
             $name,
             $params,
-            [$($common,)* "nan", "elementary", "activations", "functions", "chain"]
+            [$($common,)* "chain"],
+            ["nan", "elementary", "activations", "functions"]
         )
     };
     ($name:literal, $params:ty, [$($common:literal),*]) => {
+        $crate::plan::shader!($name, $params, [$($common),*], [])
+    };
+    ($name:literal, $params:ty, [$($common:literal),*], [$($functions:literal),*]) => {
         $crate::plan::Shader {
             name: $name,
             text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name, ".wgsl")),
-            common: &[$(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/common/", $common, ".wgsl"))),*],
+            common: &[$($crate::plan::shader!($common)),*],
+            functions: &[$($crate::plan::shader!($functions)),*],
             params: <$params as $crate::plan::Params>::FIELDS,
         }
+    };
+    ($common:literal) => {
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/common/", $common, ".wgsl"))
     };
 }
 pub(crate) use shader;
@@ -94,12 +104,15 @@ pub struct Kernel {
     pub constants: Vec<(&'static str, f64)>,
     /// Variables of the template; none for plain WGSL.
     pub template: Vec<(&'static str, minijinja::Value)>,
+    /// The functions of single elements that it calls.
+    functions: Vec<&'static str>,
 }
 
 impl Kernel {
     /// A kernel without specialisation.
     pub(crate) fn new(shader: &'static Shader, entry: &'static str) -> Self {
-        Self { shader, entry, variant: "plain", constants: Vec::new(), template: Vec::new() }
+        let (constants, template, functions) = Default::default();
+        Self { shader, entry, variant: "plain", constants, template, functions }
     }
 
     pub(crate) fn variant(mut self, variant: &'static str) -> Self {
@@ -128,7 +141,8 @@ impl Kernel {
     }
 
     /// The chain that the template is to compute, and which of its operands come from textures.
-    pub(crate) fn chain(self, chain: &Chain, textures: &[bool]) -> Self {
+    pub(crate) fn chain(mut self, chain: &Chain, textures: &[bool]) -> Self {
+        self.functions.extend(chain.links.iter().map(|link| link.function));
         let operands = chain.operands.iter().zip(textures).map(|(extent, texture)| {
             let (channel, scalar) = (*extent == Extent::Channel, *extent == Extent::Scalar);
             minijinja::context! { channel, scalar, texture => *texture }
@@ -163,7 +177,8 @@ impl Kernel {
     /// # Errors
     /// When the template does not render, which a test rules out for every kernel that can be chosen.
     pub fn source(&self) -> Result<Arc<str>> {
-        let text = [self.shader.common.concat().as_str(), self.shader.text].concat();
+        let functions = called(self.shader.functions, &self.functions);
+        let text = [self.shader.common.concat().as_str(), &functions, self.shader.text].concat();
         if self.template.is_empty() {
             return Ok(text.into());
         }
@@ -171,6 +186,34 @@ impl Kernel {
         let text = rendered.map_err(|error| Error::Validation(format!("template of {}: {error:#}", self.label())))?;
         Ok(text.into())
     }
+}
+
+/// These functions of some files and what they call: the others would be parsed and checked for every kernel.
+fn called(files: &[&str], functions: &[&str]) -> String {
+    let words = |text: &str| -> Vec<String> {
+        let code = text.lines().filter(|line| !line.starts_with("//"));
+        let words = code.flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'));
+        words.map(str::to_string).collect()
+    };
+    // Blank lines stand between functions, and nowhere else.
+    let items = files.iter().flat_map(|file| file.split("\n\n"));
+    let named = items.filter_map(|item| {
+        let from = item.lines().find_map(|line| line.strip_prefix("fn "))?;
+        Some((from.split('(').next()?, item))
+    });
+    let mut left: Vec<(&str, &str)> = named.collect();
+    let mut wanted: Vec<String> = functions.iter().copied().map(str::to_string).collect();
+    let mut text = String::new();
+    while let Some(name) = wanted.pop() {
+        // A name that is no function here is a variable or built in.
+        if let Some(index) = left.iter().position(|(known, _)| *known == name) {
+            let (_, item) = left.swap_remove(index);
+            wanted.extend(words(item));
+            text += item.trim_end();
+            text += "\n\n";
+        }
+    }
+    text
 }
 
 fn render(text: &str, variables: &[(&'static str, minijinja::Value)]) -> Result<String, minijinja::Error> {
@@ -287,7 +330,15 @@ pub(crate) fn fold_grid(what: &str, count: u64, limit: u32) -> Result<[u32; 3]> 
 
 #[cfg(test)]
 mod tests {
-    use super::fold_grid;
+    use super::{called, fold_grid};
+
+    #[test]
+    fn what_is_called_comes_with_what_it_calls() {
+        let files = ["// One.\n\nfn a() { b(1); }\n\n/// Of c.\nfn b(\n    x: u32,\n) {\n}\n", "fn c() { a(); }\n"];
+        assert_eq!(called(&files, &["b"]), "/// Of c.\nfn b(\n    x: u32,\n) {\n}\n\n");
+        assert_eq!(called(&files, &["c", "a"]).matches("fn ").count(), 3);
+        assert_eq!(called(&files, &["built_in"]), "");
+    }
 
     #[test]
     fn folding_covers_the_count_within_the_limit() {

@@ -91,7 +91,7 @@ fn kernels() -> String {
     let mut hasher = DefaultHasher::new();
     env!("CARGO_PKG_VERSION").hash(&mut hasher);
     for shader in FAMILIES.iter().flat_map(|family| family.shaders) {
-        (shader.name, shader.text, shader.common).hash(&mut hasher);
+        (shader.name, shader.text, shader.common, shader.functions).hash(&mut hasher);
     }
     format!("{:016x}", hasher.finish())
 }

@@ -1,78 +1,65 @@
-//! Functions of single elements that the kernels of other operations compute before they store.
+//! Functions of single elements join what computes their argument, forward and backward.
 
-use std::collections::HashSet;
+use omma::{Conv2d, DeviceClass, Graph, Mode, PlanOptions, Result, Tensor};
 
-use omma::{BatchNorm, DeviceClass, Graph, Mode, Plan, PlanOptions, Pool2d, Session, Tensor, Variables};
-
-use super::barriers::resnet18;
 use super::plan;
-use crate::support::lenet;
+
+type Function = for<'g> fn(Tensor<'g>) -> Result<Tensor<'g>>;
+
+fn images(graph: &Graph) -> Tensor<'_> {
+    graph.input("x", [2, 8, 9, 9]).unwrap()
+}
 
 #[test]
-fn no_activation_of_a_network_is_a_dispatch_of_its_own() {
+fn whatever_follows_a_layer_is_computed_by_its_kernel() {
     let Some(gpu) = crate::gpu() else { return };
-    let graph = Graph::new(Mode::Training);
-    let loss = lenet(&graph, 16).unwrap();
-    let alone = |plan: &Plan| {
-        let titles = plan.to_string();
-        let titles = titles.lines().take(plan.dispatches()).filter_map(|line| line.split_whitespace().nth(1));
-        // Copies between formats belong to the node that asks for them.
-        titles.collect::<HashSet<_>>().iter().filter(|title| title.starts_with("relu")).count()
-    };
-    let resnet = resnet18(&PlanOptions::default()).unwrap();
-    assert!(resnet.to_string().contains("max_pool2d.grad_input + relu.grad_input"), "{resnet}");
-    assert!(resnet.to_string().contains("broadcast + relu.grad_input"), "{resnet}");
-    assert_eq!(alone(&resnet), 0, "{resnet}");
-    for class in [DeviceClass::Cpu, DeviceClass::Gpu] {
-        let mut capabilities = gpu.capabilities().clone();
-        capabilities.class = class;
-        let lenet = plan(&graph, &[loss], &capabilities, &PlanOptions::default()).unwrap();
-        let text = lenet.to_string();
-        let pooled = text.lines().take(lenet.dispatches()).filter(|line| line.contains("max_pool2d + relu "));
-        assert_eq!(pooled.count(), 2, "{lenet}");
-        // What flattens the image stands before the gradient of the last one.
-        assert_eq!(alone(&lenet), 1, "{lenet}");
-    }
-}
-
-/// What a graph computes, with fusion and without; the numbers of dispatches.
-fn both(build: impl for<'g> Fn(&'g Graph, Tensor<'g>) -> Vec<Tensor<'g>>) -> Option<[usize; 2]> {
-    let gpu = crate::gpu()?;
-    let run = |options: &PlanOptions| {
+    // Where images are planar, and nothing has to be converted for it.
+    let mut capabilities = gpu.capabilities().clone();
+    capabilities.class = DeviceClass::Gpu;
+    let functions: [Function; 12] = [
+        |x| Ok(x),
+        |x| x.silu(),
+        |x| x.gelu(),
+        |x| x.mish(),
+        |x| x.hard_swish(),
+        |x| x.selu(),
+        |x| x.clip(0.0, 6.0),
+        |x| x.prelu("act", 8),
+        |x| x.multiply(2.0)?.add(1.0)?.abs()?.sqrt(),
+        // One value, one of each channel, and one of each element.
+        |x| x.add(x.graph().input("one", 1)?)?.multiply(x.graph().input("channels", [8, 1, 1])?),
+        |x| x.maximum(x.graph().input("other", x.shape())?),
+        |x| x.graph().input("mask", x.shape())?.select(x, 0.0),
+    ];
+    let dispatches = functions.map(|function| {
         let graph = Graph::new(Mode::Evaluation);
-        let x = graph.input("x", [2, 8, 12, 12]).unwrap();
-        let fetch = build(&graph, x);
-        let variables = Variables::new(gpu, 1);
-        let mut session = Session::with_options(gpu, &graph, &fetch, &variables, options).unwrap();
-        session.poison().unwrap();
-        let pixels: Vec<f32> = (0..2 * 8 * 144).map(|i| (i * 37 % 101) as f32 / 101.0 - 0.5).collect();
-        session.run_blocking(&[("x", (&pixels).into())]).unwrap();
-        let values = fetch.iter().map(|&tensor| session.read_blocking::<f32>(tensor).unwrap());
-        let bits: Vec<u32> = values.flat_map(|array| array.mapv(f32::to_bits)).collect();
-        (bits, session.plan().dispatches())
+        let y = function(images(&graph).conv2d("conv", Conv2d::new(8, 3).padding(1)).unwrap()).unwrap();
+        plan(&graph, &[y], &capabilities, &PlanOptions::default()).unwrap().dispatches()
+    });
+    assert_eq!(dispatches, [1; 12]);
+}
+
+#[test]
+fn the_gradient_of_an_activation_is_computed_with_that_of_the_layer_behind_it() {
+    let Some(gpu) = crate::gpu() else { return };
+    let step = |function: Function| {
+        let graph = Graph::new(Mode::Training);
+        let y = images(&graph).conv2d("first", Conv2d::new(8, 3)).unwrap();
+        let loss = function(y).unwrap().conv2d("second", Conv2d::new(8, 3)).unwrap().mean(..).unwrap();
+        let mut fetch: Vec<Tensor<'_>> = graph.gradients(loss).unwrap().into_iter().map(|(_, g)| g).collect();
+        fetch.push(loss);
+        let plan = plan(&graph, &fetch, gpu.capabilities(), &PlanOptions::default()).unwrap();
+        let nodes: Vec<String> = plan.choices().iter().map(|choice| choice.node.clone()).collect();
+        (plan.dispatches(), nodes)
     };
-    let ((alone, more), (fused, fewer)) = (run(&PlanOptions::default().without_fusion()), run(&PlanOptions::default()));
-    assert_eq!(fused, alone);
-    Some([fewer, more])
-}
-
-#[test]
-fn what_channels_have_one_of_follows_a_pooling_in_one_dispatch() {
-    let counts = both(|_, x| {
-        let normalized = x.max_pool2d(2).unwrap().batch_norm("max", BatchNorm::default()).unwrap();
-        let y = normalized.relu().unwrap().avg_pool2d(Pool2d::new(2)).unwrap();
-        vec![y.batch_norm("mean", BatchNorm::default()).unwrap().relu().unwrap()]
-    });
-    assert!(counts.is_none_or(|[fewer, more]| fewer == more - 2), "{counts:?}");
-}
-
-#[test]
-fn what_was_read_before_a_function_is_not_moved_behind_it() {
-    both(|graph, x| {
-        let y = x.max_pool2d(2).unwrap();
-        let dy = graph.constant(0.5, y.shape()).unwrap();
-        // The gradient reads the places of the maxima, which come with y.
-        let dx = graph.gradients_of(&[(y, dy)], &[x]).unwrap()[0].unwrap();
-        vec![dx, y.sigmoid().unwrap()]
-    });
+    let (relu, nodes) = step(|x| x.relu());
+    assert!(nodes.contains(&"conv2d.grad_input `second` + relu.grad_input".into()), "{nodes:?}");
+    // A gradient of the result needs nothing else.
+    let (elu, nodes) = step(|x| x.elu(1.0));
+    assert!(nodes.contains(&"conv2d.grad_input `second` + elu.grad_input".into()), "{nodes:?}");
+    assert_eq!(elu, relu);
+    // One of the argument needs it stored, and so a kernel more.
+    let (silu, nodes) = step(|x| x.silu());
+    assert!(nodes.contains(&"conv2d.grad_input `second` + silu.grad_input".into()), "{nodes:?}");
+    assert_eq!(silu, relu + 1);
 }

@@ -142,9 +142,9 @@ pub(crate) fn cases() -> Vec<OpCase> {
             let settings = Conv2d::new(channels, 3).padding(1).groups(groups);
             let x = cx.normal("x", [2, channels, 7, 9])?.conv2d("first", settings)?.silu()?;
             let y = x.conv2d("second", settings)?.multiply(cx.normal("factor", 1)?)?.prelu("act", channels)?;
-            Ok(vec![y.add(0.5)?.tanh()?])
+            Ok(vec![y.add(0.5)?])
         });
-        cases.push(case.randomize_parameters().in_single_precision());
+        cases.push(case.in_single_precision());
     }
     // More tiles than one call takes.
     cases.push(
