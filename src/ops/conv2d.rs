@@ -29,11 +29,10 @@ mod tiled;
 mod winograd;
 
 pub(crate) use cases::cases;
-pub(super) use channels_last::preferred as prefers_channels_last;
 pub(super) use geometry::Geometry;
-pub(super) use kernels::{Direction, lower};
+pub(super) use kernels::Direction;
 pub(super) use layer::{Kind, convolve, layer};
-pub(super) use product::Product;
+pub(super) use product::{LONGEST_BATCH, Of, Product};
 pub(super) use settings::Axis;
 pub use settings::{Conv, Conv1d, Conv2d, Conv3d, Padding};
 pub(crate) use tiled::is_half;

@@ -4,7 +4,8 @@
 //! `[1, b·k, 1, n]`, y is the image `[1, b·m, 1, n]`, and nothing moves. A convolution's three products are then all products of
 //! matrices, aᵀ·b being its gradient of the image and a·bᵀ that of the filters, so that they are each other's gradients.
 
-use super::conv2d::{Axis, Direction, Geometry, Product};
+use super::batch_norm::BatchNorm;
+use super::conv2d::{Axis, Direction, Geometry, Of, Product};
 use super::unfold::repeat;
 use crate::error::{Error, Result};
 use crate::graph::{DType, Tensor, TensorType};
@@ -163,7 +164,7 @@ fn multiply<'g>(left: Tensor<'g>, right: Tensor<'g>, direction: Direction) -> Re
         [ty(images * groups, channels, pixels), ty(groups, filters, channels), ty(images * groups, filters, pixels)];
     // Filters stand before y, and x before all.
     let pair = if direction == Direction::GradInput { [a.tensor, b.tensor] } else { [b.tensor, a.tensor] };
-    let y = Product { names: NAMES, geometry, types, direction, convolution: false }.of_views("", pair, None)?;
+    let y = Product { names: NAMES, geometry, types, direction, of: Of::Matrices }.of_views("", pair, None)?;
     let matrix = result.into_iter().zip(vectors).filter(|(_, vector)| !vector).map(|(length, _)| length);
     let shape: Vec<usize> = whole.into_iter().chain(matrix).collect();
     if y.shape()[..] == shape { Ok(y) } else { y.reshape(shape) }
@@ -210,6 +211,13 @@ pub(crate) fn cases() -> Vec<OpCase> {
         })
     };
     let mut cases: Vec<OpCase> = PROBLEMS.iter().map(case).collect();
+    for (left, right) in [([7, 5], [5, 12]), ([9, 8], [8, 3])] {
+        let case = OpCase::new(format!("matmul and a batch norm, {left:?} by {right:?}"), move |cx| {
+            let y = cx.normal("a", left)?.matmul(cx.normal("b", right)?)?;
+            y.batch_norm("bn", BatchNorm::default()).map(|y| vec![y])
+        });
+        cases.push(case.randomize_parameters().in_single_precision());
+    }
     for variant in ["naive", "tiled_small"] {
         let name = format!("matmul of 4,096 small ones, {variant}");
         let case = OpCase::new(name, |cx| {

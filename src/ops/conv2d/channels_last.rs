@@ -99,13 +99,13 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> 
     if cx.class() != DeviceClass::Cpu {
         return Some("only for software adapters".into());
     }
+    let Some(View { g, direction, .. }) = View::of(cx, g, direction) else {
+        return Some("only for images and pairs of matrices".into());
+    };
     if g.window.groups != 1 || !g.channels[1].is_multiple_of(4) {
         return Some("only for multiples of four output channels, without groups".into());
     }
-    if let Some(refusal) = planar_only(cx, g) {
-        return Some(refusal);
-    }
-    let problem = Problem::new(g, direction, lanes);
+    let problem = Problem::new(&g, direction, lanes);
     let [kh, kw] = problem.taps;
     match direction {
         Direction::GradWeight => {
@@ -115,12 +115,31 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> 
     }
 }
 
-/// Why images and filters cannot be had in other formats than the planar ones: they are sequences or many matrices.
-pub(super) fn planar_only(cx: &Lowering<'_>, g: &Geometry) -> Option<String> {
-    let all = |rank: usize| cx.inputs[..2].iter().chain(&cx.outputs).all(|ty| ty.shape.len() == rank);
-    // A matrix is an image of single pixels.
-    let images = all(4) || (all(2) && g.input == [1; 2] && g.output == [1; 2]);
-    (!images).then(|| "only for images".into())
+/// A product as its kernels see it.
+struct View {
+    g: Geometry,
+    direction: Direction,
+    /// How the filters lie that they are to have as `[KH, KW, C, O]`.
+    filters: Format,
+}
+
+impl View {
+    /// Sequences and many matrices have none.
+    fn of(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> Option<Self> {
+        let all = |rank: usize| cx.inputs[..2].iter().chain(&cx.outputs).all(|ty| ty.shape.len() == rank);
+        // A matrix is an image of single pixels.
+        if all(4) || (all(2) && g.input == [1; 2] && g.output == [1; 2]) {
+            return Some(Self { g: *g, direction, filters: Format::TapsFirst });
+        }
+        // A product of two: w [O, C] is also O such images, whose filters are x, `[C, P]` as it lies.
+        let direction = match direction {
+            Direction::Forward => Direction::Forward,
+            Direction::GradInput => Direction::GradWeight,
+            Direction::GradWeight => Direction::GradInput,
+        };
+        let g = Geometry::pointwise(g.channels[1], g.channels[0], g.input[1], 1);
+        all(2).then_some(Self { g, direction, filters: Format::Planar })
+    }
 }
 
 /// Words of the largest input.
@@ -135,7 +154,13 @@ pub(in crate::ops) fn preferred(cx: &Lowering<'_>, g: &Geometry, direction: Dire
 
 /// Adds the dispatches of one direction; see [`super::lower`].
 pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, operands: &[Operand]) -> Result<()> {
-    // `refusal` has seen the subgroups.
+    // `refusal` has seen the view and the subgroups.
+    let Some(View { g, direction, filters }) = View::of(cx, g, direction) else { return Ok(()) };
+    let mut operands = operands.to_vec();
+    if filters == Format::Planar && direction == Direction::Forward {
+        operands.swap(0, 1);
+    }
+    let (g, operands) = (&g, &operands[..]);
     let problem = Problem::new(g, direction, cx.capabilities.subgroup().unwrap_or(1));
     let kernel = |shader, entry| {
         Kernel::new(shader, entry)
@@ -149,7 +174,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
         let x = read_image(cx, g, &problem, operands[0])?;
         cx.read_in(operands[1], Format::ChannelsLast);
         let slices = problem.slices();
-        cx.write_in(Format::TapsFirst);
+        cx.write_in(filters);
         let mut read = [x, operands[1]];
         let textured = cx.choose_textures(NAME, largest(cx))?;
         if textured {
@@ -167,7 +192,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     let (image, weight) = if transposed { (operands[1], operands[0]) } else { (operands[0], operands[1]) };
     let image = read_image(cx, g, &problem, image)?;
     cx.write_in(if problem.planar { Format::Planar } else { Format::ChannelsLast });
-    cx.read_in(weight, Format::TapsFirst);
+    cx.read_in(weight, filters);
     // The bias and whoever follows the convolution are computed with it, where four channels lie together.
     let bias = &operands[2..operands.len() - 1];
     let (chain, mut values) = match problem.planar {

@@ -1,7 +1,6 @@
 //! The `depthwise` variants, for as many groups as channels with one output each: `depthwise` over images in fours of
 //! channels, for adapters that run on a CPU, and `depthwise_planar` over planes.
 
-use super::channels_last::planar_only;
 use super::geometry::Geometry;
 use super::kernels::{Direction, Slices, too_long};
 use super::{DEPTHWISE, DEPTHWISE_WEIGHT, NAME};
@@ -98,8 +97,8 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction, lay
     if layout == Layout::Fours && (cx.class() != DeviceClass::Cpu || !g.channels[0].is_multiple_of(4)) {
         return Some("only for software adapters and multiples of four channels".into());
     }
-    if let (Layout::Fours, Some(refusal)) = (layout, planar_only(cx, g)) {
-        return Some(refusal);
+    if layout == Layout::Fours && cx.outputs.iter().any(|ty| ty.shape.len() != 4) {
+        return Some("only for images".into());
     }
     let [taps, reach] = [g.kernel[0] * g.kernel[1], g.reach().into_iter().max().unwrap_or(0)];
     if taps > MOST_TAPS || reach > WIDEST || g.window.stride.iter().any(|&stride| stride > WIDEST_STRIDE) {

@@ -6,11 +6,16 @@
 use super::geometry::Geometry;
 use super::kernels::{Direction, lower};
 use super::layer::Kind;
-use super::winograd;
+use super::{channels_last, winograd};
 use crate::error::Result;
+use crate::graph::chain::{Chain, Extent};
 use crate::graph::{Evaluation, GradientContext, Op, Reach, Tensor, TensorType};
-use crate::plan::{Lowering, Operand};
-use crate::reference::{Checked, conv_transpose, conv2d as reference};
+use crate::ops::chain::finish;
+use crate::plan::{Format, Lowering, Operand};
+use crate::reference::{Checked, conv_transpose, conv2d as reference, dense};
+
+/// Longer sums of a dense layer's weight gradient are cut into slices.
+pub(in crate::ops) const LONGEST_BATCH: usize = 16_384;
 
 /// (x, weight, bias?) -> y, (weight, y, bias?) -> x, or (x, y) -> weight
 #[derive(Debug, Clone)]
@@ -21,8 +26,18 @@ pub(in crate::ops) struct Product {
     /// x, weight and y as the graph has them: kernels know the geometry alone.
     pub(in crate::ops) types: [TensorType; 3],
     pub(in crate::ops) direction: Direction,
-    /// Whether the weight is a filter, `[O, C, ...]`, and the others images.
-    pub(in crate::ops) convolution: bool,
+    pub(in crate::ops) of: Of,
+}
+
+/// What x, weight and y are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::ops) enum Of {
+    /// Images or sequences `[N, C, ...]`, filters `[O, C, ...]`.
+    Images,
+    /// A dense layer's: `[N, C]`, `[O, C]`.
+    Rows,
+    /// Matrices without a meaning: `[C, pixels]`, `[O, C]`, `[O, pixels]`, or many.
+    Matrices,
 }
 
 impl Product {
@@ -31,7 +46,7 @@ impl Product {
         let image = |channels, [height, width]: [usize; 2]| TensorType::f32([g.batch, channels, height, width]);
         let weight = [g.channels[1], g.group()[0], g.kernel[0], g.kernel[1]];
         let types = [image(g.channels[0], g.input), TensorType::f32(weight), image(g.channels[1], g.output)];
-        Self { names: kind.names, geometry: g, types, direction: kind.direction(), convolution: true }
+        Self { names: kind.names, geometry: g, types, direction: kind.direction(), of: Of::Images }
     }
 
     /// What is computed, of x, weight and y.
@@ -94,17 +109,17 @@ impl Op for Product {
 
     fn filter(&self) -> Option<usize> {
         let weight = self.operands().iter().position(|&role| role == 1);
-        weight.filter(|_| self.convolution && self.geometry.window.groups == 1)
+        weight.filter(|_| self.of != Of::Matrices && self.geometry.window.groups == 1)
     }
 
     fn attributes(&self) -> String {
         let window = self.geometry.window;
-        match self.convolution {
-            true => format!(
+        match self.of {
+            Of::Images => format!(
                 "stride {:?}, padding {:?}, dilation {:?}, groups {}",
                 window.stride, window.padding, window.dilation, window.groups
             ),
-            false => String::new(),
+            Of::Rows | Of::Matrices => String::new(),
         }
     }
 
@@ -147,8 +162,16 @@ impl Op for Product {
     }
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
-        let g = self.geometry.reference();
         let ([first, second], bias) = ([cx.inputs[0], cx.inputs[1]], cx.inputs.get(2).copied());
+        if self.of == Of::Rows {
+            let Geometry { batch, channels: [inputs, outputs], .. } = self.geometry;
+            return vec![match self.direction {
+                Direction::Forward => dense::forward(batch, inputs, outputs, first, second, bias),
+                Direction::GradInput => dense::grad_input(batch, inputs, outputs, first, second),
+                Direction::GradWeight => dense::grad_weight(batch, inputs, outputs, first, second),
+            }];
+        }
+        let g = self.geometry.reference();
         let (mut result, image, weight) = match self.direction {
             Direction::GradWeight => return vec![reference::grad_weight(&g, first, second)],
             Direction::Forward => (reference::forward(&g, first, second, bias), first, second),
@@ -169,7 +192,7 @@ impl Op for Product {
         let Geometry { kernel, window, .. } = self.geometry;
         let extent = [0, 1].map(|axis| (kernel[axis] - 1) * window.dilation[axis] + 1);
         match self.direction {
-            _ if !self.convolution => Reach::Whole,
+            _ if self.of != Of::Images => Reach::Whole,
             Direction::Forward => Reach::Window { extent, stride: window.stride },
             Direction::GradInput => Reach::Spread { extent, stride: window.stride },
             Direction::GradWeight => Reach::Whole,
@@ -179,7 +202,24 @@ impl Op for Product {
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let mut operands: Vec<Operand> = (0..cx.own_inputs()).map(Operand::Input).collect();
         operands.push(Operand::Output(0));
-        lower(cx, &self.geometry, self.direction, &operands)
+        let Geometry { batch, channels: [inputs, outputs], .. } = self.geometry;
+        let rows = self.of == Of::Rows && self.direction == Direction::GradWeight;
+        if rows && batch <= LONGEST_BATCH && !channels_last::preferred(cx, &self.geometry, self.direction) {
+            // dW = dyᵀ·x is also the input gradient of a 1x1 convolution from `outputs` to `batch` channels over `inputs`
+            // pixels whose weight is dy: the same kernel as everywhere else, and no partial sums.
+            let geometry = Geometry::pointwise(1, outputs, batch, inputs);
+            let operands = [Operand::Input(1), Operand::Input(0), Operand::Output(0)];
+            return lower(cx, &geometry, Direction::GradInput, &operands);
+        }
+        // A kernel's channels are not axis 1 of a matrix: what has a value for each of those comes after it.
+        let apart = self.of == Of::Matrices && cx.epilogue.operands.contains(&Extent::Channel);
+        let epilogue = if apart { std::mem::take(&mut cx.epilogue) } else { Chain::default() };
+        lower(cx, &self.geometry, self.direction, &operands)?;
+        if apart {
+            cx.epilogue = epilogue;
+            return finish(cx, &[], Format::Planar);
+        }
+        Ok(())
     }
 
     fn takes_epilogue(&self) -> bool {
