@@ -1,6 +1,6 @@
 //! Which cells the windows of a pooling hold: a window that slides, or an axis cut into so many parts.
 
-use super::window::{Pool, iterations, spatial, widened};
+use super::window::{LONGEST, Pool, iterations, spatial, widened};
 use crate::error::{Error, Result};
 use crate::graph::TensorType;
 use crate::ops::MAX_ITERATIONS;
@@ -41,7 +41,7 @@ impl<const D: usize> Windows<D> {
                 }
                 for (axis, (input, output)) in input.iter().zip(output).enumerate() {
                     // The kernels' divisions are exact so far.
-                    if input.saturating_add(1).saturating_mul(output.saturating_add(1)) >= 1 << 30 {
+                    if input.saturating_add(1).saturating_mul(output.saturating_add(1)) >= LONGEST {
                         let message = format!("{input} cells on axis {} are too many for {output} windows", axis + 2);
                         return Err(Error::argument(op, message));
                     }
