@@ -28,7 +28,7 @@ fn forward(at: Invocation) {
     var value = 0.0;
     var found = false;
     // From the last window to the first.
-{% call each_window() %}
+{% call each_window(most_depth, most_height, most_width) %}
                 if !found && indices[at] == cell {
                     found = true;
                     value = x[at];
@@ -58,7 +58,7 @@ fn grad_input(at: Invocation) {
     let place = place_of(plane * size + cell, params.in_depth, params.in_height, params.in_width);
     var last = 0xffffffffu;
     // From the last window to the first.
-{% call each_window() %}
+{% call each_window(most_depth, most_height, most_width) %}
                 if last == 0xffffffffu && indices[at] == cell {
                     last = at;
                 }

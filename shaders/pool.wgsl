@@ -190,7 +190,7 @@ fn grad_input(at: Invocation) {
     }
     let place = place_of(index, params.in_depth, params.in_height, params.in_width);
     var sum = 0.0;
-{% call each_window() %}
+{% call each_window(most_depth, most_height, most_width) %}
 {% if kind == "average" %}
                 let depth = span_of(depth_axis(), i.x);
                 let height = span_of(height_axis(), j.x);

@@ -172,8 +172,47 @@ fn candidate_of(axis: Axis, cell: u32, number: u32) -> vec2<u32> {
     }
 {% endmacro %}
 
-{#- For each window that holds the cell `place`: `i`, `j`, `k`, window and tap on each axis, and `at`, its number. #}
-{% macro each_window() %}
+/// The last window (x) that begins before a cell, and the tap (y) that it may hold it by.
+fn last_window(axis: Axis, cell: u32) -> vec2<u32> {
+    return div_rem(cell + axis.begin, axis.stride);
+}
+
+/// The same so many windows before; one that would be negative is past all others.
+fn earlier(axis: Axis, last: vec2<u32>, windows: u32) -> vec2<u32> {
+    return vec2<u32>(last.x - windows, last.y + windows * axis.stride);
+}
+
+/// The number of a window.
+fn window_of(place: Place, i: u32, j: u32, k: u32) -> u32 {
+    let line = (place.outer * params.out_depth + i) * params.out_height + j;
+    return (line * params.out_width + k) * params.inner + place.inner;
+}
+
+{#- For each window that holds the cell `place`: `i`, `j`, `k`, window and tap on each axis, and `at`, its number. Unrolled
+    where the most windows along each axis are given, not 0: of windows that slide, without gaps. #}
+{% macro each_window(most_depth, most_height, most_width) %}
+{% if most_depth %}
+    let depths = last_window(depth_axis(), place.depth);
+    let heights = last_window(height_axis(), place.height);
+    let widths = last_window(width_axis(), place.width);
+{% for a in range(most_depth) %}
+{% for b in range(most_height) %}
+{% for c in range(most_width) %}
+    {
+        let i = earlier(depth_axis(), depths, {{ a }}u);
+        let j = earlier(height_axis(), heights, {{ b }}u);
+        let k = earlier(width_axis(), widths, {{ c }}u);
+        let is_window = (i.x < params.out_depth) & (j.x < params.out_height) & (k.x < params.out_width);
+        let has_tap = (i.y < params.kernel_depth) & (j.y < params.kernel_height) & (k.y < params.kernel_width);
+        if is_window & has_tap {
+            let at = window_of(place, i.x, j.x, k.x);
+{{ caller() }}
+        }
+    }
+{% endfor %}
+{% endfor %}
+{% endfor %}
+{% else %}
     let depths = candidates_of(depth_axis(), place.depth);
     let heights = candidates_of(height_axis(), place.height);
     let widths = candidates_of(width_axis(), place.width);
@@ -186,10 +225,10 @@ fn candidate_of(axis: Axis, cell: u32, number: u32) -> vec2<u32> {
             for (var column = widths.first; column < widths.end; column += widths.step) {
                 let k = candidate_of(width_axis(), place.width, column);
                 if k.x >= params.out_width { continue; }
-                let line = (place.outer * params.out_depth + i.x) * params.out_height + j.x;
-                let at = (line * params.out_width + k.x) * params.inner + place.inner;
+                let at = window_of(place, i.x, j.x, k.x);
 {{ caller() }}
             }
         }
     }
+{% endif %}
 {% endmacro %}

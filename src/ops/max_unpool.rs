@@ -92,8 +92,10 @@ impl<const D: usize> MaxUnpool<D> {
         operands: &[Operand],
         count: usize,
     ) -> Result<()> {
-        let params = self.windows().params(self.names()[0], y, Format::Planar)?;
-        let kernel = self.windows().specialise(Kernel::new(&SHADER, entry)).template("entry", entry);
+        let [name, _] = self.names();
+        let params = self.windows().params(name, y, Format::Planar)?;
+        let kernel = Kernel::new(&SHADER, entry).template("entry", entry);
+        let kernel = self.windows().choose(cx, &format!("{name}.{entry}"), kernel)?;
         cx.dispatch_flat(kernel, &params, operands, count)
     }
 }

@@ -116,7 +116,7 @@ impl<const D: usize> Pooling<D> {
 
     fn kernel(&self, entry: &'static str, textured: bool) -> Kernel {
         let kernel = Kernel::new(&SHADER, entry).template("entry", entry).template("texture", u8::from(textured));
-        self.windows.specialise(self.kind.specialise(kernel))
+        self.kind.specialise(kernel)
     }
 }
 
@@ -188,7 +188,7 @@ impl<const D: usize> Op for Pooling<D> {
         if second {
             operands.push(Operand::Output(1));
         }
-        let kernel = self.kernel("forward", textured).template("second", u8::from(second));
+        let kernel = self.windows.specialise(self.kernel("forward", textured)).template("second", u8::from(second));
         cx.dispatch_flat(kernel, &params, &operands, cx.outputs[0].elements())
     }
 }
@@ -228,15 +228,15 @@ impl<const D: usize> Op for PoolingGradInput<D> {
         let name = self.name();
         let format = cx.follow(&format!("{name}.format"), 0)?;
         let count = cx.inputs.len();
-        let windows = cx.inputs[count - 1].elements();
-        let textured = cx.choose_textures(name, windows)?;
+        let textured = cx.choose_textures(name, cx.inputs[count - 1].elements())?;
         let mut operands: Vec<Operand> = (0..count).map(Operand::Input).chain([Operand::Output(0)]).collect();
         if textured {
             // Each element of x is read once.
             let first = usize::from(matches!(self.pooling.kind, Kind::Lp(_) | Kind::Weighted));
             cx.through_textures(&mut operands[first..count], 0);
         }
-        let params = self.pooling.windows.params(name, &self.x, format)?;
-        cx.dispatch_flat(self.pooling.kernel("grad_input", textured), &params, &operands, self.x.elements())
+        let windows = &self.pooling.windows;
+        let kernel = windows.choose(cx, name, self.pooling.kernel("grad_input", textured))?;
+        cx.dispatch_flat(kernel, &windows.params(name, &self.x, format)?, &operands, self.x.elements())
     }
 }

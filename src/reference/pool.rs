@@ -2,8 +2,6 @@
 //!
 //! The reading of a window is brute force on purpose: every tap is placed and kept where it stands in the input.
 
-use std::ops::Range;
-
 use super::Checked;
 use super::dropout::philox;
 
@@ -28,26 +26,6 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// The height and the width of an image without gaps, with padding as top, left, bottom, right.
-    #[must_use]
-    pub fn both(
-        input: [usize; 2],
-        kernel: [usize; 2],
-        stride: [usize; 2],
-        padding: [usize; 4],
-        ceil_mode: bool,
-    ) -> [Self; 2] {
-        [0, 1].map(|axis| Self {
-            input: input[axis],
-            kernel: kernel[axis],
-            stride: stride[axis],
-            dilation: 1,
-            begin: padding[axis],
-            end: padding[axis + 2],
-            ceil_mode,
-        })
-    }
-
     /// The number of windows.
     #[must_use]
     pub fn windows(&self) -> usize {
@@ -61,28 +39,6 @@ impl Axis {
         let windows = room.div_ceil(self.stride) + 1;
         // A last window that starts in the end padding sees no input: it is dropped, as PyTorch and ONNX do.
         if (windows - 1) * self.stride >= self.input + self.begin { windows - 1 } else { windows }
-    }
-
-    /// The input cells that lie in a window without gaps.
-    #[must_use]
-    pub fn cells(&self, window: usize) -> Range<usize> {
-        debug_assert_eq!(self.dilation, 1, "a window with gaps is no range");
-        let start = window * self.stride;
-        start.saturating_sub(self.begin)..(start + self.kernel).saturating_sub(self.begin).min(self.input)
-    }
-
-    /// The length of a window without gaps within the padded input: less than the kernel only where ceil mode cuts the
-    /// last one off.
-    #[must_use]
-    pub fn padded_cells(&self, window: usize) -> usize {
-        let start = window * self.stride;
-        (start + self.kernel).min(self.padded()) - start
-    }
-
-    /// The largest number of windows without gaps that one cell lies in.
-    #[must_use]
-    pub fn overlap(&self) -> usize {
-        self.kernel.div_ceil(self.stride)
     }
 
     /// Every window.
@@ -136,6 +92,39 @@ pub struct Geometry {
 }
 
 impl Geometry {
+    /// Windows without gaps over images, with padding as top, left, bottom, right.
+    #[must_use]
+    pub fn of_images(
+        planes: usize,
+        [height, width]: [usize; 2],
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        padding: [usize; 4],
+        ceil_mode: bool,
+    ) -> Self {
+        let one = Axis { input: 1, kernel: 1, stride: 1, dilation: 1, begin: 0, end: 0, ceil_mode };
+        let axis = |axis: usize, input: usize| Axis {
+            input,
+            kernel: kernel[axis],
+            stride: stride[axis],
+            begin: padding[axis],
+            end: padding[axis + 2],
+            ..one
+        };
+        Self {
+            planes,
+            input: [1, height, width],
+            kernel: [1, kernel[0], kernel[1]],
+            lines: [one.lines(), axis(0, height).lines(), axis(1, width).lines()],
+        }
+    }
+
+    /// The number of windows along each axis.
+    #[must_use]
+    pub fn windows(&self) -> [usize; 3] {
+        [0, 1, 2].map(|axis| self.lines[axis].len())
+    }
+
     /// Elements of the input.
     #[must_use]
     pub fn inputs(&self) -> usize {
@@ -145,7 +134,7 @@ impl Geometry {
     /// Elements of the output.
     #[must_use]
     pub fn outputs(&self) -> usize {
-        self.planes * self.lines.iter().map(Vec::len).product::<usize>()
+        self.planes * self.windows().iter().product::<usize>()
     }
 
     fn taps(&self) -> usize {
@@ -167,12 +156,12 @@ impl Geometry {
     pub(super) fn for_each(&self, mut visit: impl FnMut(usize, &[(usize, usize)], usize)) {
         let ([depth, height, width], [_, kernel_height, kernel_width]) = (self.input, self.kernel);
         let [layers, rows, columns] = &self.lines;
-        let mut number = 0;
+        let (mut number, mut cells) = (0, Vec::new());
         for plane in 0..self.planes {
             for layer in layers {
                 for row in rows {
                     for column in columns {
-                        let mut cells = Vec::new();
+                        cells.clear();
                         for (i, d) in &layer.cells {
                             for (j, h) in &row.cells {
                                 for (k, w) in &column.cells {

@@ -216,6 +216,11 @@ fn shapes_that_do_not_fit_are_refused() {
     // Taps at -2 and 3 of three cells.
     let empty = "max_pool1d: window 0 of axis 2 holds nothing but padding";
     refused([1, 1, 3], empty, |x| x.max_pool1d(Pool1d::new(2).dilation(5).paddings(2, 1)));
+    let long = "avg_pool1d: the extent with padding, stride and dilation of axis 2 must be below 2^30";
+    refused([1, 1, 3], long, |x| x.avg_pool1d(Pool1d::new(2).dilation(usize::MAX)));
+    refused([1, 1, 3], long, |x| x.avg_pool1d(Pool1d::new(2).stride(1 << 30)));
+    let far = "avg_pool1d: padding 18446744073709551615, 0 must be smaller than the window of 2";
+    refused([1, 1, 3], far, |x| x.avg_pool1d(Pool1d::new(2).paddings(usize::MAX, 0)));
     let large = "max_pool1d: a window of [70000] is too large; use global pooling";
     refused([1, 1, 70_000], large, |x| x.max_pool1d(70_000));
     let twice = "lp_pool1d: a window of [40000] is too large; use global pooling";
@@ -236,6 +241,8 @@ fn sizes_and_exponents_are_checked() {
     refused([1, 1, 5, 4], rank, |x| x.adaptive_max_pool3d(2));
     let many = "adaptive_max_pool1d: 40000 cells on axis 2 are too many for 30000 windows";
     refused([1, 1, 40_000], many, |x| x.adaptive_max_pool1d(30_000));
+    let whole = "adaptive_max_pool1d: a window of [100000] is too large; use global pooling";
+    refused([1, 1, 200_000], whole, |x| x.adaptive_max_pool1d(2));
     let large = "adaptive_max_pool1d: the windows that make [2] of [200001] are too large";
     refused([1, 1, 200_001], large, |x| x.adaptive_max_pool1d(2));
     let rank = "global_max_pool1d: expected an f32 tensor of rank 3 [N, C, L], got f32[1, 4]";

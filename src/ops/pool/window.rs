@@ -4,6 +4,9 @@ use crate::error::{Error, Result};
 use crate::graph::{DType, Reach, TensorType};
 use crate::ops::{MAX_ITERATIONS, PerAxis};
 
+/// What extents, strides and the like must stay below.
+pub(super) const LONGEST: usize = 1 << 30;
+
 /// A pooling window over the last D axes: how large, how far apart, over how much padding. Axes are given outermost first
 /// (depth, height, width), one number for all or one for each.
 ///
@@ -154,6 +157,12 @@ impl<const D: usize> Pool<D> {
             return Err(Error::argument(op, message));
         }
         let padded = input.saturating_add(begin).saturating_add(end);
+        // The kernels' divisions are exact so far.
+        if [padded, stride, dilation].iter().any(|&size| size >= LONGEST) {
+            let message =
+                format!("the extent with padding, stride and dilation of axis {} must be below 2^30", axis + 2);
+            return Err(Error::argument(op, message));
+        }
         if padded < reach {
             let expected = format!("an extent of at least {reach} with padding on axis {}", axis + 2);
             return Err(Error::shape(op, expected, x));

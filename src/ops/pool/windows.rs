@@ -1,10 +1,10 @@
 //! Which cells the windows of a pooling hold: a window that slides, or an axis cut into so many parts.
 
-use super::window::{Pool, iterations, spatial, widened};
+use super::window::{LONGEST, Pool, iterations, spatial, widened};
 use crate::error::{Error, Result};
 use crate::graph::TensorType;
 use crate::ops::MAX_ITERATIONS;
-use crate::plan::{Format, Kernel, params, word};
+use crate::plan::{Candidate, Format, Kernel, Lowering, params, word};
 use crate::reference::pool as reference;
 
 params! {
@@ -41,7 +41,7 @@ impl<const D: usize> Windows<D> {
                 }
                 for (axis, (input, output)) in input.iter().zip(output).enumerate() {
                     // The kernels' divisions are exact so far.
-                    if input.saturating_add(1).saturating_mul(output.saturating_add(1)) >= 1 << 30 {
+                    if input.saturating_add(1).saturating_mul(output.saturating_add(1)) >= LONGEST {
                         let message = format!("{input} cells on axis {} are too many for {output} windows", axis + 2);
                         return Err(Error::argument(op, message));
                     }
@@ -132,6 +132,29 @@ impl<const D: usize> Windows<D> {
     pub(in crate::ops) fn specialise(&self, kernel: Kernel) -> Kernel {
         let dilated = matches!(self, Self::Sliding(pool) if pool.is_dilated());
         kernel.flag("ADAPTIVE", matches!(self, Self::Adaptive(_))).flag("DILATED", dilated)
+    }
+
+    /// Chooses whether the kernel that goes over the windows which hold a cell is unrolled or loops.
+    pub(in crate::ops) fn choose(&self, cx: &mut Lowering<'_>, name: &str, kernel: Kernel) -> Result<Kernel> {
+        /// Windows, at most: compiling takes longer with each.
+        const MOST: usize = 27;
+        let most: Option<[usize; 3]> = match self {
+            Self::Sliding(pool) if !pool.is_dilated() => {
+                let most = std::array::from_fn(|axis| pool.kernel[axis].div_ceil(pool.stride[axis]));
+                Some(widened::<D, 3>(most, 1)).filter(|most| most.iter().product::<usize>() <= MOST)
+            }
+            _ => None,
+        };
+        let refusal = most.is_none().then(|| format!("only for at most {MOST} windows, without gaps"));
+        let variants = vec![Candidate::unless("unrolled", refusal), Candidate::unless("loops", None)];
+        let variant = cx.choose(name, variants)?;
+        let [depth, height, width] = most.filter(|_| variant == "unrolled").unwrap_or_default();
+        Ok(self
+            .specialise(kernel)
+            .variant(variant)
+            .template("most_depth", depth)
+            .template("most_height", height)
+            .template("most_width", width))
     }
 
     pub(in crate::ops) fn describe(&self) -> String {

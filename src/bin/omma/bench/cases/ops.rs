@@ -84,6 +84,8 @@ fn pooling(image: [usize; 4]) -> Vec<Case> {
     let shape = format!("{image:?}");
     let output = [image[0], image[1], image[2] / 2, image[3] / 2];
     let window = Pool2d::new(3).stride(2).padding(1);
+    let volume = [image[0], image[1] / 8, 8, image[2], image[3]];
+    let halved = [volume[0], volume[1], 4, output[2], output[3]];
     vec![
         Case::new("max pool 2", &shape, "forward", moves("", &image, 1.25), move |graph| {
             Ok(vec![given(graph, "x", &image)?.max_pool2d(2)?])
@@ -103,6 +105,19 @@ fn pooling(image: [usize; 4]) -> Vec<Case> {
             let x = given(graph, "x", &image)?;
             Ok(gradient(x.avg_pool2d(2)?, given(graph, "dy", &output)?, x)?.into_iter().collect())
         }),
+        Case::new("max pool 3d 2", format!("{volume:?}"), "forward", moves("", &volume, 1.125), move |graph| {
+            Ok(vec![given(graph, "x", &volume)?.max_pool3d(2)?])
+        }),
+        Case::new(
+            "max pool 3d 2",
+            format!("{volume:?}"),
+            "gradient",
+            moves("max_pool3d.grad_input", &volume, 1.25),
+            move |graph| {
+                let x = given(graph, "x", &volume)?;
+                Ok(gradient(x.max_pool3d(2)?, given(graph, "dy", &halved)?, x)?.into_iter().collect())
+            },
+        ),
         Case::new("global avg pool", &shape, "forward", moves("", &image, 1.0), move |graph| {
             Ok(vec![given(graph, "x", &image)?.global_avg_pool2d()?])
         }),
