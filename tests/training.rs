@@ -26,7 +26,7 @@ fn lenet_overfits_32_digits() {
     assert!(few.class_counts().iter().filter(|&&count| count > 0).count() >= 8, "a fair sample");
     let loader = Loader::new(Arc::new(few), 32).unwrap();
     let mut classifier = Classifier::new(gpu, settings(1)).unwrap();
-    classifier.prepare(32, &Optimizer::adam(2e-3), Schedule::Constant).unwrap();
+    classifier.prepare(32, &Optimizer::adam(2e-3), Schedule::constant()).unwrap();
     let before = classifier.evaluate_blocking(loader.epoch(0)).unwrap();
     assert!(before.loss > 1.5 && before.accuracy < 0.5, "untrained, it guesses: {before:?}");
     for epoch in 0..60 {
@@ -65,7 +65,7 @@ fn training_refuses_what_it_was_not_prepared_for() {
         result.unwrap_err().to_string()
     };
     assert_eq!(go(&mut classifier), "session: call `prepare` before `train`");
-    classifier.prepare(2, &Optimizer::sgd(0.01), Schedule::Constant).unwrap();
+    classifier.prepare(2, &Optimizer::sgd(0.01), Schedule::constant()).unwrap();
     assert_eq!(go(&mut classifier), "train: expected batches of 2, got 1 images");
     let error = classifier.evaluate_blocking(std::iter::empty()).unwrap_err().to_string();
     assert_eq!(error, "session: there was no batch to evaluate");
@@ -239,7 +239,7 @@ fn the_dropout_seed_alone_changes_the_run() {
 fn a_classifier_does_without_an_excluded_kernel() {
     let Some(gpu) = crate::gpu() else { return };
     let variant = |classifier: &mut Classifier| {
-        classifier.prepare(2, &Optimizer::sgd(0.01), Schedule::Constant).unwrap();
+        classifier.prepare(2, &Optimizer::sgd(0.01), Schedule::constant()).unwrap();
         let choices = classifier.training_session().unwrap().plan().choices();
         choices.iter().find(|choice| choice.kernel == "conv2d.forward").unwrap().chosen
     };

@@ -83,7 +83,7 @@ pub const FAMILIES: &[Family] = &[
     },
     Family { stem: "metrics", shaders: &[&metrics::SHADER], cases: metrics::cases },
     Family { stem: "normalize", shaders: &[&normalize::SHADER], cases: normalize::cases },
-    Family { stem: "optimizer", shaders: &[&optimizer::SHADER], cases: optimizer::cases },
+    Family { stem: "optimizer", shaders: &[&optimizer::SHADER, &optimizer::PREPARE], cases: optimizer::cases },
     // With the copies between formats, which its cases run as well.
     Family { stem: "pointwise", shaders: &[&chain::SHADER, &format::SHADER], cases: pointwise::cases },
     Family { stem: "reduce", shaders: &[&reduce::SHADER], cases: reduce::cases },

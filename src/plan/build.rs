@@ -225,10 +225,13 @@ impl<'a> Builder<'a> {
                     self.formats.insert(id, entry.format);
                     entry.location
                 }
-                Source::Variable { role: Role::Slot { parameter, index }, .. } => {
+                Source::Variable { role: Role::Slot { parameter, .. } | Role::Average { parameter }, .. } => {
+                    let mirror = |arena| match value.source {
+                        Source::Variable { role: Role::Slot { index, .. }, .. } => BufferRef::Slots(arena, index),
+                        _ => BufferRef::Averages(arena),
+                    };
                     let parameter = self.data.describe(*parameter);
-                    let slot = |arena| BufferRef::Slots(arena, *index);
-                    let place = self.layout.location(&parameter).and_then(|at| at.mirrored(slot));
+                    let place = self.layout.location(&parameter).and_then(|at| at.mirrored(mirror));
                     place.ok_or_else(|| undeclared(&parameter))?
                 }
             };
@@ -288,6 +291,8 @@ impl<'a> Builder<'a> {
             options: self.options,
             dispatches: Vec::new(),
             scratch: Vec::new(),
+            constant_bytes: self.plan.constant_bytes,
+            constants: Vec::new(),
             choices: Vec::new(),
         };
         match node.op.pointwise() {
@@ -295,6 +300,8 @@ impl<'a> Builder<'a> {
             None => node.op.lower(&mut lowering)?,
         }
         let Lowering { dispatches, scratch, choices, reads, writes, room_for_filters, .. } = lowering;
+        self.plan.constant_bytes = lowering.constant_bytes;
+        self.plan.constants.extend(lowering.constants);
         self.room_for_filters = room_for_filters;
         let operands = || dispatches.iter().flat_map(|dispatch| &dispatch.operands);
         for (number, format) in reads.into_iter().enumerate() {

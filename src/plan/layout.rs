@@ -16,6 +16,8 @@ pub(crate) struct Arena {
     pub(crate) state_bytes: u64,
     /// Number of optimizer slots, each of `parameter_bytes`.
     pub(crate) slots: usize,
+    /// Whether moving averages are kept, `parameter_bytes` of them.
+    pub(crate) averaged: bool,
 }
 
 /// A saved variable: its type, start and place.
@@ -67,14 +69,15 @@ impl VariableLayout {
     }
 
     /// Adds the variables of `graph` that are not there yet; they start a new arena, and a further one wherever a buffer
-    /// would exceed `max_buffer_size`.
+    /// would exceed `max_buffer_size`. Those of less than two axes lie behind the others, so that an optimizer that treats
+    /// biases in another way goes over two runs.
     ///
     /// # Errors
     /// When a name is known with another shape or role.
     pub fn extend(&mut self, graph: &Graph, max_buffer_size: u64) -> Result<()> {
         let data = graph.data();
-        let mut arena: Option<usize> = None;
         let filters: HashSet<TensorId> = data.nodes.iter().filter_map(|n| Some(n.inputs[n.op.filter()?])).collect();
+        let mut added = Vec::new();
         for (index, value) in data.values.iter().enumerate() {
             let id = data.id(index);
             let Source::Variable { role: role @ (Role::Parameter | Role::State), init } = value.source else {
@@ -91,6 +94,14 @@ impl VariableLayout {
                 }
                 continue;
             }
+            added.push((name, id, role, init));
+        }
+        self.order.extend(added.iter().map(|(name, ..)| name.clone()));
+        let axes = |id: TensorId| data.value(id).ty.shape.len();
+        added.sort_by_key(|&(_, id, ..)| axes(id) < 2);
+        let mut arena: Option<usize> = None;
+        for (name, id, role, init) in added {
+            let value = data.value(id);
             let bytes = align(value.ty.bytes());
             let full = |index: usize| {
                 let arena = &self.arenas[index];
@@ -114,14 +125,18 @@ impl VariableLayout {
                 Some(device) if filters.contains(&id) => Format::of_filters(&value.ty, device),
                 _ => Format::Planar,
             };
-            self.entries.insert(name.clone(), Entry { ty: value.ty.clone(), role, init, format, location });
-            self.order.push(name);
+            self.entries.insert(name, Entry { ty: value.ty.clone(), role, init, format, location });
         }
         for value in &data.values {
-            let Source::Variable { role: Role::Slot { parameter, index }, .. } = value.source else { continue };
+            let (parameter, slots, averaged) = match value.source {
+                Source::Variable { role: Role::Slot { parameter, index }, .. } => (parameter, index + 1, false),
+                Source::Variable { role: Role::Average { parameter }, .. } => (parameter, 0, true),
+                _ => continue,
+            };
             let parameter = data.value(parameter).name.as_deref().unwrap_or_default();
             if let Some(BufferRef::Parameters(arena)) = self.entries.get(parameter).map(|e| e.location.buffer) {
-                self.arenas[arena].slots = self.arenas[arena].slots.max(index + 1);
+                let arena = &mut self.arenas[arena];
+                (arena.slots, arena.averaged) = (arena.slots.max(slots), arena.averaged || averaged);
             }
         }
         Ok(())
@@ -129,7 +144,8 @@ impl VariableLayout {
 
     /// Bytes of all variables and optimizer slots, as [`Variables`](crate::Variables) allocate them.
     pub fn bytes(&self) -> u64 {
-        let arena = |arena: &Arena| arena.parameter_bytes * (1 + arena.slots as u64) + arena.state_bytes;
+        let mirrors = |arena: &Arena| 1 + arena.slots as u64 + u64::from(arena.averaged);
+        let arena = |arena: &Arena| arena.parameter_bytes * mirrors(arena) + arena.state_bytes;
         self.arenas.iter().map(arena).sum()
     }
 

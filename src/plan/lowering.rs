@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::format::Format;
 use super::kernel::{Dispatch, Kernel, Operand, Params, fold_grid};
-use super::{Choice, Location, PlanOptions};
+use super::memory::align;
+use super::{BufferRef, Choice, Location, PlanOptions};
 use crate::error::{Error, Result};
 use crate::gpu::{Capabilities, DeviceClass};
 use crate::graph::chain::Chain;
@@ -58,6 +59,9 @@ pub(crate) struct Lowering<'a> {
     pub(crate) dispatches: Vec<Dispatch>,
     /// Bytes of each scratch.
     pub(crate) scratch: Vec<u64>,
+    /// Bytes of all constants of the plan so far, and the node's own: offset, count and value.
+    pub(super) constant_bytes: u64,
+    pub(super) constants: Vec<(u64, usize, f32)>,
     pub(crate) choices: Vec<Choice>,
 }
 
@@ -172,6 +176,18 @@ impl Lowering<'_> {
     pub(crate) fn scratch(&mut self, elements: usize) -> usize {
         self.scratch.push(elements as u64 * 4);
         self.scratch.len() - 1
+    }
+
+    /// Numbers that never change, written to the device once.
+    pub(crate) fn table(&mut self, values: &[f32]) -> Location {
+        let offset = self.constant_bytes;
+        let mut at = offset;
+        for equal in values.chunk_by(|a, b| a.to_bits() == b.to_bits()) {
+            self.constants.push((at, equal.len(), equal[0]));
+            at += equal.len() as u64 * 4;
+        }
+        self.constant_bytes = align(at);
+        Location { buffer: BufferRef::Constants, offset, bytes: at - offset }
     }
 
     /// Whether anybody reads this output; one that nobody does need not be written.

@@ -73,6 +73,8 @@ pub(crate) enum BufferRef {
     Gradients(usize),
     /// Optimizer memory, laid out like the parameters of the arena.
     Slots(usize, usize),
+    /// Moving averages, laid out like the parameters of the arena.
+    Averages(usize),
 }
 
 /// Part of a buffer.

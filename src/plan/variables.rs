@@ -80,7 +80,8 @@ impl Variables {
             let slots = (0..arena.slots).map(|slot| (BufferRef::Slots(index, slot), arena.parameter_bytes));
             let main =
                 [(BufferRef::Parameters(index), arena.parameter_bytes), (BufferRef::State(index), arena.state_bytes)];
-            for (key, bytes) in slots.chain(main) {
+            let averages = arena.averaged.then_some((BufferRef::Averages(index), arena.parameter_bytes));
+            for (key, bytes) in slots.chain(main).chain(averages) {
                 if bytes > 0 && !buffers.contains_key(&key) {
                     buffers.insert(key, self.gpu.create_buffer(&format!("{key:?}"), bytes, usage)?);
                 }
@@ -92,8 +93,80 @@ impl Variables {
             let values = entry.init.values(name, &entry.ty.shape, self.seed);
             entry.write(&self.gpu, &buffers, name, values)?;
         }
+        let new = |key: &BufferRef| !store.buffers.contains_key(key);
+        self.start_averages(&buffers, new)?;
         (store.layout, store.buffers) = (layout.clone(), buffers);
         Ok(layout)
+    }
+
+    /// Averages begin as their parameters are, behind the steps submitted so far.
+    fn start_averages(
+        &self,
+        buffers: &HashMap<BufferRef, wgpu::Buffer>,
+        chosen: impl Fn(&BufferRef) -> bool,
+    ) -> Result<()> {
+        let averages = buffers.iter().filter(|(key, _)| chosen(key));
+        let pairs: Vec<_> = averages
+            .filter_map(|(key, average)| match key {
+                BufferRef::Averages(arena) => Some((&buffers[&BufferRef::Parameters(*arena)], average)),
+                _ => None,
+            })
+            .collect();
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        let commands = self.gpu.guard("averages", || {
+            let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+            pairs.iter().for_each(|(from, to)| encoder.copy_buffer_to_buffer(from, 0, to, 0, None));
+            encoder.finish()
+        })?;
+        self.gpu.submit("averages", commands)
+    }
+
+    /// The same variables with the parameters' moving averages ([`Optimizer::ema`](crate::Optimizer::ema)) in the place of
+    /// the parameters: no copy, but another view of what training goes on to change. Sessions made with it run the averaged
+    /// network, and what it saves is that network. Parameters that have no average, and states such as running means, are
+    /// the variables' own. Variables that are declared later are not seen.
+    ///
+    /// ```
+    /// # use omma::{Gpu, GpuOptions, Graph, Mode, Optimizer, Session, Variables};
+    /// # fn main() -> omma::Result<()> {
+    /// # let gpu = Gpu::new_blocking(&GpuOptions::default())?;
+    /// let variables = Variables::new(&gpu, 1);
+    /// let graph = Graph::new(Mode::Training);
+    /// let loss = graph.input("x", [8, 4])?.dense("layer", 1)?.mean()?;
+    /// graph.minimize(loss, &Optimizer::sgd(0.1).ema(0.99))?;
+    /// let mut training = Session::new(&gpu, &graph, &[], &variables)?;
+    /// training.run_blocking(&[("x", (&vec![1.0; 32]).into())])?;
+    ///
+    /// let graph = Graph::new(Mode::Evaluation);
+    /// let y = graph.input("x", [8, 4])?.dense("layer", 1)?;
+    /// let averaged = Session::new(&gpu, &graph, &[y], &variables.averaged()?)?;
+    /// # let _ = averaged;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When no parameter has an average.
+    pub fn averaged(&self) -> Result<Self> {
+        let store = self.store();
+        let (mut layout, mut buffers, mut any) = (store.layout.clone(), HashMap::new(), false);
+        for (index, arena) in layout.arenas.iter_mut().enumerate() {
+            (arena.slots, arena.averaged) = (0, false);
+            let average = store.buffers.get(&BufferRef::Averages(index));
+            any |= average.is_some();
+            let parameters = average.or_else(|| store.buffers.get(&BufferRef::Parameters(index)));
+            let state = store.buffers.get(&BufferRef::State(index));
+            buffers.extend(parameters.map(|buffer| (BufferRef::Parameters(index), buffer.clone())));
+            buffers.extend(state.map(|buffer| (BufferRef::State(index), buffer.clone())));
+        }
+        if !any {
+            return Err(Error::Session("no parameter has an average: give the optimizer `ema`".into()));
+        }
+        let store = Arc::new(Mutex::new(Store { layout, buffers, metadata: store.metadata.clone() }));
+        let (gpu, version, readbacks) = (self.gpu.clone(), self.version.clone(), self.readbacks.clone());
+        Ok(Self { gpu, seed: self.seed, store, steps: Arc::default(), version, readbacks })
     }
 
     pub(super) fn buffers(&self) -> HashMap<BufferRef, wgpu::Buffer> {
@@ -117,14 +190,16 @@ impl Variables {
     }
 
     /// Forgets what optimizers have gathered (velocities, moments, the number of steps), behind the steps submitted so
-    /// far: for training with another optimizer, or anew. Parameters and states stay.
+    /// far: for training with another optimizer, or anew. Parameters and states stay, and averages begin as the parameters.
     ///
     /// # Errors
     /// When the device fails.
     pub fn reset_optimizer(&self) -> Result<()> {
-        for (key, buffer) in self.store().buffers.iter().filter(|(key, _)| matches!(key, BufferRef::Slots(..))) {
+        let buffers = self.buffers();
+        for (key, buffer) in buffers.iter().filter(|(key, _)| matches!(key, BufferRef::Slots(..))) {
             self.gpu.write_buffer(&format!("{key:?}"), buffer, 0, &vec![0; buffer.size() as usize])?;
         }
+        self.start_averages(&buffers, |_| true)?;
         self.steps.store(0, Ordering::Relaxed);
         Ok(())
     }
@@ -139,7 +214,7 @@ impl Variables {
         self.store().buffers.values().map(wgpu::Buffer::size).sum()
     }
 
-    /// Replaces one variable's values, behind the steps submitted so far.
+    /// Replaces one variable's values, behind the steps submitted so far; an average begins anew with them.
     ///
     /// # Errors
     /// When the name is unknown or the shape or type differs.
@@ -246,7 +321,7 @@ impl Variables {
         crate::files::write_atomically(path.as_ref(), &pollster::block_on(self.to_safetensors())?)
     }
 
-    /// Reads a safetensors file into the declared variables.
+    /// Reads a safetensors file into the declared variables; averages begin anew with them.
     ///
     /// # Errors
     /// When the file is damaged, or a tensor is missing, left over, misshapen or not f32; then nothing is changed.
@@ -275,7 +350,9 @@ impl Entry {
     fn write(&self, gpu: &Gpu, buffers: &HashMap<BufferRef, wgpu::Buffer>, what: &str, values: Vec<f32>) -> Result<()> {
         let values = self.format.arrange(&self.ty, values);
         let Location { buffer, offset, .. } = self.location;
-        gpu.write_buffer(what, &buffers[&buffer], offset, bytemuck::cast_slice(&values))
+        let average = self.location.mirrored(BufferRef::Averages).and_then(|at| buffers.get(&at.buffer));
+        let mut places = std::iter::once(&buffers[&buffer]).chain(average);
+        places.try_for_each(|buffer| gpu.write_buffer(what, buffer, offset, bytemuck::cast_slice(&values)))
     }
 }
 
