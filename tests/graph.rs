@@ -138,6 +138,28 @@ fn optimizers_refuse_values_out_of_range() {
         Optimizer::sgd(0.1).weight_decay(f32::INFINITY),
         Optimizer::adam(0.1).betas(0.9, 1.0),
         Optimizer::adamw(f32::INFINITY),
+        Optimizer::sgd(0.1).momentum(0.9).dampening(1.5),
+        Optimizer::sgd(0.1).nesterov(),
+        Optimizer::sgd(0.1).momentum(0.9).dampening(0.1).nesterov(),
+        Optimizer::sgd(0.1).dampening(0.1),
+        Optimizer::adam(0.1).epsilon(0.0),
+        Optimizer::rmsprop(0.1).alpha(1.0),
+        Optimizer::rmsprop(0.1).momentum(-0.1),
+        Optimizer::adagrad(0.1).epsilon(f32::NAN),
+        Optimizer::lion(0.1).betas(1.0, 0.9),
+        Optimizer::sgd(0.1).clip_value(0.0),
+        Optimizer::sgd(0.1).clip_norm(f32::INFINITY),
+        Optimizer::sgd(0.1).ema(1.0),
+        Optimizer::sgd(0.1).ema_warmup(),
+        Optimizer::sgd(0.1).accumulate(0),
+        // Options of other rules.
+        Optimizer::adam(0.1).momentum(0.9),
+        Optimizer::adam(0.1).centered(),
+        Optimizer::rmsprop(0.1).nesterov(),
+        Optimizer::rmsprop(0.1).dampening(0.1),
+        Optimizer::sgd(0.1).betas(0.9, 0.9),
+        Optimizer::sgd(0.1).epsilon(1e-3),
+        Optimizer::lion(0.1).alpha(0.9),
     ];
     for optimizer in bad {
         let graph = Graph::new(Mode::Training);
@@ -145,6 +167,10 @@ fn optimizers_refuse_values_out_of_range() {
         let error = graph.minimize(loss, &optimizer).expect_err(&format!("{optimizer:?}"));
         assert!(matches!(&error, Error::Argument { op, .. } if op == "optimizer"), "{error}");
     }
+    let error = |optimizer: Optimizer| message(Graph::new(Mode::Training).update(&[], &optimizer));
+    let (adam, momentum) = (Optimizer::adam(0.1).centered(), Optimizer::sgd(0.1).momentum(1.0));
+    assert_eq!(error(adam), "optimizer: adam has no option `centered`");
+    assert_eq!(error(momentum), "optimizer: expected a momentum that is at least 0 and below 1, got 1");
 }
 
 #[test]

@@ -13,6 +13,8 @@ mod harness;
 mod ops;
 mod plan;
 mod reference;
+#[cfg(feature = "train")]
+mod schedules;
 mod session;
 mod shaders;
 mod support;

@@ -37,6 +37,8 @@ pub struct VariableLayout {
     pub(crate) entries: HashMap<String, Entry>,
     /// Names in order of declaration.
     pub(crate) order: Vec<String>,
+    /// What optimizers keep, with the name that the last graph gave it.
+    pub(super) memory: Vec<(String, Entry)>,
     pub(crate) arenas: Vec<Arena>,
     /// The device that they are for, which decides how filters lie in memory.
     device: Option<Capabilities>,
@@ -134,9 +136,16 @@ impl VariableLayout {
                 _ => continue,
             };
             let parameter = data.value(parameter).name.as_deref().unwrap_or_default();
-            if let Some(BufferRef::Parameters(arena)) = self.entries.get(parameter).map(|e| e.location.buffer) {
-                let arena = &mut self.arenas[arena];
-                (arena.slots, arena.averaged) = (arena.slots.max(slots), arena.averaged || averaged);
+            let Some(parameter) = self.entries.get(parameter).cloned() else { continue };
+            let BufferRef::Parameters(index) = parameter.location.buffer else { continue };
+            let arena = &mut self.arenas[index];
+            (arena.slots, arena.averaged) = (arena.slots.max(slots), arena.averaged || averaged);
+            let buffer = if averaged { BufferRef::Averages(index) } else { BufferRef::Slots(index, slots - 1) };
+            let location = Location { buffer, ..parameter.location };
+            let (name, entry) = (value.name.clone().unwrap_or_default(), Entry { location, ..parameter });
+            match self.memory.iter_mut().find(|(_, other)| other.location == location) {
+                Some(known) => *known = (name, entry),
+                None => self.memory.push((name, entry)),
             }
         }
         Ok(())

@@ -4,6 +4,7 @@
 
 mod arrange;
 mod build;
+mod checkpoint;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) mod cooperative;
 mod copies;

@@ -245,7 +245,7 @@ impl Classifier {
                 return Err(Error::shape("train", format!("batches of {}", training.batch), actual));
             }
             let Training { session, optimizer, schedule, scale, .. } = training;
-            let update = session.step() / optimizer.steps_per_update();
+            let update = self.variables.steps() / optimizer.steps_per_update();
             session.set_learning_rate(optimizer.learning_rate() * schedule.factor(update) * *scale)?;
             if let Some(momentum) = schedule.momentum(update) {
                 session.set_momentum(momentum)?;

@@ -26,7 +26,7 @@ pub(crate) fn cases() -> Vec<OpCase> {
         ("sgd with a norm within its limit", Optimizer::sgd(0.1).clip_norm(1e6)),
         ("sgd averaged", Optimizer::sgd(0.1).ema(0.9)),
         ("adam averaged with warm-up", Optimizer::adam(0.01).ema(0.999).ema_warmup()),
-        ("sgd of two steps", Optimizer::sgd(0.1).momentum(0.9).accumulate(2)),
+        ("sgd of three steps", Optimizer::sgd(0.1).momentum(0.9).accumulate(3)),
         (
             "rmsprop with everything",
             Optimizer::rmsprop(0.01).momentum(0.9).centered().clip_norm(1.0).ema(0.9).accumulate(3),
