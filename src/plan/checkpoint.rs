@@ -87,11 +87,9 @@ impl Variables {
     /// # Errors
     /// When the device fails.
     pub async fn optimizer_to_safetensors(&self) -> Result<Vec<u8>> {
-        let store = self.store();
         let steps = BTreeMap::from([(STEPS.to_string(), self.steps().to_string())]);
-        let arrays = self.read(&store, store.layout.memory.clone())?;
-        drop(store);
-        serialized(&arrays.await?, &steps)
+        let arrays = self.read(|layout| layout.memory.clone())?.await?;
+        serialized(&arrays, &steps)
     }
 
     /// Writes [`Variables::optimizer_to_safetensors`] to a file, as [`Variables::save_blocking`] does.

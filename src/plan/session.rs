@@ -175,7 +175,8 @@ impl Session {
         self.set(LEARNING_RATE, rate, "the graph has no optimizer")
     }
 
-    /// The momentum, or the first beta, of all optimizers of the graph in the following steps.
+    /// The momentum, or the first beta, of all optimizers of the graph in the following steps. Adam corrects its bias by the
+    /// beta of the step, as PyTorch does.
     ///
     /// # Errors
     /// When the graph has no optimizer with momentum, or the value is not at least 0 and below 1.

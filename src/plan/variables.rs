@@ -243,13 +243,19 @@ impl Variables {
     /// # Errors
     /// When the device fails.
     pub fn read_all(&self) -> Result<Readback<NamedArrays>> {
-        let store = self.store();
-        let entry = |name: &String| (name.clone(), store.layout.entries[name].clone());
-        self.read(&store, store.layout.order.iter().map(entry).collect())
+        self.read(|layout| {
+            let entry = |name: &String| (name.clone(), layout.entries[name].clone());
+            layout.order.iter().map(entry).collect()
+        })
     }
 
-    /// Copies what these entries have back.
-    pub(super) fn read(&self, store: &Store, entries: Vec<(String, Entry)>) -> Result<Readback<NamedArrays>> {
+    /// Copies what is chosen of the layout back.
+    pub(super) fn read(
+        &self,
+        chosen: impl FnOnce(&VariableLayout) -> Vec<(String, Entry)>,
+    ) -> Result<Readback<NamedArrays>> {
+        let store = self.store();
+        let entries = chosen(&store.layout);
         let regions: Vec<Region> = entries
             .iter()
             .map(|(_, entry)| Region {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use omma::{Gpu, Graph, Init, Mode, Optimizer, Session, Variables};
+use omma::{Gpu, Graph, Init, Mode, Optimizer, Plan, PlanOptions, Session, VariableLayout, Variables};
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::support::message;
@@ -81,6 +81,32 @@ fn one_dispatch_updates_however_many_parameters() {
     ] {
         assert_eq!([2, 9, 30].map(|count| dispatches(&optimizer, count)), [expected; 3], "{optimizer:?}");
     }
+}
+
+/// WebGPU's default is 8 buffers; no optimizer needs more, whatever is asked of it.
+#[test]
+fn the_most_that_one_can_ask_for_fits_into_eight_buffers() {
+    let Some(gpu) = crate::gpu() else { return };
+    let rule = Optimizer::rmsprop(0.1).momentum(0.9).centered().weight_decay(0.1).no_bias_decay();
+    let optimizer = rule.clip_value(1.0).clip_norm(1.0).skip_nonfinite().ema(0.9).ema_warmup().accumulate(2);
+    let graph = Graph::new(Mode::Training);
+    let p = graph.parameter("p", [3, 5], Init::Ones).unwrap();
+    graph.update(&[(p, graph.input("g", [3, 5]).unwrap())], &optimizer).unwrap();
+    let mut capabilities = gpu.capabilities().clone();
+    capabilities.limits.max_storage_buffers_per_shader_stage = 8;
+    let layout = VariableLayout::on(&graph, &capabilities).unwrap();
+    // Parameters, three slots, gathered gradients and an average.
+    assert_eq!(layout.bytes(), 6 * 256);
+    let options = PlanOptions::default().prefer("buffers");
+    let plan = Plan::new(&graph, &[], &layout, &capabilities, &options).unwrap();
+    assert_eq!(plan.bindings().map(|bindings| bindings.len() - 1).max(), Some(7));
+}
+
+#[test]
+fn an_update_of_nothing_does_nothing() {
+    let Some(gpu) = crate::gpu() else { return };
+    let fed = Fed::new(gpu, &Optimizer::adam(0.1).clip_norm(1.0).ema(0.9), &[]);
+    assert_eq!(fed.session.plan().dispatches(), 0);
 }
 
 #[test]

@@ -62,6 +62,9 @@ fn gradient_of(parameter: Location) -> Result<Location> {
 
 /// Adds all dispatches.
 pub(super) fn lower(update: &Update, cx: &mut Lowering<'_>) -> Result<()> {
+    if update.count == 0 {
+        return Ok(());
+    }
     let locations = (0..update.count).map(|i| fixed(cx, update.input(0, i))).collect::<Result<Vec<Location>>>()?;
     place_gradients(update, cx, &locations)?;
     let runs = all_runs(update, cx, &locations);
