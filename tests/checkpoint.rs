@@ -259,14 +259,18 @@ fn a_file_is_written_whole_or_not_at_all() {
 
 /// A session that trains a small network by this optimizer, with its variables.
 fn learner(gpu: &Gpu, optimizer: &Optimizer, seed: u64) -> (Session, Variables) {
+    let variables = Variables::new(gpu, seed);
+    (learn(gpu, optimizer, &variables), variables)
+}
+
+fn learn(gpu: &Gpu, optimizer: &Optimizer, variables: &Variables) -> Session {
     let graph = Graph::new(Mode::Training);
     let x = graph.input("x", [2, 3, 5, 5]).unwrap().conv2d("conv", Conv2d::new(4, 3)).unwrap();
     let x = x.batch_norm("bn", BatchNorm::default()).unwrap().relu().unwrap().flatten().unwrap();
     let labels = graph.label_input("labels", 2).unwrap();
     let loss = x.dense("head", 5).unwrap().softmax_cross_entropy(labels).unwrap();
     graph.minimize(loss, optimizer).unwrap();
-    let variables = Variables::new(gpu, seed);
-    (Session::new(gpu, &graph, &[], &variables).unwrap(), variables)
+    Session::new(gpu, &graph, &[], variables).unwrap()
 }
 
 fn steps(session: &mut Session, numbers: std::ops::Range<usize>) {
@@ -329,6 +333,11 @@ fn an_optimizers_memory_has_pytorchs_names() {
     let all = Optimizer::rmsprop(0.1).centered().momentum(0.9).accumulate(2);
     assert_eq!(kinds(all), ["grad_avg", "gradient_sum", "momentum_buffer", "square_avg"]);
     assert_eq!(kinds(Optimizer::adagrad(0.1)), ["sum"]);
+    // After another optimizer of the same variables, what the last one keeps.
+    let (_, variables) = learner(gpu, &Optimizer::adam(0.1), 1);
+    learn(gpu, &Optimizer::sgd(0.1).momentum(0.9), &variables);
+    let both = pollster::block_on(variables.optimizer_to_safetensors()).unwrap();
+    assert_eq!(both, of(Optimizer::sgd(0.1).momentum(0.9)));
     // In PyTorch's shapes, whatever the order in memory.
     let file = of(Optimizer::lion(0.1));
     assert_eq!(SafeTensors::deserialize(&file).unwrap().tensor("conv.weight.exp_avg").unwrap().shape(), [4, 3, 3, 3]);

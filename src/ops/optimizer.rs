@@ -64,6 +64,7 @@ impl Graph {
             }
             super::expect("optimizer", "a gradient", &parameter.ty(), &gradient.ty())?;
         }
+        let head = inputs.len();
         inputs.extend(pairs.iter().map(|(parameter, _)| *parameter));
         inputs.extend(pairs.iter().map(|(_, gradient)| *gradient));
         let mut kept: Vec<(&str, Option<usize>)> =
@@ -80,7 +81,6 @@ impl Graph {
                 inputs.push(self.variable(&name, parameter.shape(), role, Init::Zeros)?);
             }
         }
-        let head = inputs.len() - pairs.len() * optimizer.updated().len() - pairs.len();
         self.apply(Update { optimizer: *optimizer, head, count: pairs.len() }, "", &inputs).map(|_| ())
     }
 

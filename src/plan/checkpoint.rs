@@ -88,7 +88,9 @@ impl Variables {
     /// When the device fails.
     pub async fn optimizer_to_safetensors(&self) -> Result<Vec<u8>> {
         let steps = BTreeMap::from([(STEPS.to_string(), self.steps().to_string())]);
-        let arrays = self.read(|layout| layout.memory.clone())?.await?;
+        let all =
+            |layout: &VariableLayout| layout.memory().map(|(name, entry)| (name.clone(), entry.clone())).collect();
+        let arrays = self.read(all)?.await?;
         serialized(&arrays, &steps)
     }
 
@@ -118,9 +120,9 @@ impl Variables {
     /// See [`Variables::load_optimizer`].
     pub fn load_optimizer_safetensors(&self, bytes: &[u8]) -> Result<()> {
         let store = self.store();
-        let memory = &store.layout.memory;
-        let expected = memory.iter().map(|(name, entry)| (name.as_str(), entry));
-        let known = |name: &str| memory.iter().any(|(other, _)| other == name);
+        let memory: HashMap<&str, &Entry> = store.layout.memory().map(|(name, entry)| (name.as_str(), entry)).collect();
+        let known = |name: &str| memory.contains_key(name);
+        let expected = store.layout.memory().map(|(name, entry)| (name.as_str(), entry));
         let tensors = tensors(bytes, expected, known, "no optimizer of these variables")?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| Error::Checkpoint(error.to_string()))?;
         let steps = header.metadata().as_ref().and_then(|texts| texts.get(STEPS)?.parse().ok());

@@ -31,14 +31,22 @@ pub(crate) struct Entry {
     pub(crate) location: Location,
 }
 
+/// A slot or an average of a parameter.
+#[derive(Debug, Clone)]
+struct Memory {
+    name: String,
+    entry: Entry,
+    parameter: Location,
+}
+
 /// The places of all variables that the graphs seen so far declare. Graphs that declare the same names share them.
 #[derive(Debug, Clone, Default)]
 pub struct VariableLayout {
     pub(crate) entries: HashMap<String, Entry>,
     /// Names in order of declaration.
     pub(crate) order: Vec<String>,
-    /// What optimizers keep, with the name that the last graph gave it.
-    pub(super) memory: Vec<(String, Entry)>,
+    /// What the optimizers of the last graphs keep for their parameters.
+    memory: Vec<Memory>,
     pub(crate) arenas: Vec<Arena>,
     /// The device that they are for, which decides how filters lie in memory.
     device: Option<Capabilities>,
@@ -129,6 +137,7 @@ impl VariableLayout {
             };
             self.entries.insert(name, Entry { ty: value.ty.clone(), role, init, format, location });
         }
+        let mut memory = Vec::new();
         for value in &data.values {
             let (parameter, slots, averaged) = match value.source {
                 Source::Variable { role: Role::Slot { parameter, index }, .. } => (parameter, index + 1, false),
@@ -142,12 +151,13 @@ impl VariableLayout {
             (arena.slots, arena.averaged) = (arena.slots.max(slots), arena.averaged || averaged);
             let buffer = if averaged { BufferRef::Averages(index) } else { BufferRef::Slots(index, slots - 1) };
             let location = Location { buffer, ..parameter.location };
-            let (name, entry) = (value.name.clone().unwrap_or_default(), Entry { location, ..parameter });
-            match self.memory.iter_mut().find(|(_, other)| other.location == location) {
-                Some(known) => *known = (name, entry),
-                None => self.memory.push((name, entry)),
-            }
+            let (name, at) = (value.name.clone().unwrap_or_default(), parameter.location);
+            memory.push(Memory { name, entry: Entry { location, ..parameter }, parameter: at });
         }
+        // What another optimizer kept for the same parameters is no more.
+        let ours: HashSet<Location> = memory.iter().map(|memory| memory.parameter).collect();
+        self.memory.retain(|memory| !ours.contains(&memory.parameter));
+        self.memory.extend(memory);
         Ok(())
     }
 
@@ -156,6 +166,17 @@ impl VariableLayout {
         let mirrors = |arena: &Arena| 1 + arena.slots as u64 + u64::from(arena.averaged);
         let arena = |arena: &Arena| arena.parameter_bytes * mirrors(arena) + arena.state_bytes;
         self.arenas.iter().map(arena).sum()
+    }
+
+    /// What optimizers keep, by name.
+    pub(super) fn memory(&self) -> impl Iterator<Item = (&String, &Entry)> {
+        self.memory.iter().map(|memory| (&memory.name, &memory.entry))
+    }
+
+    /// The same variables without what optimizers keep.
+    pub(super) fn without_memory(&self) -> Self {
+        let plain = |arena: &Arena| Arena { slots: 0, averaged: false, ..arena.clone() };
+        Self { arenas: self.arenas.iter().map(plain).collect(), memory: Vec::new(), ..self.clone() }
     }
 
     /// Where a parameter or state lives.

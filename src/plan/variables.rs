@@ -142,9 +142,8 @@ impl Variables {
     /// When no parameter has an average.
     pub fn averaged(&self) -> Result<Self> {
         let store = self.store();
-        let (mut layout, mut buffers, mut any) = (store.layout.clone(), HashMap::new(), false);
-        for (index, arena) in layout.arenas.iter_mut().enumerate() {
-            (arena.slots, arena.averaged) = (0, false);
+        let (mut buffers, mut any) = (HashMap::new(), false);
+        for index in 0..store.layout.arenas.len() {
             let average = store.buffers.get(&BufferRef::Averages(index));
             any |= average.is_some();
             let parameters = average.or_else(|| store.buffers.get(&BufferRef::Parameters(index)));
@@ -152,11 +151,11 @@ impl Variables {
             buffers.extend(parameters.map(|buffer| (BufferRef::Parameters(index), buffer.clone())));
             buffers.extend(state.map(|buffer| (BufferRef::State(index), buffer.clone())));
         }
-        layout.memory.clear();
         if !any {
             return Err(Error::Session("no parameter has an average: give the optimizer `ema`".into()));
         }
-        let store = Arc::new(Mutex::new(Store { layout, buffers, metadata: store.metadata.clone() }));
+        let (layout, metadata) = (store.layout.without_memory(), store.metadata.clone());
+        let store = Arc::new(Mutex::new(Store { layout, buffers, metadata }));
         let (gpu, version, readbacks) = (self.gpu.clone(), self.version.clone(), self.readbacks.clone());
         Ok(Self { gpu, seed: self.seed, store, steps: Arc::default(), version, readbacks })
     }
