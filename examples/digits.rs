@@ -28,7 +28,7 @@ fn main() -> omma::Result<()> {
     let augment = Augment::new(1).shift(2.0)?.rotation(10.0)?;
     let loader = Loader::new(train, 64)?.shuffle(1).drop_last(true).augment(augment);
     let total = (epochs * loader.batches()) as u32;
-    classifier.prepare(64, &Optimizer::adam(0.002), Schedule::Cosine { warmup: 50, total })?;
+    classifier.prepare(64, &Optimizer::adam(0.002), Schedule::cosine(total).warmup(50))?;
 
     for epoch in 0..epochs {
         let score = classifier.train_blocking(loader.epoch(epoch as u64), |_| ControlFlow::Continue(()))?;

@@ -1,107 +1,124 @@
-// Optimizers over flat parameter buffers, w = weights, g = gradients, lr = rate[0].
-//   sgd:  g += weight_decay w; v = momentum v + g; w -= lr v, or with NESTEROV w -= lr (g + momentum v)
-//   adam: g += weight_decay w, or with DECOUPLED (AdamW) w -= lr weight_decay w
-//         m = beta1 m + (1 - beta1) g; s = beta2 s + (1 - beta2) g^2
-//         w -= lr (m / (1 - beta1^t)) / (sqrt(s / (1 - beta2^t)) + epsilon), t = step[0], which is 1 in the first step
-// The betas come as 1 - beta, rounded once by the host: 1 - 0.999f would have lost ten bits.
-// One invocation updates 4 consecutive parameters; those past `count` in the last vector lie in the buffers' padding
-// and are updated harmlessly (zeros stay zeros).
-// Memory traffic, bytes a parameter: sgd 20, adam 28. No barriers. On a software adapter everything is read from copies in
-// textures, what is updated, too. Needs common/grid.wgsl, common/texture.wgsl, common/read.wgsl.
+// Optimizers over flat parameter buffers, with PyTorch's formulas: w = weights, g = gradients, lr = learning rate.
+//   g = mean (g + gathered), cut off at clip_value with CLIP, times the scale that limits the norm of all gradients
+//   g += weight_decay w, or with DECOUPLED w -= lr weight_decay w
+//   sgd:      v = momentum v + damping g; w -= lr v, or with NESTEROV w -= lr (g + momentum v); without momentum w -= lr g
+//   adam:     m = beta1 m + (1 - beta1) g; s = beta2 s + (1 - beta2) g^2
+//             w -= lr (m / (1 - beta1^t)) / (sqrt(s / (1 - beta2^t)) + epsilon)
+//   rmsprop:  s = alpha s + (1 - alpha) g^2; centered: a = alpha a + (1 - alpha) g and s - a^2 in the place of s
+//             u = g / (sqrt(s) + epsilon); w -= lr u, or with momentum v = momentum v + u; w -= lr v
+//   adagrad:  s += g^2; w -= lr g / (sqrt(s) + epsilon)
+//   lion:     w -= lr sign(beta1 m + (1 - beta1) g); m = beta2 m + (1 - beta2) g
+//   at last the averaged weights: a += (1 - decay) (w - a)
+// What depends on the step alone comes from optimizer_prepare. beta2 and alpha come as 1 - beta2, rounded once by the host.
+// One invocation updates 4 consecutive parameters; what lies in the padding between parameters is changed, too, and read
+// by nobody.
+// Memory traffic, bytes a parameter: 4 for the gradient, 8 for each thing that is updated, the weights included: sgd 12,
+// with momentum 20, adam 28. No barriers. On a software adapter everything is read from copies in textures, what is
+// updated, too.
+// Needs common/grid.wgsl, common/texture.wgsl, common/read.wgsl, common/nan.wgsl, common/update.wgsl.
 
 override WORKGROUP: u32 = 64u;
-override NESTEROV: bool = false;
+override CLIP: bool = false;
 override DECOUPLED: bool = false;
+override NESTEROV: bool = false;
 
 struct Params {
     count: u32,
+    mean: f32,
+    clip_value: f32,
     weight_decay: f32,
-    /// sgd only.
-    momentum: f32,
-    /// adam only, as the two below: 1 - beta1.
-    beta1_complement: f32,
-    beta2_complement: f32,
+    /// 1 - beta2, or 1 - alpha.
+    second_complement: f32,
     epsilon: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-/// [1]: the learning rate.
-@group(0) @binding(1) var<storage, read> rate: array<f32>;
-{#- What is updated: read from a texture, or where it is written. -#}
-{% macro updated(name, binding, copy) %}
-@group(0) @binding({{ binding }}) var<storage, read_write> {{ name }}: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> update: Update;
+{{ fours("gradients", 2, texture) }}
+{#- What is updated: read from a texture, or where it is written. #}
+{% for name in updated %}
+@group(0) @binding({{ 2 + loop.index }}) var<storage, read_write> {{ name }}: array<vec4<f32>>;
 {% if texture %}
-{{ fours(name ~ "_copy", copy, texture) }}
+{{ fours(name ~ "_copy", 2 + loop.length + loop.index, texture) }}
 fn {{ name }}_at(index: u32) -> vec4<f32> { return {{ name }}_copy_at(index); }
 {% else %}
 fn {{ name }}_at(index: u32) -> vec4<f32> { return {{ name }}[index]; }
 {% endif %}
-{% endmacro %}
-{% if adam %}
-// rate, step, gradients -> weights, first_moment, second_moment (all updated)
-@group(0) @binding(2) var<storage, read> step: array<u32>;
-{{ fours("gradients", 3, texture) }}
-{{ updated("weights", 4, 7) }}
-{{ updated("first_moment", 5, 8) }}
-{{ updated("second_moment", 6, 9) }}
-{% else %}
-// rate, gradients -> weights, velocity (both updated)
-{{ fours("gradients", 2, texture) }}
-{{ updated("weights", 3, 5) }}
-{{ updated("velocity", 4, 6) }}
-{% endif %}
+{% endfor %}
 
-/// 1 - beta^t from 1 - beta, for both betas, by repeated squaring of beta in complement form: with u = 1 - a and
-/// v = 1 - b, 1 - a b = u + v (1 - u). Nothing cancels, unlike in 1 - pow(beta, t), and no step is too large.
-fn bias_correction(complement: vec2<f32>, t: u32) -> vec2<f32> {
-    var result = vec2<f32>(0.0, 0.0);
-    var square = complement;
-    for (var bits = t; bits > 0u; bits >>= 1u) {
-        if (bits & 1u) == 1u {
-            result += square * (1.0 - result);
-        }
-        square += square * (1.0 - square);
-    }
-    return result;
+/// beta a + (1 - beta) b, written with 1 - beta alone.
+fn mixed(a: vec4<f32>, b: vec4<f32>, complement: f32) -> vec4<f32> {
+    return a + complement * (b - a);
 }
 
-{% if adam %}
 @compute @workgroup_size(WORKGROUP)
-fn adam(at: Invocation) {
+fn {{ rule }}(at: Invocation) {
     let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
     if index * 4u >= params.count {
         return;
     }
-    var weight = weights_at(index);
     var gradient = gradients_at(index);
+{% if "gradient_sum" in updated %}
+    gradient += gradient_sum_at(index);
+    gradient_sum[index] = select(vec4<f32>(), gradient, update.action == GATHER);
+{% endif %}
+    if update.action != APPLY {
+        return;
+    }
+    gradient *= params.mean;
+    if CLIP {
+        gradient = clipped(gradient, params.clip_value);
+    }
+    gradient *= update.scale;
+    var weight = weights_at(index);
     if DECOUPLED {
-        weight -= rate[0] * params.weight_decay * weight;
+        weight -= update.rate * params.weight_decay * weight;
     } else {
         gradient += params.weight_decay * weight;
     }
-    // beta m + (1 - beta) g, written with 1 - beta alone.
-    let first_before = first_moment_at(index);
-    let second_before = second_moment_at(index);
-    let first = first_before + params.beta1_complement * (gradient - first_before);
-    let second = second_before + params.beta2_complement * (gradient * gradient - second_before);
-    first_moment[index] = first;
-    second_moment[index] = second;
-    let correction = bias_correction(vec2<f32>(params.beta1_complement, params.beta2_complement), step[0]);
-    let deviation = sqrt(second / correction.y);
-    weights[index] = weight - rate[0] * (first / correction.x) / (deviation + params.epsilon);
-}
-{% else %}
-@compute @workgroup_size(WORKGROUP)
-fn sgd(at: Invocation) {
-    let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
-    if index * 4u >= params.count {
-        return;
-    }
-    let weight = weights_at(index);
-    let gradient = gradients_at(index) + params.weight_decay * weight;
-    let speed = params.momentum * velocity_at(index) + gradient;
-    velocity[index] = speed;
-    let direction = select(speed, gradient + params.momentum * speed, NESTEROV);
-    weights[index] = weight - rate[0] * direction;
-}
+{% if rule == "sgd" %}
+    var direction = gradient;
+{% if "momentum_buffer" in updated %}
+    let speed = update.momentum * momentum_buffer_at(index) + update.damping * gradient;
+    momentum_buffer[index] = speed;
+    direction = select(speed, gradient + update.momentum * speed, NESTEROV);
 {% endif %}
+    weight -= update.rate * direction;
+{% elif rule == "adam" %}
+    let first = mixed(exp_avg_at(index), gradient, 1.0 - update.momentum);
+    let second = mixed(exp_avg_sq_at(index), gradient * gradient, params.second_complement);
+    exp_avg[index] = first;
+    exp_avg_sq[index] = second;
+    let deviation = sqrt(second / update.second_correction);
+    weight -= update.rate * (first / update.first_correction) / (deviation + params.epsilon);
+{% elif rule == "rmsprop" %}
+    var second = mixed(square_avg_at(index), gradient * gradient, params.second_complement);
+    square_avg[index] = second;
+{% if "grad_avg" in updated %}
+    let mean = mixed(grad_avg_at(index), gradient, params.second_complement);
+    grad_avg[index] = mean;
+    second -= mean * mean;
+    // Rounding may have left less than nothing.
+    second = select(max(second, vec4<f32>()), second, are_nan(second));
+{% endif %}
+    var direction = gradient / (sqrt(second) + params.epsilon);
+{% if "momentum_buffer" in updated %}
+    direction += update.momentum * momentum_buffer_at(index);
+    momentum_buffer[index] = direction;
+{% endif %}
+    weight -= update.rate * direction;
+{% elif rule == "adagrad" %}
+    let total = sum_at(index) + gradient * gradient;
+    sum[index] = total;
+    weight -= update.rate * gradient / (sqrt(total) + params.epsilon);
+{% else %}
+    let before = exp_avg_at(index);
+    exp_avg[index] = mixed(before, gradient, params.second_complement);
+    let direction = mixed(before, gradient, 1.0 - update.momentum);
+    weight -= update.rate * select(sign(direction), direction, are_nan(direction));
+{% endif %}
+    weights[index] = weight;
+{% if "average" in updated %}
+    average[index] = mixed(average_at(index), weight, update.average_complement);
+{% endif %}
+}

@@ -195,7 +195,7 @@ impl OpCase {
         let feeds: Vec<(&str, HostTensor<'_>)> =
             problem.inputs.iter().map(|(name, data)| (name.as_str(), data.host())).collect();
         let first = self.steps_on_device(&mut session, &problem, &feeds).await?;
-        let after = variables.read_all()?.await?;
+        let after = with_averages(&variables).await?;
         session.check_guards().await?;
         // The same again from the same start.
         variables.reset_optimizer()?;
@@ -203,7 +203,7 @@ impl OpCase {
             variables.set(name, values)?;
         }
         let second = self.steps_on_device(&mut session, &problem, &feeds).await?;
-        let again = variables.read_all()?.await?;
+        let again = with_averages(&variables).await?;
         let bits = |arrays: &[Values]| arrays.iter().flat_map(Values::bits).collect::<Vec<u32>>();
         let kept = |arrays: &NamedArrays| {
             arrays.iter().flat_map(|(_, array)| array).map(|value| value.to_bits()).collect::<Vec<u32>>()
@@ -304,6 +304,16 @@ impl Problem {
 /// Away from zero, as a variance is.
 fn random_variable(name: &str, count: usize) -> Vec<f32> {
     draw(name, count, |random| Uniform::new(0.5_f32, 1.5).ok().map_or(1.0, |d| d.sample(random)))
+}
+
+/// All variables, then the averages of those that have one, as the graph names them.
+async fn with_averages(variables: &Variables) -> Result<NamedArrays> {
+    let mut all = variables.read_all()?.await?;
+    if let Ok(averaged) = variables.averaged() {
+        let averages = averaged.read_all()?.await?;
+        all.extend(averages.into_iter().map(|(name, values)| (format!("{name}.average"), values)));
+    }
+    Ok(all)
 }
 
 fn randomize(graph: &Graph, variables: &Variables, evaluator: &mut Evaluator<'_>) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use omma::{BatchNorm, Conv2d, Error, Gpu, Graph, Mode, Optimizer, VariableLayout, Variables};
+use omma::{BatchNorm, Conv2d, Error, Gpu, Graph, Mode, Optimizer, Session, VariableLayout, Variables};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 
@@ -255,4 +255,101 @@ fn a_file_is_written_whole_or_not_at_all() {
     variables.save_blocking(folder.path().join("taken")).unwrap_err();
     assert_eq!(names(), ["model.safetensors", "taken"]);
     assert_eq!(fs::read_to_string(folder.path().join("taken/file")).unwrap(), "kept");
+}
+
+/// A session that trains a small network by this optimizer, with its variables.
+fn learner(gpu: &Gpu, optimizer: &Optimizer, seed: u64) -> (Session, Variables) {
+    let variables = Variables::new(gpu, seed);
+    (learn(gpu, optimizer, &variables), variables)
+}
+
+fn learn(gpu: &Gpu, optimizer: &Optimizer, variables: &Variables) -> Session {
+    let graph = Graph::new(Mode::Training);
+    let x = graph.input("x", [2, 3, 5, 5]).unwrap().conv2d("conv", Conv2d::new(4, 3)).unwrap();
+    let x = x.batch_norm("bn", BatchNorm::default()).unwrap().relu().unwrap().flatten().unwrap();
+    let labels = graph.label_input("labels", 2).unwrap();
+    let loss = x.dense("head", 5).unwrap().softmax_cross_entropy(labels).unwrap();
+    graph.minimize(loss, optimizer).unwrap();
+    Session::new(gpu, &graph, &[], variables).unwrap()
+}
+
+fn steps(session: &mut Session, numbers: std::ops::Range<usize>) {
+    for number in numbers {
+        let x: Vec<f32> = (0..150).map(|i| ((i * 7 + number * 5) % 11) as f32 / 5.0 - 1.0).collect();
+        let labels = vec![number as u32 % 5, 3];
+        session.run_blocking(&[("x", (&x).into()), ("labels", (&labels).into())]).unwrap();
+    }
+}
+
+#[test]
+fn a_training_goes_on_from_its_files_bit_for_bit() {
+    let Some(gpu) = crate::gpu() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let [model, memory] = ["model", "optimizer"].map(|name| folder.path().join(name));
+    for optimizer in [
+        Optimizer::sgd(0.1),
+        Optimizer::sgd(0.1).momentum(0.9).ema(0.9),
+        Optimizer::adam(0.01).accumulate(2),
+        Optimizer::rmsprop(0.01).centered().momentum(0.5).ema(0.99).ema_warmup(),
+        Optimizer::lion(0.01),
+    ] {
+        let (mut whole, expected) = learner(gpu, &optimizer, 1);
+        steps(&mut whole, 0..7);
+        let (mut first, variables) = learner(gpu, &optimizer, 1);
+        steps(&mut first, 0..3);
+        variables.save_blocking(&model).unwrap();
+        variables.save_optimizer_blocking(&memory).unwrap();
+        let (mut second, variables) = learner(gpu, &optimizer, 2);
+        variables.load(&model).unwrap();
+        variables.load_optimizer(&memory).unwrap();
+        steps(&mut second, 3..7);
+        assert_eq!(bits(&variables), bits(&expected), "{optimizer:?}");
+        if let (Ok(averages), Ok(expected)) = (variables.averaged(), expected.averaged()) {
+            assert_eq!(bits(&averages), bits(&expected), "{optimizer:?}");
+        }
+        assert_eq!(variables.steps(), 7);
+    }
+}
+
+#[test]
+fn an_optimizers_memory_has_pytorchs_names() {
+    let Some(gpu) = crate::gpu() else { return };
+    let of = |optimizer: Optimizer| {
+        let (_, variables) = learner(gpu, &optimizer, 1);
+        pollster::block_on(variables.optimizer_to_safetensors()).unwrap()
+    };
+    let kinds = |optimizer: Optimizer| {
+        let file = of(optimizer);
+        let file = SafeTensors::deserialize(&file).unwrap();
+        let names = file.names().into_iter().map(String::from);
+        let mut kinds: Vec<String> = names.filter_map(|n| n.strip_prefix("conv.weight.").map(String::from)).collect();
+        kinds.sort_unstable();
+        assert_eq!(file.len(), 6 * kinds.len(), "of each of the six parameters");
+        kinds
+    };
+    assert_eq!(kinds(Optimizer::sgd(0.1)), [""; 0]);
+    assert_eq!(kinds(Optimizer::sgd(0.1).momentum(0.9)), ["momentum_buffer"]);
+    assert_eq!(kinds(Optimizer::adam(0.1).ema(0.9)), ["average", "exp_avg", "exp_avg_sq"]);
+    let all = Optimizer::rmsprop(0.1).centered().momentum(0.9).accumulate(2);
+    assert_eq!(kinds(all), ["grad_avg", "gradient_sum", "momentum_buffer", "square_avg"]);
+    assert_eq!(kinds(Optimizer::adagrad(0.1)), ["sum"]);
+    // After another optimizer of the same variables, what the last one keeps.
+    let (_, variables) = learner(gpu, &Optimizer::adam(0.1), 1);
+    learn(gpu, &Optimizer::sgd(0.1).momentum(0.9), &variables);
+    let both = pollster::block_on(variables.optimizer_to_safetensors()).unwrap();
+    assert_eq!(both, of(Optimizer::sgd(0.1).momentum(0.9)));
+    // In PyTorch's shapes, whatever the order in memory.
+    let file = of(Optimizer::lion(0.1));
+    assert_eq!(SafeTensors::deserialize(&file).unwrap().tensor("conv.weight.exp_avg").unwrap().shape(), [4, 3, 3, 3]);
+    // What another optimizer kept, or no optimizer, is refused.
+    let (_, variables) = learner(gpu, &Optimizer::adam(0.1), 1);
+    let refused = |bytes: &[u8]| message(variables.load_optimizer_safetensors(bytes));
+    assert_eq!(refused(&file), "checkpoint: `conv.weight.exp_avg_sq` [4, 3, 3, 3] is missing");
+    let more = refused(&of(Optimizer::adam(0.1).ema(0.9)));
+    assert_eq!(more, "checkpoint: `bn.bias.average` belongs to no optimizer of these variables");
+    let model = pollster::block_on(variables.to_safetensors()).unwrap();
+    assert_eq!(refused(&model), "checkpoint: `conv.weight.exp_avg` [4, 3, 3, 3] is missing");
+    let (_, plain) = learner(gpu, &Optimizer::sgd(0.1), 1);
+    let error = message(plain.load_optimizer_safetensors(&self::file(&[])));
+    assert_eq!(error, "checkpoint: the metadata `steps` is no number");
 }

@@ -4,6 +4,7 @@ mod bench;
 mod cache;
 mod memory;
 mod profile;
+mod train;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -96,7 +97,10 @@ fn bad_arguments_are_one_line() {
     fails(&["train", "--data", DIGITS, "--epochs", "100000000"], &["--epochs", "100000000"]);
     fails(&["train", "--data", DIGITS, "--epochs", "18446744073709551615"], &["--epochs", "18446744073709551615"]);
     fails(&["train", "--data", DIGITS, "--batch", "1", "--epochs", "2305843009213694"], &["--epochs"]);
-    fails(&["train", "--data", DIGITS, "--optimizer", "magic"], &["magic", "sgd", "adamw"]);
+    fails(&["train", "--data", DIGITS, "--optimizer", "magic"], &["magic", "sgd", "adamw", "rmsprop", "lion"]);
+    fails(&["train", "--data", DIGITS, "--schedule", "magic"], &["magic", "cosine", "one-cycle", "plateau"]);
+    fails(&["train", "--data", DIGITS, "--clip-norm", "-1"], &["--clip-norm: expected a positive number, got -1"]);
+    fails(&["train", "--data", DIGITS, "--ema", "1"], &["--ema: expected at least 0 and below 1, got 1"]);
     fails(&["train", "--data", DIGITS, "--model", "lenet6"], &["lenet6", "lenet5"]);
     if crate::gpu().is_some() {
         fails(&["devices", "--adapter", "no such adapter"], &["no such adapter", "there is"]);

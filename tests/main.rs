@@ -14,6 +14,8 @@ mod models;
 mod ops;
 mod plan;
 mod reference;
+#[cfg(feature = "train")]
+mod schedules;
 mod session;
 mod shaders;
 mod support;

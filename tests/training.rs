@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use omma::data::{Dataset, Loader, Split};
-use omma::train::{Classifier, Schedule, Score, Settings};
+use omma::train::{Classifier, OneCycle, Schedule, Score, Settings};
 use omma::{
     BatchNorm, Conv2d, Evaluator, Graph, Init, Mode, Optimizer, PlanOptions, Result, Session, Tensor, Variables, models,
 };
@@ -26,7 +26,7 @@ fn lenet_overfits_32_digits() {
     assert!(few.class_counts().iter().filter(|&&count| count > 0).count() >= 8, "a fair sample");
     let loader = Loader::new(Arc::new(few), 32).unwrap();
     let mut classifier = Classifier::new(gpu, settings(1)).unwrap();
-    classifier.prepare(32, &Optimizer::adam(2e-3), Schedule::Constant).unwrap();
+    classifier.prepare(32, &Optimizer::adam(2e-3), Schedule::constant()).unwrap();
     let before = classifier.evaluate_blocking(loader.epoch(0)).unwrap();
     assert!(before.loss > 1.5 && before.accuracy < 0.5, "untrained, it guesses: {before:?}");
     for epoch in 0..60 {
@@ -65,7 +65,7 @@ fn training_refuses_what_it_was_not_prepared_for() {
         result.unwrap_err().to_string()
     };
     assert_eq!(go(&mut classifier), "session: call `prepare` before `train`");
-    classifier.prepare(2, &Optimizer::sgd(0.01), Schedule::Constant).unwrap();
+    classifier.prepare(2, &Optimizer::sgd(0.01), Schedule::constant()).unwrap();
     assert_eq!(go(&mut classifier), "train: expected batches of 2, got 1 images");
     let error = classifier.evaluate_blocking(std::iter::empty()).unwrap_err().to_string();
     assert_eq!(error, "session: there was no batch to evaluate");
@@ -199,6 +199,21 @@ fn adamw_follows_the_reference() {
 }
 
 #[test]
+fn rmsprop_follows_the_reference() {
+    follows(&Optimizer::rmsprop(0.005).momentum(0.5).clip_norm(0.5));
+}
+
+#[test]
+fn adagrad_follows_the_reference() {
+    follows(&Optimizer::adagrad(0.05).weight_decay(1e-3).no_bias_decay());
+}
+
+#[test]
+fn gathered_steps_follow_the_reference() {
+    follows(&Optimizer::sgd(0.2).momentum(0.9).accumulate(2).clip_value(0.1));
+}
+
+#[test]
 fn a_seed_fixes_every_bit() {
     let Some(gpu) = crate::gpu() else { return };
     let optimizer = Optimizer::adam(0.01);
@@ -239,11 +254,70 @@ fn the_dropout_seed_alone_changes_the_run() {
 fn a_classifier_does_without_an_excluded_kernel() {
     let Some(gpu) = crate::gpu() else { return };
     let variant = |classifier: &mut Classifier| {
-        classifier.prepare(2, &Optimizer::sgd(0.01), Schedule::Constant).unwrap();
+        classifier.prepare(2, &Optimizer::sgd(0.01), Schedule::constant()).unwrap();
         let choices = classifier.training_session().unwrap().plan().choices();
         choices.iter().find(|choice| choice.kernel == "conv2d.forward").unwrap().chosen
     };
     let usual = variant(&mut Classifier::new(gpu, settings(1)).unwrap());
     let options = PlanOptions::default().exclude(usual);
     assert_ne!(variant(&mut Classifier::with_options(gpu, settings(1), options).unwrap()), usual);
+}
+
+#[test]
+fn an_averaged_classifier_follows_the_training() {
+    let Some(gpu) = crate::gpu() else { return };
+    let few = Arc::new(digits(Split::Train).select(&(0..32).collect::<Vec<usize>>()).unwrap());
+    let loader = Loader::new(few, 32).unwrap();
+    let mut classifier = Classifier::new(gpu, settings(1)).unwrap();
+    let error = classifier.averaged().unwrap_err().to_string();
+    assert_eq!(error, "session: no parameter has an average: give the optimizer `ema`");
+    classifier.prepare(32, &Optimizer::adam(2e-3).ema(0.9), Schedule::constant()).unwrap();
+    let mut averaged = classifier.averaged().unwrap();
+    let mut scores = |classifier: &mut Classifier| {
+        let trained = classifier.evaluate_blocking(loader.epoch(0)).unwrap().loss;
+        (trained, averaged.evaluate_blocking(loader.epoch(0)).unwrap().loss)
+    };
+    let (trained, average) = scores(&mut classifier);
+    assert_eq!(trained, average, "they begin as one");
+    for epoch in 0..20 {
+        classifier.train_blocking(loader.epoch(epoch), |_| ControlFlow::Continue(())).unwrap();
+    }
+    let (later, behind) = scores(&mut classifier);
+    assert!(later < behind && behind < trained, "{trained}, then {later}, averaged {behind}");
+    // Training on with a rate of nothing, the average arrives: 0.9^200 of the difference is left.
+    classifier.scale_learning_rate(0.0).unwrap();
+    for epoch in 0..200 {
+        classifier.train_blocking(loader.epoch(epoch), |_| ControlFlow::Continue(())).unwrap();
+    }
+    let (still, arrived) = scores(&mut classifier);
+    assert_eq!(still, later, "no rate, no change");
+    assert!((arrived - later).abs() < 1e-4 * later, "{arrived}, {later}");
+}
+
+#[test]
+fn schedules_that_do_not_fit_are_refused() {
+    let Some(gpu) = crate::gpu() else { return };
+    let mut classifier = Classifier::new(gpu, settings(1)).unwrap();
+    let error = classifier.scale_learning_rate(0.5).unwrap_err().to_string();
+    assert_eq!(error, "session: call `prepare` before `scale_learning_rate`");
+    let mut refused =
+        |optimizer: Optimizer, schedule: Schedule| classifier.prepare(2, &optimizer, schedule).unwrap_err().to_string();
+    let cycle = OneCycle::new(10);
+    let error = refused(Optimizer::sgd(0.1), Schedule::one_cycle(cycle));
+    assert_eq!(error, "schedule: the optimizer has no momentum to change");
+    for schedule in [
+        Schedule::step(0, 0.1),
+        Schedule::exponential(f32::NAN),
+        Schedule::multi_step(&[1], -1.0),
+        Schedule::polynomial(0, 1.0),
+        Schedule::cosine(0),
+        Schedule::cosine_restarts(4, 0),
+        Schedule::constant().floor(2.0),
+        Schedule::one_cycle(cycle.rise(1.5)),
+        Schedule::one_cycle(cycle.divisors(0.0, 1.0)),
+        Schedule::one_cycle(cycle.momentum(0.5, 1.0)),
+    ] {
+        let error = refused(Optimizer::adam(0.1), schedule.clone());
+        assert!(error.starts_with("schedule: expected at least 1 step, finite factors"), "{schedule:?}: {error}");
+    }
 }

@@ -17,7 +17,7 @@ impl fmt::Display for Graph {
                 Source::Variable { role, init } => match role {
                     Role::Parameter => format!("parameter, {init:?}"),
                     Role::State => format!("state, {init:?}"),
-                    Role::Slot { .. } => "optimizer".to_string(),
+                    Role::Slot { .. } | Role::Average { .. } => "optimizer".to_string(),
                     Role::Metric => "metric".to_string(),
                     Role::Constant => format!("constant, {init:?}"),
                 },

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::chain::Extent;
-use super::{Evaluation, Graph, Node, Op, STEP, Source, TensorId};
+use super::{Evaluation, Graph, Node, Op, Role, STEP, Source, TensorId, Value};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::reference::Checked;
@@ -29,6 +29,12 @@ impl<'g> Evaluator<'g> {
         let kept = data.values.iter().enumerate().filter_map(|(index, value)| {
             let name = value.name.as_deref().unwrap_or_default();
             let values = match &value.source {
+                // An average begins as its parameter.
+                Source::Variable { role: Role::Average { parameter }, .. } => {
+                    let Value { name, ty, source } = data.value(*parameter);
+                    let Source::Variable { init, .. } = source else { return None };
+                    init.values(name.as_deref().unwrap_or_default(), &ty.shape, seed)
+                }
                 Source::Variable { init, .. } => init.values(name, &value.ty.shape, seed),
                 Source::Setting { default } => vec![*default; value.ty.elements()],
                 _ => return None,
@@ -58,7 +64,7 @@ impl<'g> Evaluator<'g> {
         self.variants.iter().filter(|(name, _)| is(name)).map(|&(_, variant)| variant).collect()
     }
 
-    /// Replaces a variable's or setting's value.
+    /// Replaces a variable's or setting's value; a parameter's average begins anew with it.
     ///
     /// # Errors
     /// When the graph has no such variable or the length differs.
@@ -67,6 +73,13 @@ impl<'g> Evaluator<'g> {
         match self.kept.get_mut(&tensor.id()) {
             Some(kept) if kept.len() == values.len() => {
                 kept.copy_from_slice(values);
+                let data = self.graph.data();
+                for (index, value) in data.values.iter().enumerate() {
+                    let Source::Variable { role: Role::Average { parameter }, .. } = value.source else { continue };
+                    if parameter == tensor.id() {
+                        self.kept.insert(data.id(index), values.to_vec());
+                    }
+                }
                 Ok(())
             }
             Some(kept) => Err(Error::shape(format!("`{name}`"), kept.len(), values.len())),

@@ -66,8 +66,13 @@ pub(crate) enum Role {
     Slot {
         /// The parameter it belongs to.
         parameter: TensorId,
-        /// 0 for the first moment, 1 for the second.
+        /// Counted from 0 in the order in which the optimizer declares them.
         index: usize,
+    },
+    /// The moving average of one parameter: shared, and what `Variables::averaged` has in its place.
+    Average {
+        /// The parameter it belongs to.
+        parameter: TensorId,
     },
     /// A running `[sum, weight]` of a scalar, owned by the session.
     Metric,
@@ -166,6 +171,8 @@ pub struct Graph {
 pub(crate) const STEP: &str = "step";
 /// The setting that optimizers read their learning rate from.
 pub(crate) const LEARNING_RATE: &str = "learning_rate";
+/// The setting that stands for the momentum of every optimizer that has one, unless it is negative.
+pub(crate) const MOMENTUM: &str = "momentum";
 
 impl Graph {
     /// An empty graph. `mode` decides what dropout and batch norm become.

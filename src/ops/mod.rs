@@ -125,7 +125,7 @@ pub const FAMILIES: &[Family] = &[
     Family { stem: "losses", shaders: &[], cases: losses::cases },
     Family { stem: "normalization", shaders: &[], cases: normalization::cases },
     Family { stem: "normalize", shaders: &[&normalize::SHADER], cases: normalize::cases },
-    Family { stem: "optimizer", shaders: &[&optimizer::SHADER], cases: optimizer::cases },
+    Family { stem: "optimizer", shaders: &[&optimizer::SHADER, &optimizer::PREPARE], cases: optimizer::cases },
     // With the copies between formats, which its cases run as well.
     Family { stem: "pointwise", shaders: &[&chain::SHADER, &format::SHADER], cases: pointwise::cases },
     Family { stem: "pool", shaders: &[&pool::SHADER], cases: pool::cases },

@@ -229,10 +229,13 @@ impl<'a> Builder<'a> {
                     self.formats.insert(id, entry.format);
                     entry.location
                 }
-                Source::Variable { role: Role::Slot { parameter, index }, .. } => {
+                Source::Variable { role: Role::Slot { parameter, .. } | Role::Average { parameter }, .. } => {
+                    let mirror = |arena| match value.source {
+                        Source::Variable { role: Role::Slot { index, .. }, .. } => BufferRef::Slots(arena, index),
+                        _ => BufferRef::Averages(arena),
+                    };
                     let parameter = self.data.describe(*parameter);
-                    let slot = |arena| BufferRef::Slots(arena, *index);
-                    let place = self.layout.location(&parameter).and_then(|at| at.mirrored(slot));
+                    let place = self.layout.location(&parameter).and_then(|at| at.mirrored(mirror));
                     place.ok_or_else(|| undeclared(&parameter))?
                 }
             };

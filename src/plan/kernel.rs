@@ -135,7 +135,7 @@ impl Kernel {
         self.value(name, text.parse::<i64>().map_or_else(|_| minijinja::Value::from(text), Into::into))
     }
 
-    fn value(mut self, name: &'static str, value: minijinja::Value) -> Self {
+    pub(crate) fn value(mut self, name: &'static str, value: minijinja::Value) -> Self {
         self.template.push((name, value));
         self
     }

@@ -16,6 +16,8 @@ pub(crate) struct Arena {
     pub(crate) state_bytes: u64,
     /// Number of optimizer slots, each of `parameter_bytes`.
     pub(crate) slots: usize,
+    /// Whether moving averages are kept, `parameter_bytes` of them.
+    pub(crate) averaged: bool,
 }
 
 /// A saved variable: its type, start and place.
@@ -29,12 +31,22 @@ pub(crate) struct Entry {
     pub(crate) location: Location,
 }
 
+/// A slot or an average of a parameter.
+#[derive(Debug, Clone)]
+struct Memory {
+    name: String,
+    entry: Entry,
+    parameter: Location,
+}
+
 /// The places of all variables that the graphs seen so far declare. Graphs that declare the same names share them.
 #[derive(Debug, Clone, Default)]
 pub struct VariableLayout {
     pub(crate) entries: HashMap<String, Entry>,
     /// Names in order of declaration.
     pub(crate) order: Vec<String>,
+    /// What the optimizers of the last graphs keep for their parameters.
+    memory: Vec<Memory>,
     pub(crate) arenas: Vec<Arena>,
     /// The device that they are for, which decides how filters lie in memory.
     device: Option<Capabilities>,
@@ -67,14 +79,15 @@ impl VariableLayout {
     }
 
     /// Adds the variables of `graph` that are not there yet; they start a new arena, and a further one wherever a buffer
-    /// would exceed `max_buffer_size`.
+    /// would exceed `max_buffer_size`. Those of less than two axes lie behind the others, so that an optimizer that treats
+    /// biases in another way goes over two runs.
     ///
     /// # Errors
     /// When a name is known with another shape or role.
     pub fn extend(&mut self, graph: &Graph, max_buffer_size: u64) -> Result<()> {
         let data = graph.data();
-        let mut arena: Option<usize> = None;
         let filters: HashSet<TensorId> = data.nodes.iter().filter_map(|n| Some(n.inputs[n.op.filter()?])).collect();
+        let mut added = Vec::new();
         for (index, value) in data.values.iter().enumerate() {
             let id = data.id(index);
             let Source::Variable { role: role @ (Role::Parameter | Role::State), init } = value.source else {
@@ -91,6 +104,14 @@ impl VariableLayout {
                 }
                 continue;
             }
+            added.push((name, id, role, init));
+        }
+        self.order.extend(added.iter().map(|(name, ..)| name.clone()));
+        let axes = |id: TensorId| data.value(id).ty.shape.len();
+        added.sort_by_key(|&(_, id, ..)| axes(id) < 2);
+        let mut arena: Option<usize> = None;
+        for (name, id, role, init) in added {
+            let value = data.value(id);
             let bytes = align(value.ty.bytes());
             let full = |index: usize| {
                 let arena = &self.arenas[index];
@@ -114,23 +135,48 @@ impl VariableLayout {
                 Some(device) if filters.contains(&id) => Format::of_filters(&value.ty, device),
                 _ => Format::Planar,
             };
-            self.entries.insert(name.clone(), Entry { ty: value.ty.clone(), role, init, format, location });
-            self.order.push(name);
+            self.entries.insert(name, Entry { ty: value.ty.clone(), role, init, format, location });
         }
+        let mut memory = Vec::new();
         for value in &data.values {
-            let Source::Variable { role: Role::Slot { parameter, index }, .. } = value.source else { continue };
+            let (parameter, slots, averaged) = match value.source {
+                Source::Variable { role: Role::Slot { parameter, index }, .. } => (parameter, index + 1, false),
+                Source::Variable { role: Role::Average { parameter }, .. } => (parameter, 0, true),
+                _ => continue,
+            };
             let parameter = data.value(parameter).name.as_deref().unwrap_or_default();
-            if let Some(BufferRef::Parameters(arena)) = self.entries.get(parameter).map(|e| e.location.buffer) {
-                self.arenas[arena].slots = self.arenas[arena].slots.max(index + 1);
-            }
+            let Some(parameter) = self.entries.get(parameter).cloned() else { continue };
+            let BufferRef::Parameters(index) = parameter.location.buffer else { continue };
+            let arena = &mut self.arenas[index];
+            (arena.slots, arena.averaged) = (arena.slots.max(slots), arena.averaged || averaged);
+            let buffer = if averaged { BufferRef::Averages(index) } else { BufferRef::Slots(index, slots - 1) };
+            let location = Location { buffer, ..parameter.location };
+            let (name, at) = (value.name.clone().unwrap_or_default(), parameter.location);
+            memory.push(Memory { name, entry: Entry { location, ..parameter }, parameter: at });
         }
+        // What another optimizer kept for the same parameters is no more.
+        let ours: HashSet<Location> = memory.iter().map(|memory| memory.parameter).collect();
+        self.memory.retain(|memory| !ours.contains(&memory.parameter));
+        self.memory.extend(memory);
         Ok(())
     }
 
     /// Bytes of all variables and optimizer slots, as [`Variables`](crate::Variables) allocate them.
     pub fn bytes(&self) -> u64 {
-        let arena = |arena: &Arena| arena.parameter_bytes * (1 + arena.slots as u64) + arena.state_bytes;
+        let mirrors = |arena: &Arena| 1 + arena.slots as u64 + u64::from(arena.averaged);
+        let arena = |arena: &Arena| arena.parameter_bytes * mirrors(arena) + arena.state_bytes;
         self.arenas.iter().map(arena).sum()
+    }
+
+    /// What optimizers keep, by name.
+    pub(super) fn memory(&self) -> impl Iterator<Item = (&String, &Entry)> {
+        self.memory.iter().map(|memory| (&memory.name, &memory.entry))
+    }
+
+    /// The same variables without what optimizers keep.
+    pub(super) fn without_memory(&self) -> Self {
+        let plain = |arena: &Arena| Arena { slots: 0, averaged: false, ..arena.clone() };
+        Self { arenas: self.arenas.iter().map(plain).collect(), memory: Vec::new(), ..self.clone() }
     }
 
     /// Where a parameter or state lives.

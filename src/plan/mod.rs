@@ -4,6 +4,7 @@
 
 mod arrange;
 mod build;
+mod checkpoint;
 mod constants;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) mod cooperative;
@@ -78,6 +79,8 @@ pub(crate) enum BufferRef {
     Gradients(usize),
     /// Optimizer memory, laid out like the parameters of the arena.
     Slots(usize, usize),
+    /// Moving averages, laid out like the parameters of the arena.
+    Averages(usize),
 }
 
 /// Part of a buffer.

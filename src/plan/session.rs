@@ -14,7 +14,7 @@ use super::staging::Ring;
 use super::{BufferRef, Fetch, Location, Plan, PlanOptions, TEXTURE_WIDTH, Variables};
 use crate::error::{Error, Result};
 use crate::gpu::{Compiling, Gpu, Pipeline};
-use crate::graph::{DType, Graph, LEARNING_RATE, STEP, Tensor, TensorId};
+use crate::graph::{DType, Graph, LEARNING_RATE, MOMENTUM, STEP, Tensor, TensorId};
 
 /// A graph ready to run on a device: everything compiled, allocated and bound.
 ///
@@ -172,9 +172,25 @@ impl Session {
         if !rate.is_finite() {
             return Err(Error::argument(LEARNING_RATE, format!("expected a finite number, got {rate}")));
         }
-        let index = self.plan.feeds.iter().position(|feed| feed.default.is_some() && feed.name == LEARNING_RATE);
-        let index = index.ok_or_else(|| Error::Session("the graph has no optimizer".into()))?;
-        self.settings[index] = rate.to_bits();
+        self.set(LEARNING_RATE, rate, "the graph has no optimizer")
+    }
+
+    /// The momentum, or the first beta, of all optimizers of the graph in the following steps. Adam corrects its bias by the
+    /// beta of the step, as PyTorch does.
+    ///
+    /// # Errors
+    /// When the graph has no optimizer with momentum, or the value is not at least 0 and below 1.
+    pub fn set_momentum(&mut self, momentum: f32) -> Result<()> {
+        if !(0.0..1.0).contains(&momentum) {
+            return Err(Error::argument(MOMENTUM, format!("expected at least 0 and below 1, got {momentum}")));
+        }
+        self.set(MOMENTUM, momentum, "the graph has no optimizer with momentum")
+    }
+
+    fn set(&mut self, setting: &str, value: f32, absent: &str) -> Result<()> {
+        let index = self.plan.feeds.iter().position(|feed| feed.default.is_some() && feed.name == setting);
+        let index = index.ok_or_else(|| Error::Session(absent.into()))?;
+        self.settings[index] = value.to_bits();
         Ok(())
     }
 

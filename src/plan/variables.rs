@@ -1,13 +1,8 @@
 //! Parameters and running statistics on the device, shared by sessions, saved and loaded.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use ndarray::{ArrayD, IxDyn};
-use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView};
 
 use super::host::HostTensor;
 use super::layout::Entry;
@@ -16,12 +11,13 @@ use super::{BufferRef, Location, VariableLayout};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::graph::Graph;
+use ndarray::{ArrayD, IxDyn};
 
 /// The values that outlive a step. Clones share them; a training and an evaluation session made with the same
 /// `Variables` see the same parameters without a copy.
 #[derive(Debug, Clone)]
 pub struct Variables {
-    gpu: Gpu,
+    pub(super) gpu: Gpu,
     seed: u64,
     store: Arc<Mutex<Store>>,
     /// Steps that an optimizer or dropout has counted, in whichever session.
@@ -32,20 +28,15 @@ pub struct Variables {
 }
 
 #[derive(Debug, Default)]
-struct Store {
-    layout: VariableLayout,
-    buffers: HashMap<BufferRef, wgpu::Buffer>,
+pub(super) struct Store {
+    pub(super) layout: VariableLayout,
+    pub(super) buffers: HashMap<BufferRef, wgpu::Buffer>,
     /// Text that is saved beside the tensors, sorted, so that the same content makes the same file.
-    metadata: BTreeMap<String, String>,
+    pub(super) metadata: BTreeMap<String, String>,
 }
 
 /// Arrays with their variables' names.
 pub type NamedArrays = Vec<(String, ArrayD<f32>)>;
-
-/// PyTorch counts the batches that a batch norm has seen in an integer of this name, beside the running mean; nothing
-/// here depends on it.
-const BATCH_COUNTER: &str = "num_batches_tracked";
-const RUNNING_MEAN: &str = "running_mean";
 
 impl Variables {
     /// An empty store; `seed` fixes what every variable starts from.
@@ -56,7 +47,7 @@ impl Variables {
         Self { gpu: gpu.clone(), seed, store, steps, version, readbacks }
     }
 
-    fn store(&self) -> MutexGuard<'_, Store> {
+    pub(super) fn store(&self) -> MutexGuard<'_, Store> {
         // Every change below leaves the store whole, so a panic elsewhere does no harm.
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -80,7 +71,8 @@ impl Variables {
             let slots = (0..arena.slots).map(|slot| (BufferRef::Slots(index, slot), arena.parameter_bytes));
             let main =
                 [(BufferRef::Parameters(index), arena.parameter_bytes), (BufferRef::State(index), arena.state_bytes)];
-            for (key, bytes) in slots.chain(main) {
+            let averages = arena.averaged.then_some((BufferRef::Averages(index), arena.parameter_bytes));
+            for (key, bytes) in slots.chain(main).chain(averages) {
                 if bytes > 0 && !buffers.contains_key(&key) {
                     buffers.insert(key, self.gpu.create_buffer(&format!("{key:?}"), bytes, usage)?);
                 }
@@ -92,12 +84,94 @@ impl Variables {
             let values = entry.init.values(name, &entry.ty.shape, self.seed);
             entry.write(&self.gpu, &buffers, name, values)?;
         }
+        let new = |key: &BufferRef| !store.buffers.contains_key(key);
+        self.start_averages(&buffers, new)?;
         (store.layout, store.buffers) = (layout.clone(), buffers);
         Ok(layout)
     }
 
+    /// Averages begin as their parameters are, behind the steps submitted so far.
+    fn start_averages(
+        &self,
+        buffers: &HashMap<BufferRef, wgpu::Buffer>,
+        chosen: impl Fn(&BufferRef) -> bool,
+    ) -> Result<()> {
+        let averages = buffers.iter().filter(|(key, _)| chosen(key));
+        let pairs: Vec<_> = averages
+            .filter_map(|(key, average)| match key {
+                BufferRef::Averages(arena) => Some((&buffers[&BufferRef::Parameters(*arena)], average)),
+                _ => None,
+            })
+            .collect();
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        let commands = self.gpu.guard("averages", || {
+            let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+            pairs.iter().for_each(|(from, to)| encoder.copy_buffer_to_buffer(from, 0, to, 0, None));
+            encoder.finish()
+        })?;
+        self.gpu.submit("averages", commands)
+    }
+
+    /// The same variables with the parameters' moving averages ([`Optimizer::ema`](crate::Optimizer::ema)) in the place of
+    /// the parameters: no copy, but another view of what training goes on to change. Sessions made with it run the averaged
+    /// network, and what it saves is that network. Parameters that have no average, and states such as running means, are
+    /// the variables' own. Variables that are declared later are not seen.
+    ///
+    /// ```
+    /// # use omma::{Gpu, GpuOptions, Graph, Mode, Optimizer, Session, Variables};
+    /// # fn main() -> omma::Result<()> {
+    /// # let gpu = Gpu::new_blocking(&GpuOptions::default())?;
+    /// let variables = Variables::new(&gpu, 1);
+    /// let graph = Graph::new(Mode::Training);
+    /// let loss = graph.input("x", [8, 4])?.dense("layer", 1)?.mean()?;
+    /// graph.minimize(loss, &Optimizer::sgd(0.1).ema(0.99))?;
+    /// let mut training = Session::new(&gpu, &graph, &[], &variables)?;
+    /// training.run_blocking(&[("x", (&vec![1.0; 32]).into())])?;
+    ///
+    /// let graph = Graph::new(Mode::Evaluation);
+    /// let y = graph.input("x", [8, 4])?.dense("layer", 1)?;
+    /// let averaged = Session::new(&gpu, &graph, &[y], &variables.averaged()?)?;
+    /// # let _ = averaged;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When no parameter has an average.
+    pub fn averaged(&self) -> Result<Self> {
+        let store = self.store();
+        let (mut buffers, mut any) = (HashMap::new(), false);
+        for index in 0..store.layout.arenas.len() {
+            let average = store.buffers.get(&BufferRef::Averages(index));
+            any |= average.is_some();
+            let parameters = average.or_else(|| store.buffers.get(&BufferRef::Parameters(index)));
+            let state = store.buffers.get(&BufferRef::State(index));
+            buffers.extend(parameters.map(|buffer| (BufferRef::Parameters(index), buffer.clone())));
+            buffers.extend(state.map(|buffer| (BufferRef::State(index), buffer.clone())));
+        }
+        if !any {
+            return Err(Error::Session("no parameter has an average: give the optimizer `ema`".into()));
+        }
+        let (layout, metadata) = (store.layout.without_memory(), store.metadata.clone());
+        let store = Arc::new(Mutex::new(Store { layout, buffers, metadata }));
+        let (gpu, version, readbacks) = (self.gpu.clone(), self.version.clone(), self.readbacks.clone());
+        Ok(Self { gpu, seed: self.seed, store, steps: Arc::default(), version, readbacks })
+    }
+
     pub(super) fn buffers(&self) -> HashMap<BufferRef, wgpu::Buffer> {
         self.store().buffers.clone()
+    }
+
+    /// Steps that sessions have counted for optimizers and dropout, since [`Variables::reset_optimizer`] if that was called.
+    pub fn steps(&self) -> u32 {
+        self.steps.load(Ordering::Relaxed)
+    }
+
+    /// Goes on counting from here.
+    pub(super) fn set_steps(&self, steps: u32) {
+        self.steps.store(steps, Ordering::Relaxed);
     }
 
     /// The number of the next step, from 1. Sessions that share the variables share the count, as they share the
@@ -117,15 +191,17 @@ impl Variables {
     }
 
     /// Forgets what optimizers have gathered (velocities, moments, the number of steps), behind the steps submitted so
-    /// far: for training with another optimizer, or anew. Parameters and states stay.
+    /// far: for training with another optimizer, or anew. Parameters and states stay, and averages begin as the parameters.
     ///
     /// # Errors
     /// When the device fails.
     pub fn reset_optimizer(&self) -> Result<()> {
-        for (key, buffer) in self.store().buffers.iter().filter(|(key, _)| matches!(key, BufferRef::Slots(..))) {
+        let buffers = self.buffers();
+        for (key, buffer) in buffers.iter().filter(|(key, _)| matches!(key, BufferRef::Slots(..))) {
             self.gpu.write_buffer(&format!("{key:?}"), buffer, 0, &vec![0; buffer.size() as usize])?;
         }
-        self.steps.store(0, Ordering::Relaxed);
+        self.start_averages(&buffers, |_| true)?;
+        self.set_steps(0);
         Ok(())
     }
 
@@ -139,7 +215,7 @@ impl Variables {
         self.store().buffers.values().map(wgpu::Buffer::size).sum()
     }
 
-    /// Replaces one variable's values, behind the steps submitted so far.
+    /// Replaces one variable's values, behind the steps submitted so far; an average begins anew with them.
     ///
     /// # Errors
     /// When the name is unknown or the shape or type differs.
@@ -166,8 +242,19 @@ impl Variables {
     /// # Errors
     /// When the device fails.
     pub fn read_all(&self) -> Result<Readback<NamedArrays>> {
+        self.read(|layout| {
+            let entry = |name: &String| (name.clone(), layout.entries[name].clone());
+            layout.order.iter().map(entry).collect()
+        })
+    }
+
+    /// Copies what is chosen of the layout back.
+    pub(super) fn read(
+        &self,
+        chosen: impl FnOnce(&VariableLayout) -> Vec<(String, Entry)>,
+    ) -> Result<Readback<NamedArrays>> {
         let store = self.store();
-        let entries: Vec<_> = store.layout.order.iter().map(|n| (n.clone(), store.layout.entries[n].clone())).collect();
+        let entries = chosen(&store.layout);
         let regions: Vec<Region> = entries
             .iter()
             .map(|(_, entry)| Region {
@@ -202,143 +289,23 @@ impl Variables {
         self.gpu.wait_blocking()?;
         pollster::block_on(pending)
     }
-
-    /// A text to be saved beside the tensors, such as the network's name.
-    pub fn set_metadata(&self, key: &str, text: &str) {
-        self.store().metadata.insert(key.to_string(), text.to_string());
-    }
-
-    /// The texts beside the tensors of a safetensors file.
-    ///
-    /// # Errors
-    /// When the file cannot be read or is no safetensors file.
-    pub fn read_metadata(path: impl AsRef<Path>) -> Result<HashMap<String, String>> {
-        let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(Error::io(path))?;
-        let (_, header) = SafeTensors::read_metadata(&bytes)
-            .map_err(|error| Error::data(path, format!("not a safetensors file: {error}")))?;
-        Ok(header.metadata().clone().unwrap_or_default())
-    }
-
-    /// All variables in the safetensors format, under PyTorch's names and shapes.
-    ///
-    /// # Errors
-    /// When the device fails, or the metadata makes the header longer than the format allows.
-    pub async fn to_safetensors(&self) -> Result<Vec<u8>> {
-        let arrays = self.read_all()?.await?;
-        let mut views = Vec::with_capacity(arrays.len());
-        for (name, array) in &arrays {
-            let values = array.as_slice().unwrap_or_default();
-            let view = TensorView::new(Dtype::F32, array.shape().to_vec(), bytemuck::cast_slice(values));
-            views.push((name.as_str(), view.map_err(|error| Error::Checkpoint(format!("`{name}`: {error}")))?));
-        }
-        let file = safetensors::serialize(views, None).map_err(|error| Error::Checkpoint(error.to_string()))?;
-        with_metadata(file, &self.store().metadata).map_err(|error| Error::Checkpoint(format!("metadata: {error}")))
-    }
-
-    /// Writes [`Variables::to_safetensors`] to a file: beside it first, then renamed, so that a crash leaves either the
-    /// old file or the new one.
-    ///
-    /// # Errors
-    /// When [`Variables::to_safetensors`] fails or the file cannot be written.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn save_blocking(&self, path: impl AsRef<Path>) -> Result<()> {
-        crate::files::write_atomically(path.as_ref(), &pollster::block_on(self.to_safetensors())?)
-    }
-
-    /// Reads a safetensors file into the declared variables.
-    ///
-    /// # Errors
-    /// When the file is damaged, or a tensor is missing, left over, misshapen or not f32; then nothing is changed.
-    pub fn load(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(Error::io(path))?;
-        self.load_safetensors(&bytes).map_err(|error| Error::data(path, error))
-    }
-
-    /// [`Variables::load`] from memory.
-    ///
-    /// # Errors
-    /// See [`Variables::load`].
-    pub fn load_safetensors(&self, bytes: &[u8]) -> Result<()> {
-        let store = self.store();
-        for (entry, data) in store.layout.tensors(bytes)? {
-            entry.write(&self.gpu, &store.buffers, "checkpoint", bytemuck::pod_collect_to_vec(data))?;
-        }
-        self.changed();
-        Ok(())
-    }
 }
 
 impl Entry {
     /// Writes row-major values to the device.
-    fn write(&self, gpu: &Gpu, buffers: &HashMap<BufferRef, wgpu::Buffer>, what: &str, values: Vec<f32>) -> Result<()> {
+    pub(super) fn write(
+        &self,
+        gpu: &Gpu,
+        buffers: &HashMap<BufferRef, wgpu::Buffer>,
+        what: &str,
+        values: Vec<f32>,
+    ) -> Result<()> {
         let values = self.format.arrange(&self.ty, values);
         let Location { buffer, offset, .. } = self.location;
-        gpu.write_buffer(what, &buffers[&buffer], offset, bytemuck::cast_slice(&values))
+        let average = self.location.mirrored(BufferRef::Averages).and_then(|at| buffers.get(&at.buffer));
+        let mut places = std::iter::once(&buffers[&buffer]).chain(average);
+        places.try_for_each(|buffer| gpu.write_buffer(what, buffer, offset, bytemuck::cast_slice(&values)))
     }
-}
-
-impl VariableLayout {
-    /// Whether [`Variables::load_safetensors`] would take these bytes for these variables; it needs no device.
-    ///
-    /// # Errors
-    /// See [`Variables::load`].
-    pub fn check_safetensors(&self, bytes: &[u8]) -> Result<()> {
-        self.tensors(bytes).map(drop)
-    }
-
-    /// Each variable with its values in a safetensors file, all of them or an error.
-    fn tensors<'a>(&self, bytes: &'a [u8]) -> Result<Vec<(&Entry, &'a [u8])>> {
-        let file = SafeTensors::deserialize(bytes)
-            .map_err(|error| Error::Checkpoint(format!("not a safetensors file: {error}")))?;
-        let mut tensors = Vec::with_capacity(self.order.len());
-        for name in &self.order {
-            let entry = &self.entries[name];
-            let tensor =
-                file.tensor(name).map_err(|_| Error::Checkpoint(format!("`{name}` {} is missing", entry.ty.shape)))?;
-            if tensor.dtype() != Dtype::F32 || *tensor.shape() != *entry.ty.shape {
-                let (dtype, shape) = (tensor.dtype(), tensor.shape());
-                return Err(Error::Checkpoint(format!("`{name}`: expected {}, got {dtype:?}{shape:?}", entry.ty)));
-            }
-            tensors.push((entry, tensor.data()));
-        }
-        let counts_batches = |name: &str| {
-            name.strip_suffix(BATCH_COUNTER)
-                .is_some_and(|layer| self.entries.contains_key(&format!("{layer}{RUNNING_MEAN}")))
-        };
-        let known = |name: &str| self.entries.contains_key(name) || counts_batches(name);
-        if let Some(name) = file.names().into_iter().filter(|name| !known(name)).min() {
-            return Err(Error::Checkpoint(format!("`{name}` belongs to no variable of this network")));
-        }
-        Ok(tensors)
-    }
-}
-
-/// Puts metadata into the header of a safetensors file that has none. The crate's own writer takes a hash map and would
-/// write it in another order each time.
-fn with_metadata(
-    file: Vec<u8>,
-    metadata: &BTreeMap<String, String>,
-) -> std::result::Result<Vec<u8>, Box<dyn std::error::Error>> {
-    if metadata.is_empty() {
-        return Ok(file);
-    }
-    let (length, rest) = file.split_first_chunk::<8>().ok_or("no header")?;
-    let (header, tensors) =
-        rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length))?).ok_or("a short header")?;
-    let entries = header.trim_ascii().strip_prefix(b"{").ok_or("no JSON object")?;
-    let mut header = format!("{{\"__metadata__\":{}", serde_json::to_string(metadata)?).into_bytes();
-    if entries != b"}" {
-        header.push(b',');
-    }
-    header.extend_from_slice(entries);
-    // The tensors begin at a multiple of 8.
-    header.resize(header.len().next_multiple_of(8), b' ');
-    let file = [&(header.len() as u64).to_le_bytes()[..], &header, tensors].concat();
-    // Text that makes the header longer than the format allows must not make a file that cannot be read.
-    SafeTensors::read_metadata(&file)?;
-    Ok(file)
 }
 
 fn unknown(name: &str) -> Error {

@@ -104,8 +104,10 @@ pub struct Classifier {
 struct Training {
     session: Session,
     batch: usize,
-    learning_rate: f32,
+    optimizer: Optimizer,
     schedule: Schedule,
+    /// What the schedule's rate is multiplied by.
+    scale: f32,
 }
 
 /// Mean loss and share of right answers over some images.
@@ -171,17 +173,55 @@ impl Classifier {
     }
 
     /// Makes ready for training by batches of `batch` images. The parameters stay as they are; what an earlier optimizer
-    /// has gathered, and the schedule's step, start anew.
+    /// has gathered, and the schedule's step, which is that of the optimizer, start anew.
     ///
     /// # Errors
-    /// When the optimizer's values are out of range or the device fails.
+    /// When the optimizer's or the schedule's values are out of range, the schedule has a momentum that the optimizer
+    /// lacks, or the device fails.
     pub fn prepare(&mut self, batch: usize, optimizer: &Optimizer, schedule: Schedule) -> Result<()> {
+        schedule.check()?;
+        if schedule.momentum(0).is_some() && !optimizer.has_momentum() {
+            return Err(Error::argument("schedule", "the optimizer has no momentum to change"));
+        }
         let graph = self.settings.scored(batch, Some(optimizer))?;
         let session = Session::with_options(&self.gpu, &graph, &[], &self.variables, &self.options)?;
         self.variables.reset_optimizer()?;
-        let learning_rate = optimizer.learning_rate();
-        self.training = Some(Training { session, batch, learning_rate, schedule });
+        self.training = Some(Training { session, batch, optimizer: *optimizer, schedule, scale: 1.0 });
         Ok(())
+    }
+
+    /// Multiplies the schedule's rate by `share` from the next step on, until told otherwise: what a
+    /// [`Plateau`](super::Plateau) answers.
+    ///
+    /// # Errors
+    /// When nothing was prepared, or the share is not finite.
+    pub fn scale_learning_rate(&mut self, share: f32) -> Result<()> {
+        let training = self.training.as_mut();
+        let training = training.ok_or_else(|| Error::Session("call `prepare` before `scale_learning_rate`".into()))?;
+        if !share.is_finite() {
+            return Err(Error::argument("scale_learning_rate", format!("expected a finite share, got {share}")));
+        }
+        training.scale = share;
+        Ok(())
+    }
+
+    /// The classifier with the moving averages of its parameters ([`Optimizer::ema`]) in their place, to evaluate, ask and
+    /// save: it follows the training without a copy. Running statistics are the trained network's.
+    ///
+    /// # Errors
+    /// When no optimizer with averages was prepared.
+    pub fn averaged(&self) -> Result<Self> {
+        let (gpu, settings, options) = (self.gpu.clone(), self.settings.clone(), self.options.clone());
+        let (evaluation, prediction) = Default::default();
+        Ok(Self {
+            gpu,
+            settings,
+            options,
+            variables: self.variables.averaged()?,
+            training: None,
+            evaluation,
+            prediction,
+        })
     }
 
     /// The session that trains, once [`Classifier::prepare`] made it.
@@ -209,9 +249,13 @@ impl Classifier {
                 let actual = format!("{} images", batch.len());
                 return Err(Error::shape("train", format!("batches of {}", training.batch), actual));
             }
-            let factor = training.schedule.factor(training.session.step());
-            training.session.set_learning_rate(training.learning_rate * factor)?;
-            training.session.run(&feeds(&batch)).await?;
+            let Training { session, optimizer, schedule, scale, .. } = training;
+            let update = self.variables.steps() / optimizer.steps_per_update();
+            session.set_learning_rate(optimizer.learning_rate() * schedule.factor(update) * *scale)?;
+            if let Some(momentum) = schedule.momentum(update) {
+                session.set_momentum(momentum)?;
+            }
+            session.run(&feeds(&batch)).await?;
             images += batch.len();
             if (step + 1) % READ_EVERY == 0 {
                 // The readback of the interval before has long come: awaiting it does not stop the queue.

@@ -2,7 +2,9 @@
 //! variables.
 
 mod classifier;
+mod plateau;
 mod schedule;
 
 pub use classifier::{Classifier, Progress, Score, Settings};
-pub use schedule::Schedule;
+pub use plateau::Plateau;
+pub use schedule::{OneCycle, Schedule};

@@ -13,7 +13,7 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use omma::data::{Augment, Dataset, Loader, Split};
-use omma::train::{Classifier, Progress, Schedule, Settings};
+use omma::train::{Classifier, OneCycle, Plateau, Progress, Schedule, Settings};
 use omma::{Capabilities, DeviceClass, Error, Optimizer, Result};
 
 use crate::output::{Output, remark};
@@ -25,6 +25,45 @@ enum Rule {
     Sgd,
     Adam,
     Adamw,
+    Rmsprop,
+    Adagrad,
+    Lion,
+}
+
+/// How the learning rate goes over the run.
+#[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
+enum Course {
+    /// Up over the first twentieth, at most 100 steps, then down along half a cosine to nothing
+    Cosine,
+    /// Always the same
+    Constant,
+    /// A tenth of it from half of the run on, a hundredth from three quarters on
+    Steps,
+    /// By the same share every step, to a hundredth at the end
+    Exponential,
+    /// Down in a line to nothing
+    Linear,
+    /// Up and down by half cosines, the momentum down and up
+    OneCycle,
+    /// A tenth of it whenever the training loss has not fallen for 3 epochs
+    Plateau,
+}
+
+impl Course {
+    /// The schedule of so many steps.
+    fn schedule(self, total: u32, momentum: bool) -> Schedule {
+        match self {
+            Self::Cosine => Schedule::cosine(total).warmup((total / 20).min(100)),
+            Self::Constant | Self::Plateau => Schedule::constant(),
+            Self::Steps => Schedule::multi_step(&[total / 2, total - total / 4], 0.1),
+            Self::Exponential => Schedule::exponential(0.01_f32.powf(1.0 / total as f32)),
+            Self::Linear => Schedule::polynomial(total, 1.0),
+            Self::OneCycle => {
+                let cycle = OneCycle::new(total);
+                Schedule::one_cycle(if momentum { cycle } else { cycle.without_momentum() })
+            }
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -41,12 +80,22 @@ pub(crate) struct Train {
     /// Images a step
     #[arg(long, default_value_t = 64)]
     batch: usize,
-    /// Learning rate at its highest [default: 0.04 for sgd, 0.002 for adam and adamw]
+    /// Learning rate at its highest [default: 0.04 for sgd, 0.02 for adagrad, 0.002 for adam and adamw, 0.001 for
+    /// rmsprop, 0.0003 for lion]
     #[arg(long, allow_negative_numbers = true)]
     lr: Option<f32>,
     /// The optimizer; sgd has momentum 0.9
     #[arg(long, value_enum, default_value = "sgd")]
     optimizer: Rule,
+    /// How the learning rate goes over the run
+    #[arg(long, value_enum, default_value = "cosine")]
+    schedule: Course,
+    /// The highest norm of all gradients together; steps without a finite one are skipped
+    #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
+    clip_norm: Option<f32>,
+    /// Test and save the moving average of the parameters, of which so much is kept at each step, as 0.999
+    #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
+    ema: Option<f32>,
     /// Fixes everything that is random
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -70,17 +119,36 @@ impl Train {
     fn optimizer(&self) -> Result<Optimizer> {
         let default = match self.optimizer {
             Rule::Sgd => 0.04,
+            Rule::Adagrad => 0.02,
             Rule::Adam | Rule::Adamw => 0.002,
+            Rule::Rmsprop => 0.001,
+            Rule::Lion => 0.0003,
         };
         let rate = self.lr.unwrap_or(default);
         if !(rate.is_finite() && rate > 0.0) {
             return Err(argument("--lr", format!("expected a positive number, got {rate}")));
         }
-        Ok(match self.optimizer {
+        let mut optimizer = match self.optimizer {
             Rule::Sgd => Optimizer::sgd(rate).momentum(0.9).weight_decay(1e-3),
             Rule::Adam => Optimizer::adam(rate),
             Rule::Adamw => Optimizer::adamw(rate),
-        })
+            Rule::Rmsprop => Optimizer::rmsprop(rate),
+            Rule::Adagrad => Optimizer::adagrad(rate),
+            Rule::Lion => Optimizer::lion(rate).weight_decay(0.1),
+        };
+        if let Some(limit) = self.clip_norm {
+            if !(limit.is_finite() && limit > 0.0) {
+                return Err(argument("--clip-norm", format!("expected a positive number, got {limit}")));
+            }
+            optimizer = optimizer.clip_norm(limit).skip_nonfinite();
+        }
+        if let Some(decay) = self.ema {
+            if !(0.0..1.0).contains(&decay) {
+                return Err(argument("--ema", format!("expected at least 0 and below 1, got {decay}")));
+            }
+            optimizer = optimizer.ema(decay).ema_warmup();
+        }
+        Ok(optimizer)
     }
 
     /// Everything that can be found wrong before a device is opened.
@@ -147,8 +215,9 @@ impl Train {
         let default = if gpu.capabilities().class == DeviceClass::Cpu { SOFTWARE_EPOCHS } else { EPOCHS };
         let epochs = self.epochs.unwrap_or(default);
         let total = steps(epochs, loader.batches())?;
-        let schedule = Schedule::Cosine { warmup: (total / 20).min(100), total };
-        classifier.prepare(self.batch, &job.optimizer, schedule)?;
+        classifier.prepare(self.batch, &job.optimizer, self.schedule.schedule(total, job.optimizer.has_momentum()))?;
+        let mut averaged = self.ema.map(|_| classifier.averaged()).transpose()?;
+        let mut plateau = Plateau::new().patience(3);
         let test_loader = Loader::new(test.clone(), evaluation_batch)?;
         let interrupted = interruption()?;
         std::fs::create_dir_all(out).map_err(Error::io(out))?;
@@ -171,10 +240,14 @@ impl Train {
                 let message = format!("the loss is {} after epoch {epoch}: try a lower rate", score.loss);
                 return Err(argument("--lr", message));
             }
-            let test_score = classifier.evaluate_blocking(test_loader.epoch(0))?;
+            if self.schedule == Course::Plateau {
+                classifier.scale_learning_rate(plateau.observe(score.loss))?;
+            }
+            let shown = averaged.as_mut().unwrap_or(&mut classifier);
+            let test_score = shown.evaluate_blocking(test_loader.epoch(0))?;
             // Saved each time: a crash costs an epoch and no more.
             let line = record.add(epoch, score, test_score, seconds)?;
-            model_file::save(&classifier, settings, &out.join("model.safetensors"))?;
+            model_file::save(shown, settings, &out.join("model.safetensors"))?;
             bar.suspend(|| printed.line(line));
             if interrupted.load(Ordering::Relaxed) {
                 bar.finish_and_clear();
@@ -183,7 +256,8 @@ impl Train {
             }
         }
         bar.finish_and_clear();
-        let (right, tested) = outcome::draw(&mut classifier, test, evaluation_batch, record.rows(), out)?;
+        let shown = averaged.as_mut().unwrap_or(&mut classifier);
+        let (right, tested) = outcome::draw(shown, test, evaluation_batch, record.rows(), out)?;
         printed.line(format_args!("test accuracy {:.2} % ({right}/{tested})", 100.0 * right as f64 / tested as f64));
         printed.finish()?;
         Ok(ExitCode::SUCCESS)

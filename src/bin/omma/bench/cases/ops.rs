@@ -159,5 +159,12 @@ fn optimizers(rows: usize) -> Vec<Case> {
     vec![
         case("sgd with momentum", Optimizer::sgd(0.01).momentum(0.9), moves("sgd", &weights, 5.0)),
         case("adam", Optimizer::adam(0.001), moves("adam", &weights, 7.0)),
+        case("lion", Optimizer::lion(0.0001), moves("lion", &weights, 5.0)),
+        // The average is read and written, and the gradients are read once more for their norm.
+        case(
+            "sgd with clipping and average",
+            Optimizer::sgd(0.01).momentum(0.9).clip_norm(1.0).ema(0.999),
+            moves("sgd", &weights, 8.0),
+        ),
     ]
 }
