@@ -1,8 +1,8 @@
 // Elements of a box moved to other places: y[y_base + sum of i_k y_k] = x[x_base + sum of i_k x_k], where (i_k) runs over the
 // extents of up to six axes, the innermost being axis 0. Transposes, slices, padding and joining are all this.
-// An axis may be bounded (`within` 1): its position start_k + i_k step_k stands for i_k, and beyond limit_k there is nothing
-// and the result is `fill`; or dilated too (`within` 2): only every dilation_k-th position has something, at position /
-// dilation_k. Negative strides, starts and steps wrap around.
+// An axis may be bounded (bit k of `bounded`): its position start_k + i_k step_k stands for i_k, and beyond limit_k there is
+// nothing and the result is `fill`; or dilated too (bit k of `dilated`): only every dilation_k-th position has something, at
+// position / dilation_k. Negative strides, starts and steps wrap around.
 // One invocation moves one element (`elements`), one four where all strides, extents and bounds but those of axis 0 are
 // numbers of them (`fours`: all are then given in fours), or the four elements that lie next to each other in y (`gathered`,
 // where y is written from its begin to its end, `dense`: y_base = 0 and the y_k follow from the extents).
@@ -58,11 +58,12 @@ fn place_of(index: u32) -> Place {
 {% if not dense %}
     y_place += i{{ axis }} * params.y_{{ axis }};
 {% endif %}
-{% if within == 0 %}
+{% set is_dilated = dilated // 2 ** axis % 2 == 1 %}
+{% if bounded // 2 ** axis % 2 == 0 %}
     x_place += i{{ axis }} * params.x_{{ axis }};
 {% else %}
     let position{{ axis }} = params.start_{{ axis }} + i{{ axis }} * params.step_{{ axis }};
-{% if within == 1 %}
+{% if not is_dilated %}
     x_place += position{{ axis }} * params.x_{{ axis }};
     inside &= position{{ axis }} < params.limit_{{ axis }};
 {% else %}
@@ -77,7 +78,7 @@ fn place_of(index: u32) -> Place {
 }
 
 {% macro moved(place, at) %}
-{% if not within %}
+{% if not bounded %}
 x_{{ at }}({{ place }}.x)
 {%- elif at == "at" %}
 select(vec4(params.fill), x_at({{ place }}.x), {{ place }}.inside)

@@ -15,7 +15,7 @@ pub use pad::PadMode;
 pub use resize::{Coordinates, Resize, Rounding};
 use table::Table;
 
-use super::strided::choose_form;
+use super::strided::{choose_form, reads_texture};
 use super::{MAX_ITERATIONS, around};
 use crate::error::{Error, Result};
 use crate::graph::{Evaluation, GradientContext, Op, Tensor, TensorType};
@@ -30,14 +30,49 @@ params! {
 }
 pub(crate) static SHADER: Shader = shader!("axis_map", AxisMapParams, ["grid", "divide", "texture", "read"]);
 
-/// `x` mapped along an axis; the tensor itself where that changes nothing.
-fn map<'g>(x: Tensor<'g>, name: &'static str, axis: usize, table: Table) -> Result<Tensor<'g>> {
-    super::float(name, &x.ty())?;
-    check_length(name, table.columns(), table.rows() + table.entries())?;
-    if table.is_identity() {
-        return Ok(x);
+/// `x` mapped along each of these axes; the tensor itself where that changes nothing.
+fn map<'g>(x: Tensor<'g>, name: &'static str, mut tables: Vec<(usize, Table)>) -> Result<Tensor<'g>> {
+    let ty = x.ty();
+    super::float(name, &ty)?;
+    for (axis, table) in &tables {
+        check_length(name, table.columns(), table.rows() + table.entries())?;
+        if table.rows() == 0 {
+            return Err(Error::argument(name, format!("nothing is left of axis {axis} of {ty}")));
+        }
     }
-    x.graph().apply_one(AxisMap { name, axis, table: Arc::new(table) }, "", &[x])
+    tables.retain(|(_, table)| !table.is_identity());
+    tables.sort_by_key(|&(axis, _)| axis);
+    let mut maps: Vec<AxisMap> = Vec::new();
+    for (axis, table) in tables {
+        let extents = [table.columns(), table.rows()];
+        match maps.last_mut() {
+            Some(last) if last.first + last.axes.len() == axis && joins(&last.table, &table, ty.elements()) => {
+                last.table = Arc::new(last.table.with_inner(&table));
+                last.axes.push(extents);
+            }
+            _ => maps.push(AxisMap { name, first: axis, axes: vec![extents], table: Arc::new(table) }),
+        }
+    }
+    // What becomes smaller does so first: the others then have less to move.
+    let growth = |map: &AxisMap| map.table.rows() as f64 / map.table.columns() as f64;
+    maps.sort_by(|a, b| growth(a).total_cmp(&growth(b)));
+    maps.into_iter().try_fold(x, |x, map| x.graph().apply_one(map, "", &[x]))
+}
+
+/// Whether two neighbouring axes are better mapped as one: what is between would be written and read again, but an element
+/// of the result has as many entries as both tables together.
+fn joins(outer: &Table, inner: &Table, elements: usize) -> bool {
+    /// Entries of a row, as bilinear interpolation has.
+    const FEW: usize = 4;
+    /// How often a table of both is used at least, so that it is small beside the tensors.
+    const OFTEN: usize = 16;
+    /// Entries of a table that caches hold.
+    const SMALL: usize = 1 << 18;
+    let both = |of: fn(&Table) -> usize| of(outer).saturating_mul(of(inner));
+    both(Table::longest) <= FEW
+        && both(Table::rows).saturating_mul(FEW) <= SMALL
+        && both(Table::columns) <= SMALL
+        && elements / both(Table::columns) >= OFTEN
 }
 
 /// The extent of each of these axes, or the error that one is missing or named twice.
@@ -66,16 +101,19 @@ fn check_length(name: &str, extent: usize, entries: usize) -> Result<()> {
 #[derive(Debug)]
 struct AxisMap {
     name: &'static str,
-    axis: usize,
+    /// The first of the neighbouring axes that are mapped as one.
+    first: usize,
+    /// What each has in x and in y.
+    axes: Vec<[usize; 2]>,
     table: Arc<Table>,
 }
 
 impl AxisMap {
-    /// A tensor's type with another extent of the axis.
-    fn with(&self, ty: &TensorType, extent: usize) -> TensorType {
-        let mut shape = ty.shape.to_vec();
-        shape[self.axis] = extent;
-        TensorType::f32(shape)
+    /// The view `[outer, columns, inner]` of x, whose axes lie in this order.
+    fn view(&self, x: &TensorType, order: &[usize]) -> [usize; 3] {
+        let at = order.iter().position(|&axis| axis == self.first).unwrap_or(0);
+        let product = |axes: &[usize]| axes.iter().map(|&axis| x.shape[axis]).product::<usize>();
+        [product(&order[..at]), self.table.columns(), product(&order[at + self.axes.len()..])]
     }
 }
 
@@ -85,34 +123,45 @@ impl Op for AxisMap {
     }
 
     fn attributes(&self) -> String {
-        format!("axis {}, {} of {}", self.axis, self.table.rows(), self.table.columns())
+        let axis = |(index, [columns, rows]): (usize, &[usize; 2])| {
+            format!("axis {}, {columns} to {rows}", self.first + index)
+        };
+        self.axes.iter().enumerate().map(axis).collect::<Vec<_>>().join("; ")
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
-        if self.table.rows() == 0 {
-            return Err(Error::argument(self.name, format!("nothing is left of axis {} of {}", self.axis, inputs[0])));
+        let mut shape = inputs[0].shape.to_vec();
+        for (extent, [_, rows]) in shape[self.first..].iter_mut().zip(&self.axes) {
+            *extent = *rows;
         }
-        Ok(vec![self.with(&inputs[0], self.table.rows())])
+        Ok(vec![TensorType::f32(shape)])
     }
 
     fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         let Some(dy) = cx.cotangent(0) else { return Ok(vec![None]) };
-        Ok(vec![Some(map(dy, "axis_map.grad_input", self.axis, self.table.transposed())?)])
+        let op = Self {
+            name: "axis_map.grad_input",
+            first: self.first,
+            axes: self.axes.iter().map(|&[columns, rows]| [rows, columns]).collect(),
+            table: Arc::new(self.table.transposed()),
+        };
+        Ok(vec![Some(cx.graph().apply_one(op, cx.layer(), &[dy])?)])
     }
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
-        let view = around(self.name, &cx.input_types[0], self.axis).unwrap_or_default();
+        let x = &cx.input_types[0];
+        let view = self.view(x, &Format::Planar.order(x.shape.len()));
         vec![reference::forward(view, self.table.view(), &cx.checked(0))]
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let images = Format::refusal(&cx.inputs[0]).is_none() && Format::refusal(&cx.outputs[0]).is_none();
-        let format = if images { cx.follow("axis_map.format", 0)? } else { Format::Planar };
-        // Around the axis in the order in which they lie in memory.
-        let order = format.order(cx.inputs[0].shape.len());
-        let at = order.iter().position(|&axis| axis == self.axis).unwrap_or(0);
-        let product = |axes: &[usize]| axes.iter().map(|&axis| cx.inputs[0].shape[axis]).product::<usize>();
-        let around = [product(&order[..at]), product(&order[at + 1..])];
+        let x = cx.inputs[0].clone();
+        // Channels stand between the images and their rows, or behind their columns.
+        let together = self.axes.len() == 1 || self.first >= 2;
+        let images = [&x, &cx.outputs[0]].into_iter().all(|ty| Format::refusal(ty).is_none());
+        let format = if together && images { cx.follow("axis_map.format", 0)? } else { Format::Planar };
+        let [outer, _, inner] = self.view(&x, &format.order(x.shape.len()));
+        let around = [outer, inner];
         let ends = [Operand::Input(0), Operand::Output(0)];
         match long(self.table.longest()) {
             None => dispatch(cx, &self.table, around, ends),
@@ -138,7 +187,7 @@ fn long(longest: usize) -> Option<usize> {
 fn dispatch(cx: &mut Lowering<'_>, table: &Table, [outer, inner]: [usize; 2], [x, y]: [Operand; 2]) -> Result<()> {
     let form = choose_form(cx, NAME, inner.is_multiple_of(4), true)?;
     let count = outer * table.rows() * inner;
-    let textured = cx.choose_textures(NAME, count.max(outer * table.columns() * inner))?;
+    let textured = reads_texture(cx, NAME, x, count)?;
     let mut operands = [x, cx.table(table.words()), y];
     let textures = if textured { cx.through_textures(&mut operands[..2], 0) } else { vec![false; 2] };
     let width = if form == "fours" { 4 } else { 1 };

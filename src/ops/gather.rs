@@ -3,7 +3,7 @@
 //!
 //! An index that is not below the extent gives NaN: the device cannot raise an error, and a wrong number would hide it.
 
-use super::strided::choose_form;
+use super::strided::{choose_form, reads_texture};
 use super::{MAX_ITERATIONS, around, within_one_invocation};
 use crate::error::{Error, Result};
 use crate::graph::gradients::no_gradient;
@@ -78,10 +78,10 @@ fn integers(op: &str, ty: &TensorType) -> Result<()> {
 
 /// Adds the dispatch of `forward` or `along` over x of this view.
 fn take(cx: &mut Lowering<'_>, entry: &'static str, view: [usize; 3], places: usize) -> Result<()> {
-    let [outer, extent, inner] = view;
+    let [outer, _, inner] = view;
     let (name, count) = (format!("{NAME}.{entry}"), outer * places * inner);
     let form = choose_form(cx, &name, entry == "forward" && inner.is_multiple_of(4), true)?;
-    let textured = cx.choose_textures(&name, outer * extent * inner)?;
+    let textured = reads_texture(cx, &name, Operand::Input(0), count)?;
     let mut operands = [Operand::Input(0), Operand::Input(1), Operand::Output(0)];
     if textured {
         cx.through_textures(&mut operands[..1], 0);

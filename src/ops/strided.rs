@@ -8,7 +8,7 @@ mod transpose;
 
 pub use blocks::DepthOrder;
 pub(crate) use moves::SHADER;
-pub(super) use moves::{Axis, Moves, choose_form};
+pub(super) use moves::{Axis, Moves, choose_form, reads_texture};
 pub use select::Slice;
 pub(super) use select::select;
 

@@ -69,21 +69,23 @@ impl<'g> Tensor<'g> {
         match mode {
             PadMode::Constant(fill) => select(self, NAME, along, fill),
             _ if cuts => select(self, NAME, along, 0.0),
-            _ => along.iter().enumerate().try_fold(self, |x, (axis, along)| {
-                check_length(NAME, ty.shape[axis], along.length)?;
-                let extent = ty.shape[axis] as i64;
-                let element = |place: usize| {
-                    let position = along.start + place as i64;
-                    let element = match mode {
-                        PadMode::Reflect if position < 0 => -position,
-                        PadMode::Reflect if position >= extent => 2 * (extent - 1) - position,
-                        PadMode::Wrap => position.rem_euclid(extent),
-                        _ => position,
+            _ => {
+                let table = |(axis, along): (usize, &Along)| {
+                    check_length(NAME, ty.shape[axis], along.length)?;
+                    let element = |place: usize| {
+                        let (position, extent) = (along.start + place as i64, ty.shape[axis] as i64);
+                        let element = match mode {
+                            PadMode::Reflect if position < 0 => -position,
+                            PadMode::Reflect if position >= extent => 2 * (extent - 1) - position,
+                            PadMode::Wrap => position.rem_euclid(extent),
+                            _ => position,
+                        };
+                        element.clamp(0, extent - 1) as usize
                     };
-                    element.clamp(0, extent - 1) as usize
+                    Ok((axis, Table::picks(ty.shape[axis], (0..along.length).map(element))))
                 };
-                map(x, NAME, axis, Table::picks(ty.shape[axis], (0..along.length).map(element)))
-            }),
+                map(self, NAME, along.iter().enumerate().map(table).collect::<Result<_>>()?)
+            }
         }
     }
 
@@ -98,12 +100,12 @@ impl<'g> Tensor<'g> {
             let message = format!("expected a number of at least 1 for each axis of {ty}, got {repeats:?}");
             return Err(Error::argument(NAME, message));
         }
-        // The innermost first: what is moved last is as large as the result either way.
-        repeats.iter().enumerate().rev().try_fold(self, |x, (axis, &repeats)| {
+        let table = |(axis, &repeats): (usize, &usize)| {
             let extent = ty.shape[axis];
             check_length(NAME, extent, extent.saturating_mul(repeats))?;
-            map(x, NAME, axis, Table::picks(extent, (0..extent * repeats).map(|place| place % extent)))
-        })
+            Ok((axis, Table::picks(extent, (0..extent * repeats).map(|place| place % extent))))
+        };
+        map(self, NAME, repeats.iter().enumerate().map(table).collect::<Result<_>>()?)
     }
 
     /// The elements of an axis with these numbers, in this order, as PyTorch's `index_select` with known indices. For
@@ -117,12 +119,13 @@ impl<'g> Tensor<'g> {
         if let Some(beyond) = indices.iter().find(|&&index| index >= extent) {
             return Err(Error::argument(NAME, format!("index {beyond} of axis {axis} of {}", self.ty())));
         }
-        map(self, NAME, axis, Table::picks(extent, indices.iter().copied()))
+        map(self, NAME, vec![(axis, Table::picks(extent, indices.iter().copied()))])
     }
 }
 
 pub(super) fn cases() -> Vec<OpCase> {
-    let list: [(&[usize], &[[i64; 2]], PadMode); 12] = [
+    type Padded = (&'static [usize], &'static [[i64; 2]], PadMode);
+    let list: [Padded; 12] = [
         (&[5], &[[2, 3]], PadMode::Constant(0.0)),
         (&[1, 1], &[[0, 2], [1, 0]], PadMode::Constant(-2.5)),
         (&[2, 3, 7, 5], &[[0, 0], [0, 0], [1, 1], [2, 1]], PadMode::Constant(1.0)),

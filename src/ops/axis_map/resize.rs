@@ -17,7 +17,7 @@ pub enum Coordinates {
     HalfPixelSymmetric,
     /// [`Coordinates::HalfPixel`], but a single place stands for position 0.
     PytorchHalfPixel,
-    /// i·(n - 1)/(m - 1): the first and last elements stay where they are.
+    /// i·(n - 1)/(m - 1): the first and last elements stay where they are. A single place stands for position 0.
     AlignCorners,
     /// i/scale.
     Asymmetric,
@@ -113,32 +113,39 @@ impl Resize {
         self
     }
 
-    /// Elements and their weights at a place, before those outside are seen to.
+    /// By how much the interpolation is stretched, as a divisor.
+    fn stretched(self, scale: f64) -> f64 {
+        if self.antialias { scale.min(1.0) } else { 1.0 }
+    }
+
+    /// How far from a position, in elements, a weight reaches.
+    fn reach(self, scale: f64) -> f64 {
+        let reach = match self.interpolation {
+            Interpolation::Nearest(_) => 0.5,
+            Interpolation::Linear => 1.0,
+            Interpolation::Cubic(_) => 2.0,
+        };
+        reach / self.stretched(scale)
+    }
+
+    /// Elements and their weights at a position, before those outside are seen to.
     fn weights(self, position: f64, scale: f64) -> Vec<(i64, f64)> {
-        // How far from the position, in elements, a weight reaches.
-        let (reach, coefficient) = match self.interpolation {
-            Interpolation::Nearest(rounding) => {
-                let element = match rounding {
-                    Rounding::PreferFloor => (position - 0.5).ceil(),
-                    Rounding::PreferCeil => (position + 0.5).floor(),
-                    Rounding::Floor => position.floor(),
-                    Rounding::Ceil => position.ceil(),
-                };
-                return vec![(element as i64, 1.0)];
-            }
-            Interpolation::Linear => (1.0, None),
-            Interpolation::Cubic(coefficient) => (2.0, Some(f64::from(coefficient))),
+        let weight = |distance: f64| match self.interpolation {
+            Interpolation::Cubic(a) => cubic(f64::from(a), distance),
+            _ => (1.0 - distance).max(0.0),
         };
-        let weight = |distance: f64| match coefficient {
-            None => (1.0 - distance).max(0.0),
-            Some(a) if distance <= 1.0 => ((a + 2.0) * distance - (a + 3.0)) * distance * distance + 1.0,
-            Some(a) if distance < 2.0 => ((a * distance - 5.0 * a) * distance + 8.0 * a) * distance - 4.0 * a,
-            Some(_) => 0.0,
-        };
-        let stretched = if self.antialias { scale.min(1.0) } else { 1.0 };
+        if let Interpolation::Nearest(rounding) = self.interpolation {
+            let element = match rounding {
+                Rounding::PreferFloor => (position - 0.5).ceil(),
+                Rounding::PreferCeil => (position + 0.5).floor(),
+                Rounding::Floor => position.floor(),
+                Rounding::Ceil => position.ceil(),
+            };
+            return vec![(element as i64, 1.0)];
+        }
         let before = position.ceil() - 1.0;
-        let first = (-reach / stretched).floor() as i64 + 1;
-        let distance = |offset: i64| (offset as f64 - (position - before)).abs() * stretched;
+        let first = (-self.reach(scale)).floor() as i64 + 1;
+        let distance = |offset: i64| (offset as f64 - (position - before)).abs() * self.stretched(scale);
         (first..2 - first).map(|offset| (before as i64 + offset, weight(distance(offset)))).collect()
     }
 
@@ -195,6 +202,15 @@ impl Resize {
     }
 }
 
+/// Keys' kernel, with coefficient a.
+fn cubic(a: f64, distance: f64) -> f64 {
+    match distance {
+        ..=1.0 => ((a + 2.0) * distance - (a + 3.0)) * distance * distance + 1.0,
+        ..2.0 => ((a * distance - 5.0 * a) * distance + 8.0 * a) * distance - 4.0 * a,
+        _ => 0.0,
+    }
+}
+
 const NAME: &str = "resize";
 
 impl<'g> Tensor<'g> {
@@ -247,23 +263,21 @@ impl<'g> Tensor<'g> {
     fn resample(self, axes: &[usize], sizes: &[(usize, [f64; 2])], how: Resize) -> Result<Self> {
         how.check(NAME)?;
         let shape = self.shape();
-        let mut order: Vec<usize> = (0..axes.len()).collect();
-        // What becomes smaller does so first: the others then have less to move.
-        let growth = |index: usize| sizes[index].0 as f64 / shape[axes[index]] as f64;
-        order.sort_by(|&a, &b| growth(a).total_cmp(&growth(b)));
-        order.into_iter().try_fold(self, |x, index| {
-            let (axis, (size, scale)) = (axes[index], sizes[index]);
-            let taps = how.weights(0.0, if how.antialias { scale[0] / scale[1] } else { 1.0 }.max(1e-9)).len();
-            check_length(NAME, shape[axis], size.saturating_mul(taps))?;
-            map(x, NAME, axis, how.table(shape[axis], size, scale))
-        })
+        let table = |(&axis, &(size, scale)): (&usize, &(usize, [f64; 2]))| {
+            // A weight reaches as far to either side.
+            let taps = 2.0 * how.reach(scale[0] / scale[1]).ceil();
+            check_length(NAME, shape[axis], size.saturating_mul(taps as usize))?;
+            Ok((axis, how.table(shape[axis], size, scale)))
+        };
+        map(self, NAME, axes.iter().zip(sizes).map(table).collect::<Result<_>>()?)
     }
 }
 
 pub(super) fn cases() -> Vec<OpCase> {
     let nearest = Resize::nearest();
     let (linear, cubic) = (Resize::linear(), Resize::cubic());
-    let list: [(&[usize], &[usize], &[usize], Resize); 16] = [
+    type Resized = (&'static [usize], &'static [usize], &'static [usize], Resize);
+    let list: [Resized; 16] = [
         (&[5], &[0], &[8], nearest),
         (&[1, 1], &[1], &[3], linear),
         (&[2, 3, 4, 5], &[2, 3], &[7, 3], nearest.rounding(Rounding::PreferCeil)),

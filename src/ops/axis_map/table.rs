@@ -96,6 +96,21 @@ impl Table {
         Self { columns: self.rows(), starts, entries }
     }
 
+    /// The map of two neighbouring axes as one, of which this is the outer one's.
+    pub(super) fn with_inner(&self, inner: &Self) -> Self {
+        let row = |(outer, within): (usize, usize)| {
+            let both = self.row(outer).iter().flat_map(|&(block, weight)| {
+                inner
+                    .row(within)
+                    .iter()
+                    .map(move |&(column, share)| (block * inner.columns + column, f64::from(weight) * f64::from(share)))
+            });
+            both.collect()
+        };
+        let rows = (0..self.rows()).flat_map(|outer| (0..inner.rows()).map(move |within| (outer, within)));
+        Self::new(self.columns * inner.columns, rows.map(row))
+    }
+
     /// The same sums in two steps: every row in pieces of so many entries, then the pieces.
     pub(super) fn cut(&self, length: usize) -> [Self; 2] {
         let (mut starts, mut pieces) = (vec![0], vec![0]);
@@ -152,6 +167,13 @@ mod tests {
         assert_eq!(table.transposed().words(), [1.0, -1.0, 0.0]);
         assert!(Table::picks(2, [0, 1]).is_identity());
         assert!(!Table::picks(3, [0, 1]).is_identity());
+    }
+
+    #[test]
+    fn two_axes_are_one() {
+        let halves = Table::new(2, [vec![(0, 0.5), (1, 0.5)]]);
+        let both = halves.with_inner(&Table::picks(3, [2, 0]));
+        assert_eq!((both.columns, rows(&both)), (6, vec![vec![(2, 0.5), (5, 0.5)], vec![(0, 0.5), (3, 0.5)]]));
     }
 
     #[test]

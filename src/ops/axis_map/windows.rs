@@ -23,15 +23,16 @@ impl<'g> Tensor<'g> {
         if let ([2, 3], [1, 1], 4) = (axes, sizes, ty.shape.len()) {
             return self.global_avg_pool2d();
         }
-        (0..axes.len()).try_fold(self, |x, index| {
+        let table = |index: usize| {
             let (extent, size) = (extents[index], sizes[index]);
             check_length(NAME, extent, size.saturating_mul(2))?;
             let window = |place: usize| {
                 let (begin, end) = (place * extent / size, ((place + 1) * extent).div_ceil(size));
                 (begin..end).map(|column| (column, 1.0 / (end - begin) as f64)).collect()
             };
-            map(x, NAME, axes[index], Table::new(extent, (0..size).map(window)))
-        })
+            Ok((axes[index], Table::new(extent, (0..size).map(window))))
+        };
+        map(self, NAME, (0..axes.len()).map(table).collect::<Result<_>>()?)
     }
 
     /// The windows along an axis, of `size` elements that are `dilation` apart, one at every `step`-th place: the axis
@@ -53,7 +54,7 @@ impl<'g> Tensor<'g> {
         let windows = (extent - reach) / step + 1;
         let element = |place: usize| place / size * step + place % size * dilation;
         check_length(NAME, extent, windows.saturating_mul(size))?;
-        let unfolded = map(self, NAME, axis, Table::picks(extent, (0..windows * size).map(element)))?;
+        let unfolded = map(self, NAME, vec![(axis, Table::picks(extent, (0..windows * size).map(element)))])?;
         let mut shape = ty.shape.to_vec();
         shape.splice(axis..=axis, [windows, size]);
         unfolded.reshape(shape)

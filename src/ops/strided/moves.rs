@@ -163,20 +163,20 @@ impl Moves {
         self.merge();
         let (fours, dense) = (self.fours(), self.is_dense());
         let form = choose_form(cx, name, fours.is_some(), dense)?;
-        let textured = cx.choose_textures(name, self.count())?;
+        let textured = reads_texture(cx, name, from, self.count())?;
         let from = if textured { from.textured() } else { from };
         let moves = fours.filter(|_| form == "fours").unwrap_or(self);
-        let dilated = |axis: &Axis| axis.bounds.is_some_and(|bounds| bounds.dilation != 1);
-        let within = match &moves.axes {
-            axes if axes.iter().any(dilated) => 2,
-            axes if axes.iter().any(|axis| axis.bounds.is_some()) => 1,
-            _ => 0,
+        // A bit for each axis, the innermost first.
+        let mask = |is: fn(&Bounds) -> bool| {
+            let bits = moves.axes.iter().rev().enumerate();
+            bits.map(|(bit, axis)| u32::from(axis.bounds.as_ref().is_some_and(is)) << bit).sum::<u32>()
         };
         let kernel = Kernel::new(&SHADER, "forward")
             .variant(form)
             .template("form", form)
             .template("rank", moves.axes.len())
-            .template("within", within)
+            .template("bounded", mask(|_| true))
+            .template("dilated", mask(|bounds| bounds.dilation != 1))
             .template("dense", u8::from(dense))
             .template("texture", u8::from(textured));
         let count = moves.count();
@@ -189,9 +189,9 @@ impl Moves {
         let wrapped = |number: i64| number as u32;
         let mut axes = [[0; WORDS]; RANK];
         for (words, axis) in axes.iter_mut().zip(self.axes.iter().rev()) {
-            // Every place of an axis without bounds has an element.
-            let whole = Bounds { start: 0, step: 1, dilation: 1, limit: axis.extent as i64 };
-            let Bounds { start, step, dilation, limit } = axis.bounds.unwrap_or(whole);
+            // Nobody looks at the bounds of an axis that has none.
+            let none = Bounds { start: 0, step: 1, dilation: 1, limit: axis.extent as i64 };
+            let Bounds { start, step, dilation, limit } = axis.bounds.unwrap_or(none);
             *words = [axis.extent as i64, axis.from, axis.to, start, step, limit, dilation].map(wrapped);
         }
         let bases = [self.from, self.to].map(wrapped);
@@ -213,6 +213,18 @@ pub(in crate::ops) fn choose_form(cx: &mut Lowering<'_>, name: &str, fours: bool
         candidates.swap(1, 2);
     }
     cx.choose(name, candidates)
+}
+
+/// Whether so many elements of an input are read through a texture. All of it would be copied for them, which a small share
+/// is not worth.
+pub(in crate::ops) fn reads_texture(cx: &mut Lowering<'_>, name: &str, from: Operand, moved: usize) -> Result<bool> {
+    /// One element in so many is enough.
+    const SHARE: usize = 5;
+    let source = match from {
+        Operand::Input(input) => cx.inputs[input].elements(),
+        _ => moved,
+    };
+    Ok(SHARE * moved >= source && cx.choose_textures(name, source.max(moved))?)
 }
 
 /// Whether two axes, one around the other, are one.

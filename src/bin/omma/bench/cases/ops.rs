@@ -1,7 +1,7 @@
 //! Operations that are bound by memory. Each says how often its tensor must be moved at least, reads and writes together; a
 //! kernel that moves more is the slower for it.
 
-use omma::{BatchNorm, DeviceClass, Graph, Init, Optimizer, Pool2d, Result, Tensor};
+use omma::{BatchNorm, DeviceClass, Graph, Init, Optimizer, PadMode, Pool2d, Resize, Result, Slice, Tensor};
 
 use super::conv::gradient;
 use super::{Case, Fed, What};
@@ -24,7 +24,7 @@ pub(super) fn cases(class: DeviceClass) -> Vec<Case> {
     // Larger than the caches of the device, and no larger than the reference has patience for.
     let batch = if class == DeviceClass::Cpu { 16 } else { 64 };
     let image = [batch, CHANNELS, SIDE, SIDE];
-    [normalization(image), pointwise(image), pooling(image), loss(256 * batch), optimizers(256 * batch)]
+    [normalization(image), pointwise(image), moving(image), pooling(image), loss(256 * batch), optimizers(256 * batch)]
         .into_iter()
         .flatten()
         .collect()
@@ -78,6 +78,58 @@ fn pointwise(image: [usize; 4]) -> Vec<Case> {
             Ok(vec![graph.concat(&[given(graph, "x", &half)?, given(graph, "other", &half)?], 1)?])
         }),
     ]
+}
+
+/// What moves elements, or few of each are added up for one.
+fn moving(image: [usize; 4]) -> Vec<Case> {
+    type Build = for<'g> fn(Tensor<'g>) -> Result<Tensor<'g>>;
+    let one_by_one: [(&str, f64, Build); 8] = [
+        ("transpose", 2.0, |x| x.transpose(&[0, 2, 3, 1])),
+        ("slice", 1.0, |x| x.slice(1, 0, CHANNELS as i64 / 2, 1)),
+        ("slice in steps", 0.5, |x| {
+            x.slices(&[Slice::new(2, 0, SIDE as i64).step(2), Slice::new(3, 0, SIDE as i64).step(2)])
+        }),
+        ("pad 1", 2.07, |x| x.pad(&[[0, 0], [0, 0], [1, 1], [1, 1]], PadMode::Constant(0.0))),
+        ("pad 1 reflected", 2.07, |x| x.pad(&[[0, 0], [0, 0], [1, 1], [1, 1]], PadMode::Reflect)),
+        ("channel shuffle", 2.0, |x| x.channel_shuffle(4)),
+        ("upsample 2", 5.0, |x| x.upsample(2)),
+        ("resize linear 2", 5.0, |x| x.resize(&[2, 3], &[2 * SIDE, 2 * SIDE], Resize::linear())),
+    ];
+    let forward = one_by_one.map(|(name, times, build)| {
+        Case::new(name, format!("{image:?}"), "forward", moves("", &image, times), move |graph| {
+            Ok(vec![build(given(graph, "x", &image)?)?])
+        })
+    });
+    // As often as forward, but that zeros come where nothing was taken.
+    let backward =
+        [(one_by_one[3], 2.07), (one_by_one[2], 1.25), (one_by_one[7], 5.0)].map(|((name, _, build), times)| {
+            Case::new(name, format!("{image:?}"), "gradient", moves("", &image, times), move |graph| {
+                let x = given(graph, "x", &image)?;
+                let y = build(x)?;
+                Ok(gradient(y, given(graph, "dy", &y.shape())?, x)?.into_iter().collect())
+            })
+        });
+    let rows = image[0] * SIDE * SIDE / 4;
+    let table = [CLASSES, 4 * CHANNELS];
+    let looked_up = [rows, 4 * CHANNELS];
+    let gathers = [
+        Case::new("gather", format!("{rows} of {table:?}"), "forward", moves("", &looked_up, 2.0), move |graph| {
+            Ok(vec![given(graph, "x", &table)?.gather(graph.label_input("indices", rows)?, 0)?])
+        }),
+        Case::new(
+            "gather",
+            format!("{rows} of {table:?}"),
+            "gradient",
+            moves("gather.grad", &looked_up, 1.0),
+            move |graph| {
+                let x = given(graph, "x", &table)?;
+                let y = x.gather(graph.label_input("indices", rows)?, 0)?;
+                Ok(gradient(y, given(graph, "dy", &looked_up)?, x)?.into_iter().collect())
+            },
+        ),
+    ];
+    let gathers = gathers.map(|case| case.feed("indices", Fed::labels(rows, CLASSES)));
+    forward.into_iter().chain(backward).chain(gathers).collect()
 }
 
 fn pooling(image: [usize; 4]) -> Vec<Case> {
