@@ -61,7 +61,7 @@ fn have_as_many_parameters_as_published() {
     GoogLeNet.build_with_auxiliaries(graph.input("x", [1, 3, 224, 224]).unwrap(), 1000).unwrap();
     assert_eq!(graph.parameter_count(), 13_004_888);
     let graph = Graph::new(Mode::Training);
-    InceptionV3.build_with_auxiliary(graph.input("x", [1, 3, 299, 299]).unwrap(), 1000).unwrap();
+    InceptionV3.build_with_auxiliary(graph.input("x", [2, 3, 299, 299]).unwrap(), 1000).unwrap();
     assert_eq!(graph.parameter_count(), 27_161_264);
 }
 

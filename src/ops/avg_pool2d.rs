@@ -14,20 +14,19 @@ use crate::reference::{Checked, avg_pool2d as reference};
 use crate::selftest::OpCase;
 
 const NAME: &str = "avg_pool2d";
-pub(crate) static SHADER: Shader = shader!(
-    "avg_pool2d",
-    PoolParams,
-    ["grid", "divide", "window", "average", "texture", "read", "functions", "chain", "epilogue"]
-);
+pub(crate) static SHADER: Shader =
+    shader!("avg_pool2d", PoolParams, ["grid", "divide", "window", "average", "texture", "read", "epilogue"], chain);
 pub(crate) static CHANNELS_LAST: Shader = shader!(
     "avg_pool2d_channels_last",
     PoolParams,
-    ["grid", "divide", "window", "average", "texture", "read", "functions", "chain", "epilogue"]
+    ["grid", "divide", "window", "average", "texture", "read", "epilogue"],
+    chain
 );
 pub(crate) static UNROLLED: Shader = shader!(
     "avg_pool2d_unrolled",
     PoolParams,
-    ["grid", "divide", "window", "texture", "read", "unrolled", "functions", "chain", "epilogue"]
+    ["grid", "divide", "window", "texture", "read", "unrolled", "epilogue"],
+    chain
 );
 
 impl<'g> Tensor<'g> {

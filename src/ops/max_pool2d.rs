@@ -15,20 +15,19 @@ use crate::reference::{Checked, max_pool2d as reference};
 use crate::selftest::OpCase;
 
 const NAME: &str = "max_pool2d";
-pub(crate) static SHADER: Shader = shader!(
-    "max_pool2d",
-    PoolParams,
-    ["grid", "divide", "window", "nan", "texture", "read", "functions", "chain", "epilogue"]
-);
+pub(crate) static SHADER: Shader =
+    shader!("max_pool2d", PoolParams, ["grid", "divide", "window", "nan", "texture", "read", "epilogue"], chain);
 pub(crate) static CHANNELS_LAST: Shader = shader!(
     "max_pool2d_channels_last",
     PoolParams,
-    ["grid", "divide", "window", "nan", "texture", "read", "functions", "chain", "epilogue"]
+    ["grid", "divide", "window", "nan", "texture", "read", "epilogue"],
+    chain
 );
 pub(crate) static UNROLLED: Shader = shader!(
     "max_pool2d_unrolled",
     PoolParams,
-    ["grid", "divide", "window", "nan", "texture", "read", "unrolled", "functions", "chain", "epilogue"]
+    ["grid", "divide", "window", "nan", "texture", "read", "unrolled", "epilogue"],
+    chain
 );
 
 impl<'g> Tensor<'g> {

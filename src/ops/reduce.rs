@@ -23,7 +23,7 @@ const NAME: &str = "reduce";
 const GLOBAL: &str = "global_avg_pool2d";
 const TO_CHANNELS: &str = "sum_to_channels";
 pub(crate) static SHADER: Shader =
-    shader!("reduce", ReduceParams, ["grid", "divide", "channel", "texture", "read", "functions", "chain", "epilogue"]);
+    shader!("reduce", ReduceParams, ["grid", "divide", "channel", "texture", "read", "epilogue"], chain);
 
 impl<'g> Tensor<'g> {
     /// The mean of each plane: `[N, C, H, W]` to `[N, C, 1, 1]`, as PyTorch's `AdaptiveAvgPool2d(1)`.
