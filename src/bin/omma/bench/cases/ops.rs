@@ -214,7 +214,7 @@ fn optimizers(rows: usize) -> Vec<Case> {
         case("lion", Optimizer::lion(0.0001), moves("lion", &weights, 5.0)),
         // The average is read and written, and the gradients are read once more for their norm.
         case(
-            "sgd with clipping and average",
+            "sgd clipped and averaged",
             Optimizer::sgd(0.01).momentum(0.9).clip_norm(1.0).ema(0.999),
             moves("sgd", &weights, 8.0),
         ),
