@@ -157,6 +157,14 @@ pub(crate) fn cases() -> Vec<OpCase> {
             cx.normal("x", shape)?.conv_transpose3d_with(weight, Some(bias), settings).map(|y| vec![y])
         }));
     }
+    // Filters of parameters may lie in an order of their own.
+    for channels in [4, 6] {
+        let case = OpCase::new(format!("conv_transpose2d layer, {channels} channels"), move |cx| {
+            let settings = Conv2d::new(8, 3).stride(2).padding(1).output_padding(1);
+            cx.normal("x", [2, channels, 5, 6])?.conv_transpose2d("up", settings).map(|y| vec![y])
+        });
+        cases.push(case.randomize_parameters().in_single_precision());
+    }
     for channels in [3, 8] {
         cases.push(OpCase::new(format!("conv_transpose2d and a relu, {channels} channels"), move |cx| {
             let settings = Conv2d::new(channels, 3).stride(2);
