@@ -42,8 +42,9 @@ impl<'g> Tensor<'g> {
     }
 
     /// A transposed convolution layer over images `[N, C, H, W]`, with the parameters `NAME.weight` `[C, O/groups, KH, KW]`
-    /// and `NAME.bias` `[O]`, to `[N, O, H', W']` (PyTorch's `ConvTranspose2d`, ONNX's `ConvTranspose`): each x[n,c,iy,ix]
-    /// adds x·w[c,o,ky,kx] to y[n, o, iy·stride + ky·dilation - top, ix·stride + kx·dilation - left], where
+    /// and `NAME.bias` `[O]`, to `[N, O, H', W']` (PyTorch's `ConvTranspose2d`, ONNX's `ConvTranspose`): each
+    /// `x[n,c,iy,ix]` adds its product with `w[c,o,ky,kx]` to
+    /// `y[n, o, iy·stride + ky·dilation - top, ix·stride + kx·dilation - left]`, where
     /// H' = stride·(H - 1) + dilation·(KH - 1) + 1 + output padding - top - bottom, and W' likewise.
     ///
     /// It is the gradient of [`Tensor::conv2d`] of the same settings by its input, and leads from that one's output size to
