@@ -125,8 +125,8 @@ impl<'g> Tensor<'g> {
 
     /// A convolution layer over images `[N, C, H, W]`, with the parameters `NAME.weight` `[O, C/groups, KH, KW]` and
     /// `NAME.bias` `[O]`, to `[N, O, H', W']` (a cross-correlation, as PyTorch's `Conv2d` and ONNX's `Conv`):
-    /// y[n,o,oy,ox] = bias[o] + Σ x[n, c, oy·stride + ky·dilation - top, ox·stride + kx·dilation - left]·w[o,c,ky,kx], where
-    /// H' = floor((H + top + bottom - dilation·(KH - 1) - 1) / stride) + 1, and W' likewise.
+    /// `y[n,o,oy,ox] = bias[o] + Σ x[n, c, oy·stride + ky·dilation - top, ox·stride + kx·dilation - left]·w[o,c,ky,kx]`,
+    /// where H' = floor((H + top + bottom - dilation·(KH - 1) - 1) / stride) + 1, and W' likewise.
     ///
     /// # Errors
     /// When the tensor is not f32 `[N, C, H, W]`, the groups do not divide the channels, or the kernel does not fit.

@@ -42,8 +42,9 @@ impl<'g> Tensor<'g> {
     }
 
     /// A transposed convolution layer over images `[N, C, H, W]`, with the parameters `NAME.weight` `[C, O/groups, KH, KW]`
-    /// and `NAME.bias` `[O]`, to `[N, O, H', W']` (PyTorch's `ConvTranspose2d`, ONNX's `ConvTranspose`): each x[n,c,iy,ix]
-    /// adds x·w[c,o,ky,kx] to y[n, o, iy·stride + ky·dilation - top, ix·stride + kx·dilation - left], where
+    /// and `NAME.bias` `[O]`, to `[N, O, H', W']` (PyTorch's `ConvTranspose2d`, ONNX's `ConvTranspose`): each
+    /// `x[n,c,iy,ix]` adds its product with `w[c,o,ky,kx]` to
+    /// `y[n, o, iy·stride + ky·dilation - top, ix·stride + kx·dilation - left]`, where
     /// H' = stride·(H - 1) + dilation·(KH - 1) + 1 + output padding - top - bottom, and W' likewise.
     ///
     /// It is the gradient of [`Tensor::conv2d`] of the same settings by its input, and leads from that one's output size to
@@ -156,6 +157,14 @@ pub(crate) fn cases() -> Vec<OpCase> {
             let bias = cx.normal("bias", settings.out_channels())?;
             cx.normal("x", shape)?.conv_transpose3d_with(weight, Some(bias), settings).map(|y| vec![y])
         }));
+    }
+    // Filters of parameters may lie in an order of their own.
+    for channels in [4, 6] {
+        let case = OpCase::new(format!("conv_transpose2d layer, {channels} channels"), move |cx| {
+            let settings = Conv2d::new(8, 3).stride(2).padding(1).output_padding(1);
+            cx.normal("x", [2, channels, 5, 6])?.conv_transpose2d("up", settings).map(|y| vec![y])
+        });
+        cases.push(case.randomize_parameters().in_single_precision());
     }
     for channels in [3, 8] {
         cases.push(OpCase::new(format!("conv_transpose2d and a relu, {channels} channels"), move |cx| {

@@ -59,14 +59,6 @@ impl<'g> Tensor<'g> {
     }
 }
 
-/// Which of the two has a batch axis.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Has {
-    Left,
-    Right,
-    Both,
-}
-
 /// One of the operands: its batch axes, with ones in front where the other has more, and its matrix.
 #[derive(Debug, Clone)]
 struct Operand<'g> {
@@ -76,8 +68,11 @@ struct Operand<'g> {
 }
 
 impl Operand<'_> {
-    /// With this batch axis, of length 1, repeated.
+    /// With this batch axis repeated where it has a length of 1 and is to have another.
     fn repeated(mut self, axis: usize, times: usize) -> Result<Self> {
+        if self.batch[axis] == times {
+            return Ok(self);
+        }
         let outer = self.batch[..axis].iter().product();
         let inner = self.batch[axis..].iter().chain(&self.matrix).product();
         self.batch[axis] = times;
@@ -88,8 +83,12 @@ impl Operand<'_> {
 }
 
 fn multiply<'g>(left: Tensor<'g>, right: Tensor<'g>, direction: Direction) -> Result<Tensor<'g>> {
+    left.graph().owns(NAMES[direction as usize], &[left, right])?;
+    left.graph().whole(|| product(left, right, direction))
+}
+
+fn product<'g>(left: Tensor<'g>, right: Tensor<'g>, direction: Direction) -> Result<Tensor<'g>> {
     let name = NAMES[direction as usize];
-    left.graph().owns(name, &[left, right])?;
     let types = [left.ty(), right.ty()];
     let refused = |expected: &str| Error::shape(name, expected, format!("{} and {}", types[0], types[1]));
     // A vector is a row on the left and a column on the right.
@@ -125,28 +124,15 @@ fn multiply<'g>(left: Tensor<'g>, right: Tensor<'g>, direction: Direction) -> Re
     let whole: Vec<usize> = a.batch.iter().zip(&b.batch).map(|(&a, &b)| a.max(b)).collect();
 
     // Axes of the right alone before all others are images, and axes of the left alone behind them more rows.
-    let has = |axis: usize| match (a.batch[axis], b.batch[axis]) {
-        (1, 1) => None,
-        (_, 1) => Some(Has::Left),
-        (1, _) => Some(Has::Right),
-        _ => Some(Has::Both),
-    };
-    let kinds: Vec<Option<Has>> = (0..rank).map(has).collect();
-    let only = |has: Has| move |kind: &&Option<Has>| kind.is_none_or(|kind| kind == has);
-    let images = if direction == Direction::GradWeight { 0 } else { kinds.iter().take_while(only(Has::Right)).count() };
-    let rows =
-        if direction == Direction::GradInput { 0 } else { kinds.iter().rev().take_while(only(Has::Left)).count() };
-    let groups = images..(rank - rows).max(images);
+    let images = (0..rank).take_while(|&axis| a.batch[axis] == 1 && direction != Direction::GradWeight).count();
+    let rows = (images..rank).rev().take_while(|&axis| b.batch[axis] == 1 && direction != Direction::GradInput).count();
+    let groups = images..rank - rows;
     for axis in groups.clone() {
-        match kinds[axis] {
-            Some(Has::Left) => b = b.repeated(axis, whole[axis])?,
-            Some(Has::Right) => a = a.repeated(axis, whole[axis])?,
-            _ => {}
-        }
+        a = a.repeated(axis, whole[axis])?;
+        b = b.repeated(axis, whole[axis])?;
     }
-    let product = |axes: &[usize]| axes.iter().product::<usize>();
-    let [images, rows, groups] =
-        [product(&whole[..groups.start]), product(&whole[groups.end..]), product(&whole[groups])];
+    let count = |axes: &[usize]| axes.iter().product::<usize>();
+    let [images, rows, groups] = [count(&whole[..images]), count(&whole[groups.end..]), count(&whole[groups])];
 
     // The two operands are filters and image, or two images.
     let (filters, channels, pixels) = match direction {
@@ -192,6 +178,9 @@ const PROBLEMS: &[Problem] = {
         ("axes of each at their places", &[3, 5, 4], &[2, 1, 4, 6], Forward),
         ("five axes", &[2, 1, 3, 4, 5], &[1, 2, 3, 5, 3], Forward),
         ("an axis of the left within", &[2, 3, 2, 3, 4], &[2, 1, 2, 4, 3], Forward),
+        ("of long sums", &[2, 70_001], &[70_001, 3], Forward),
+        ("the left transposed, of long sums", &[70_001, 2], &[70_001, 3], GradInput),
+        ("the right transposed, of long sums", &[2, 70_001], &[3, 70_001], GradWeight),
         ("the left transposed", &[13, 7], &[13, 11], GradInput),
         ("the left transposed, three", &[3, 8, 5], &[3, 8, 4], GradInput),
         ("the left transposed, one by many", &[8, 5], &[3, 8, 4], GradInput),
