@@ -7,12 +7,12 @@
 // below its function. Not-a-number passes through all of them but the masks: no comparison holds of it.
 //
 // Accuracy. WGSL promises correct rounding of sums and products, 2.5 ULP of a quotient, 2 of inverseSqrt and what follows
-// for sqrt, 3 + 2 |x| ULP of exp, and of log 2^-21 between 0.5 and 2, else 3 ULP; of pow, sinh, cosh and tanh only what
-// follows from these. An error of exp grows with |x| because drivers compute it as exp2(x log2 e) and round the product.
-// With eps = 2^-23, an ULP is at most eps |y|, and a result is held to 4 eps times the magnitude that src/reference derives
-// from the above for the formula that stands here: 1 + |x| for an exponential, 2 for a quotient, the absolute terms of a
-// sum. So formulas are chosen that do not cancel: exponentials of -|x| alone, which cannot overflow either, and polynomials
-// where a built-in has no more than an absolute accuracy. src/reference/ says it function by function.
+// for sqrt, 3 + 2 |x| ULP of exp, of log 2^-21 between 0.5 and 2, else 3 ULP, of sin and cos 2^-11; of pow, sinh, cosh and
+// tanh only what follows from these. The error of exp grows with |x| because drivers compute it as exp2(x log2 e) and round
+// the product. With eps = 2^-23, an ULP is at most eps |y|, and a result is held to 4 eps times the magnitude that
+// src/reference derives from the above for the formula that stands here: e^x (1 + |x|) for an exponential, |y| for a
+// quotient, the absolute terms of a sum. So formulas are chosen that do not cancel: exponentials of -|x| alone, which
+// cannot overflow either, and polynomials where a built-in has no more than an absolute accuracy.
 
 fn identity(x: vec4<f32>) -> vec4<f32> {
     return x;

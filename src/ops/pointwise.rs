@@ -1,6 +1,8 @@
 //! Elementary functions, y = f(x), as rows: the function and dy·f', which is taken of y where that loses nothing, so that
 //! x need not be kept, else of x.
 
+use std::f32::consts::{FRAC_PI_2, FRAC_PI_4, PI};
+
 use super::binary::{DIVIDE, MULTIPLY};
 use super::elementwise::Factor::{Dy, X, Y};
 use super::elementwise::Slope::{Of, Zero};
@@ -33,6 +35,10 @@ static EXP: Function = Function::new("exp", "exp_of", |v| reference::exp(v[0])).
 static LOG: Function = Function::new("log", "log_of", |v| reference::log(v[0])).slopes(&[Of(&DIVIDE, &[Dy, X(0)])]);
 static ERF: Function = Function::new("erf", "erf_of", |v| reference::erf(v[0])).slopes(&[Of(&ERF_GRAD, &[X(0), Dy])]);
 static ERF_GRAD: Function = Function::new("erf.grad_input", "erf_grad", |v| reference::erf_grad(v[0], v[1]));
+static SIN: Function = Function::new("sin", "sin_of", |v| reference::sin(v[0])).slopes(&[Of(&SIN_GRAD, &[X(0), Dy])]);
+static SIN_GRAD: Function = Function::new("sin.grad_input", "sin_grad", |v| reference::sin_grad(v[0], v[1]));
+static COS: Function = Function::new("cos", "cos_of", |v| reference::cos(v[0])).slopes(&[Of(&COS_GRAD, &[X(0), Dy])]);
+static COS_GRAD: Function = Function::new("cos.grad_input", "cos_grad", |v| reference::cos_grad(v[0], v[1]));
 
 impl<'g> Tensor<'g> {
     /// -x.
@@ -135,6 +141,23 @@ impl<'g> Tensor<'g> {
         self.map(&ERF)
     }
 
+    /// The sine of an angle in radians, to a few 2⁻²³ for angles up to 8,192; larger ones are less and less accurate. The
+    /// derivative is the cosine.
+    ///
+    /// # Errors
+    /// When the tensor is not f32.
+    pub fn sin(self) -> Result<Self> {
+        self.map(&SIN)
+    }
+
+    /// The cosine of an angle in radians; see [`Tensor::sin`]. The derivative is -sin x.
+    ///
+    /// # Errors
+    /// When the tensor is not f32.
+    pub fn cos(self) -> Result<Self> {
+        self.map(&COS)
+    }
+
     /// A function of this tensor alone.
     pub(super) fn map(self, function: &'static Function) -> Result<Self> {
         function.of("", &[self.into()])
@@ -178,8 +201,10 @@ pub(crate) fn cases() -> Vec<OpCase> {
     const TIES: &[f32] = &[-2.5, -1.5, -0.5, 0.0, 0.5, 1.5, 2.5, 8_388_609.0, -16_777_216.0, 1e30];
     const POSITIVE: &[f32] = &[1e-30, 1e-6, 0.999_999, 1.0, 1.000_001, 2.0, 1e6, 1e30];
     const FINITE: &[f32] = &[-1e15, -7.0, -1e-6, -1e-18, 1e-18, 1e-6, 7.0, 1e15];
+    /// Multiples of π/2 and what is near.
+    const ANGLES: &[f32] = &[-8191.9, -355.0, -22.0, -PI, -1e-6, 0.0, 1e-20, FRAC_PI_4, FRAC_PI_2, 33.0 * PI, 8192.0];
     const BELL: &[f32] = &[-1e30, -9.3, -4.0, -1.0, -1e-6, 0.0, 1e-20, 0.999_999, 1.0, 2.0, 3.999, 13.0, 1e4];
-    let rows: [(&'static Function, [f32; 2], &[f32]); 12] = [
+    let rows: [(&'static Function, [f32; 2], &[f32]); 14] = [
         (&NEG, [-3.0, 3.0], FINITE),
         (&ABS, [-3.0, 3.0], FINITE),
         (&SIGN, [-3.0, 3.0], TIES),
@@ -192,6 +217,8 @@ pub(crate) fn cases() -> Vec<OpCase> {
         (&EXP, [-8.0, 8.0], EXPONENTS),
         (&LOG, [0.01, 9.0], POSITIVE),
         (&ERF, [-4.5, 4.5], BELL),
+        (&SIN, [-8.0, 8.0], ANGLES),
+        (&COS, [-8.0, 8.0], ANGLES),
     ];
     let mut cases: Vec<OpCase> =
         rows.into_iter().flat_map(|(function, domain, extremes)| cases_of(function, &[], domain, extremes)).collect();

@@ -118,6 +118,35 @@ pub fn erf_grad(x: &[f64], dy: &[f64]) -> Checked {
     })
 }
 
+/// sin x for |x| up to 8,192: of relative accuracy up to π/4, beyond of absolute.
+#[must_use]
+pub fn sin(x: &[f64]) -> Checked {
+    map(x, sine)
+}
+
+fn sine(x: f64) -> (f64, f64) {
+    let (y, near) = (x.sin(), x.abs() < std::f64::consts::FRAC_PI_4);
+    (y, if near { 2.0 * y.abs() } else { 1.0 + y.abs() })
+}
+
+/// dy · cos x.
+#[must_use]
+pub fn sin_grad(x: &[f64], dy: &[f64]) -> Checked {
+    zip(x, dy, |x, dy| (dy * x.cos(), dy.abs() * (1.0 + x.cos().abs())))
+}
+
+/// cos x for |x| up to 8,192.
+#[must_use]
+pub fn cos(x: &[f64]) -> Checked {
+    map(x, |x| (x.cos(), 1.0 + x.cos().abs()))
+}
+
+/// -dy · sin x.
+#[must_use]
+pub fn cos_grad(x: &[f64], dy: &[f64]) -> Checked {
+    zip(x, dy, |x, dy| (-dy * sine(x).0, dy.abs() * sine(x).1))
+}
+
 /// erf by its Maclaurin series (Abramowitz and Stegun 7.1.6, whose terms are positive), beyond 3 as 1 - erfc.
 pub(super) fn error_function(x: f64) -> f64 {
     if x.abs() > 3.0 {

@@ -25,6 +25,9 @@ fn by_hand() {
     // Abramowitz and Stegun, table 7.1.
     let table = [0.0, 0.112_462_916_0, 0.520_499_877_8, 0.842_700_792_9, 0.995_322_265_0, 0.999_977_909_5];
     assert_near("erf", &erf(&[0.0, 0.1, 0.5, 1.0, 2.0, 3.0]).values, &table, 1e-10);
+    let angles = [std::f64::consts::FRAC_PI_6, -std::f64::consts::FRAC_PI_2, 0.0];
+    assert_near("sin", &sin(&angles).values, &[0.5, -1.0, 0.0], 1e-15);
+    assert_near("cos", &cos(&angles).values, &[0.75f64.sqrt(), 0.0, 1.0], 1e-15);
     assert_near("erf", &erf(&[-0.5, -3.5, 30.0]).values, &[-table[2], -0.999_999_257, 1.0], 1e-9);
 }
 
@@ -51,6 +54,8 @@ fn gradients() {
     check("sqrt", &positive, sqrt, &|y| sqrt_grad(y, &dy));
     check("reciprocal", &positive, reciprocal, &|y| reciprocal_grad(y, &dy));
     check("erf", &x, erf, &|_| erf_grad(&x, &dy));
+    check("sin", &x, sin, &|_| sin_grad(&x, &dy));
+    check("cos", &x, cos, &|_| cos_grad(&x, &dy));
 }
 
 #[test]
