@@ -121,7 +121,7 @@ fn check_gradient(name: &str, x: &[f64], cotangent: &[f64], gradient: &Checked, 
 }
 
 /// Checks that the same formula in single precision stays within the bound that `expected` claims for it.
-fn check_single(name: &str, expected: &Checked, actual: &[f32]) {
+pub(crate) fn check_single(name: &str, expected: &Checked, actual: &[f32]) {
     check_shape(name, expected, actual.len());
     for (index, &actual) in actual.iter().enumerate() {
         let (value, magnitude) = (expected.values[index], expected.magnitude[index]);
