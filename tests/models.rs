@@ -1,7 +1,10 @@
-//! The networks: as many parameters as published.
+//! The networks: as many parameters as published, the outputs of the reference executor, gradients for every parameter, and a
+//! handful of examples learned by heart. All but the first at sizes that a software adapter gets through.
 
-use omma::models::{GoogLeNet, InceptionV3, MODELS, Model};
-use omma::{Graph, Mode};
+use omma::models::{GoogLeNet, InceptionV3, Input, MODELS, Model};
+use omma::{
+    CrossEntropy, DType, Evaluator, Graph, HostTensor, Mode, Optimizer, Session, Tensor, TensorType, Variables,
+};
 
 /// Learned values, as published: where torchvision has the network, the `num_params` of its weights' metadata
 /// (<https://docs.pytorch.org/vision/stable/models.html>), else as the comment says.
@@ -71,4 +74,142 @@ fn built(model: &Model) -> Graph {
         panic!("{}: {error}", model.name);
     }
     graph
+}
+
+/// A small example of what the network takes.
+fn small(model: &Model, batch: usize) -> TensorType {
+    match model.input {
+        Input::Image { channels, .. } => {
+            let side = match model.name {
+                "lenet5" => 28,
+                "unet" => 32,
+                // Its trunk halves five times, mostly without padding.
+                "inception_v3" => 80,
+                _ => 64,
+            };
+            TensorType::f32([batch, channels, side, side])
+        }
+        Input::Sound { .. } => TensorType::f32([batch, 1, 2000]),
+        Input::Text { .. } => TensorType::u32([batch, 12]),
+        _ => panic!("{} takes something new", model.name),
+    }
+}
+
+const CLASSES: usize = 4;
+
+/// Values that differ from example to example; of a text, words.
+fn examples(ty: &TensorType) -> Vec<f32> {
+    let noise = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 16) as f32 / 65_536.0;
+    let value = |i: usize| if ty.dtype == DType::U32 { (noise(i) * 1000.0).floor() } else { 2.0 * noise(i) - 1.0 };
+    (0..ty.elements()).map(value).collect()
+}
+
+/// The network on its small input.
+fn add<'g>(graph: &'g Graph, model: &Model, batch: usize) -> Tensor<'g> {
+    let x = graph.input_of("input", small(model, batch)).unwrap();
+    (model.build)(x, CLASSES).unwrap_or_else(|error| panic!("{}: {error}", model.name))
+}
+
+/// The device's outputs against the reference executor's.
+///
+/// A layer adds an error of at most BOUND·eps·sqrt(K) of its results' size, K the terms of its longest sum (the bound that
+/// the operations are held to one by one), and passes on what came before it at about its own size: the initial weights
+/// keep the size of values, and so does a norm. So L layers are off by at most L times that.
+fn agrees(model: &Model) {
+    const BOUND: f64 = 4.0;
+    let Some(gpu) = crate::gpu() else { return };
+    let graph = Graph::new(Mode::Evaluation);
+    let logits = add(&graph, model, 1);
+    let values = examples(&small(model, 1));
+    let mut session = Session::new(gpu, &graph, &[logits], &Variables::new(gpu, 3)).unwrap();
+    let words: Vec<u32> = values.iter().map(|&value| value as u32).collect();
+    let is_text = small(model, 1).dtype == DType::U32;
+    let feed: HostTensor<'_> = if is_text { (&words).into() } else { (&values).into() };
+    session.run_blocking(&[("input", feed)]).unwrap();
+    let actual = session.read_blocking::<f32>(logits).unwrap();
+
+    let mut evaluator = Evaluator::new(&graph, 3);
+    let wide: Vec<f64> = values.iter().copied().map(f64::from).collect();
+    evaluator.run_for(&[logits.id()], &[("input", &wide)]).unwrap();
+    let expected = evaluator.value(logits);
+    let layers = graph.layers().iter().filter(|layer| layer.multiply_adds > 0).count();
+    let longest = graph.parameters().iter().map(|p| p.shape().iter().skip(1).product::<usize>()).max().unwrap_or(1);
+    let size = expected.iter().fold(0.0, |size: f64, value| size.max(value.abs()));
+    let bound = BOUND * f64::from(f32::EPSILON) * (longest as f64).sqrt() * layers as f64 * size;
+    assert!(size > 0.0 && size.is_finite(), "{}: {size}", model.name);
+    for (actual, expected) in actual.iter().zip(expected) {
+        let error = (f64::from(*actual) - expected).abs();
+        assert!(error <= bound, "{}: {actual} for {expected}, off by {error:e}, bound {bound:e}", model.name);
+    }
+}
+
+/// A few steps of Adam on a few examples: the loss falls to less than half, and every parameter has moved, which under Adam
+/// is to say that its gradient was finite and not zero.
+fn learns(model: &Model) {
+    const BATCH: usize = CLASSES;
+    const STEPS: usize = 16;
+    let Some(gpu) = crate::gpu() else { return };
+    let graph = Graph::new(Mode::Training).seed(1);
+    let logits = add(&graph, model, BATCH);
+    let mut shape = logits.shape().to_vec();
+    shape.remove(1);
+    let labels = graph.input_of("labels", TensorType::u32(shape.clone())).unwrap();
+    let loss = logits.cross_entropy(labels, CrossEntropy::default()).unwrap();
+    // Without a batch norm, steps of the usual size throw wide layers off.
+    let normed =
+        graph.parameters().iter().any(|p| p.name().is_some_and(|name| name.contains("bn") || name.contains("norm")));
+    graph.minimize(loss, &Optimizer::adam(if normed { 1e-3 } else { 3e-4 })).unwrap();
+    let variables = Variables::new(gpu, 5);
+    let mut session = Session::new(gpu, &graph, &[loss], &variables).unwrap();
+    let before = variables.read_all_blocking().unwrap();
+    let values = examples(&small(model, BATCH));
+    let words: Vec<u32> = values.iter().map(|&value| value as u32).collect();
+    let is_text = small(model, BATCH).dtype == DType::U32;
+    // Every example has a class of its own, at all its places.
+    let places: usize = shape.iter().skip(1).product();
+    let labels: Vec<u32> = (0..BATCH * places).map(|i| (i / places) as u32).collect();
+    let mut losses = Vec::new();
+    for _ in 0..STEPS {
+        let feed: HostTensor<'_> = if is_text { (&words).into() } else { (&values).into() };
+        session.run_blocking(&[("input", feed), ("labels", (&labels).into())]).unwrap();
+        losses.push(session.read_blocking::<f32>(loss).unwrap()[0]);
+    }
+    let least = losses.iter().copied().fold(f32::INFINITY, f32::min);
+    assert!(least < 0.5 * losses[0], "{}: {losses:?}", model.name);
+    let after = variables.read_all_blocking().unwrap();
+    for parameter in graph.parameters() {
+        let name = parameter.name().unwrap();
+        let of = |all: &omma::NamedArrays| all.iter().find(|(other, _)| *other == name).unwrap().1.clone();
+        let (before, after) = (of(&before), of(&after));
+        assert!(after.iter().all(|value| value.is_finite()), "{}: {name}", model.name);
+        assert!(before != after, "{}: {name} has no gradient", model.name);
+    }
+}
+
+/// One test a network of either kind, so that they run beside each other and say which failed.
+macro_rules! networks {
+    ($($check:ident: $($test:ident $name:literal),*;)*) => { $($(
+        #[test]
+        fn $test() {
+            $check(&Model::named($name).unwrap());
+        }
+    )*)* };
+}
+
+networks! {
+    agrees: lenet5_agrees "lenet5", alexnet_agrees "alexnet", alexnet_2012_agrees "alexnet_2012", zfnet_agrees "zfnet",
+        vgg11_agrees "vgg11", vgg13_agrees "vgg13", vgg16_bn_agrees "vgg16_bn", vgg19_agrees "vgg19",
+        googlenet_agrees "googlenet", inception_v3_agrees "inception_v3", resnet18_agrees "resnet18",
+        resnet34_agrees "resnet34", resnet50_agrees "resnet50", resnet101_agrees "resnet101",
+        resnext50_agrees "resnext50_32x4d", densenet121_agrees "densenet121", squeezenet1_0_agrees "squeezenet1_0",
+        squeezenet1_1_agrees "squeezenet1_1", mobilenet_v1_agrees "mobilenet_v1", mobilenet_v2_agrees "mobilenet_v2",
+        mobilenet_v3_small_agrees "mobilenet_v3_small", mobilenet_v3_large_agrees "mobilenet_v3_large",
+        shufflenet_v1_agrees "shufflenet_v1", shufflenet_v2_agrees "shufflenet_v2",
+        efficientnet_b0_agrees "efficientnet_b0", unet_agrees "unet", m5_agrees "m5", text_cnn_agrees "text_cnn";
+    learns: lenet5_learns "lenet5", alexnet_learns "alexnet", vgg11_bn_learns "vgg11_bn", googlenet_learns "googlenet",
+        inception_v3_learns "inception_v3", resnet50_learns "resnet50", resnext50_learns "resnext50_32x4d",
+        densenet121_learns "densenet121", squeezenet1_1_learns "squeezenet1_1", mobilenet_v1_learns "mobilenet_v1",
+        mobilenet_v2_learns "mobilenet_v2", mobilenet_v3_small_learns "mobilenet_v3_small",
+        shufflenet_v1_learns "shufflenet_v1", shufflenet_v2_learns "shufflenet_v2",
+        efficientnet_b0_learns "efficientnet_b0", unet_learns "unet", m5_learns "m5", text_cnn_learns "text_cnn";
 }
