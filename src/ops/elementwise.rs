@@ -14,7 +14,8 @@ use crate::graph::gradients::no_gradient;
 use crate::graph::{DType, Evaluation, GradientContext, Op, Shape, Tensor, TensorType};
 use crate::reference::{Checked, expand};
 
-/// What arithmetic takes beside its tensor: another tensor, or a number that all elements share.
+/// What arithmetic takes beside its tensor: another tensor, or a number that all elements share. A number is part of a
+/// kernel's text, so that each makes a kernel of its own: what changes from step to step is a tensor of one element.
 ///
 /// ```
 /// let graph = omma::Graph::new(omma::Mode::Evaluation);
