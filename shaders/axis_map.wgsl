@@ -1,5 +1,5 @@
-// A sparse linear map along one axis: y[o, i, r] = sum over row i of weight x[o, column, r], for x [outer, columns, inner] and
-// y [outer, rows, inner]. Resizing, reflections, repetitions and pooling over adaptive windows are all this, and so are their
+// A sparse linear map along one axis, or neighbouring ones taken as one: y[o, i, r] = sum over row i of weight x[o, column,
+// r], for x [outer, columns, inner] and y [outer, rows, inner]. Resizing, reflections, repetitions and pooling over adaptive windows are all this, and so are their
 // gradients, with rows and columns exchanged.
 // The table is of floats. Where rows have few entries and nearly the same number of them (`taps`, else 0), it has the
 // columns of all first entries, one for each row, then those of all second ones and so on, a negative number where a row has
@@ -9,7 +9,9 @@
 // One invocation computes one element (`elements`), four that lie next to each other (`gathered`), a four where inner is a
 // number of them (`fours`: inner is then given in fours), or four rows where inner is 1 and there are whole fours (`along`).
 // Memory traffic: 4 bytes for each element of y and for each entry of its row, of which caches hold many, and the table. No
-// barriers. Preconditions: columns of entries lie within x, count < 2^30.
+// barriers. On two cores of a CPU (lavapipe, AVX2), 16 x 64 planes of 56 x 56 (omma bench ops): to twice the height and
+// width by the nearest element 63 ms, linearly 157, in `along`. Not timed on a GPU.
+// Preconditions: columns of entries lie within x, count < 2^30.
 // Needs common/grid.wgsl, common/divide.wgsl, common/texture.wgsl, common/read.wgsl.
 
 override WORKGROUP: u32 = 64u;

@@ -1,5 +1,5 @@
 //! Sparse linear maps along one axis: y[o, i, r] = Σ over row i of weight·x[o, column, r], and dx the same of dy with rows and
-//! columns exchanged. The rows are built on the host, once.
+//! columns exchanged. The rows are built on the host, once. Neighbouring axes are mapped as one where that is less work.
 //!
 //! Whatever resamples, reflects, repeats, picks or averages along axes is such a map: this file has the operation, the
 //! others what it is used for.
