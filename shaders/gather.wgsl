@@ -12,7 +12,7 @@
 // One invocation computes one element of the result or, in the form `fours`, where inner is a number of them, a four: inner
 // is then given in fours. `gathered` (forward alone) computes four elements that lie next to each other in y.
 // Memory traffic: forward 8 bytes an element, grad 4 for each of dy and dx, link two numbers for each pair of places between
-// neighbours of a list. No barriers. Preconditions: count < 2^30.
+// neighbours of a list. No barriers. Not timed on a GPU. Preconditions: count < 2^30.
 // Needs common/grid.wgsl, common/divide.wgsl, common/nan.wgsl, common/texture.wgsl, common/read.wgsl.
 
 override WORKGROUP: u32 = 64u;

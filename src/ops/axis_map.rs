@@ -1,5 +1,5 @@
 //! Sparse linear maps along one axis: y[o, i, r] = Σ over row i of weight·x[o, column, r], and dx the same of dy with rows and
-//! columns exchanged. The rows are built on the host, once.
+//! columns exchanged. The rows are built on the host, once. Neighbouring axes are mapped as one where that is less work.
 //!
 //! Whatever resamples, reflects, repeats, picks or averages along axes is such a map: this file has the operation, the
 //! others what it is used for.
@@ -185,14 +185,16 @@ fn long(longest: usize) -> Option<usize> {
 
 /// Adds the dispatch that maps the axis between these extents around it.
 fn dispatch(cx: &mut Lowering<'_>, table: &Table, [outer, inner]: [usize; 2], [x, y]: [Operand; 2]) -> Result<()> {
-    let form = choose_form(cx, NAME, inner.is_multiple_of(4), true)?;
+    let along = inner == 1 && table.rows().is_multiple_of(4) && table.taps().is_some();
+    let form = choose_form(cx, NAME, &[("fours", inner.is_multiple_of(4)), ("along", along)], true)?;
     let count = outer * table.rows() * inner;
     let textured = reads_texture(cx, NAME, x, count)?;
     let mut operands = [x, cx.table(table.words()), y];
     let textures = if textured { cx.through_textures(&mut operands[..2], 0) } else { vec![false; 2] };
     let width = if form == "fours" { 4 } else { 1 };
+    let each = if ["fours", "along"].contains(&form) { 4 } else { 1 };
     let params = AxisMapParams {
-        count: word(NAME, count / width)?,
+        count: word(NAME, count / each)?,
         inner: word(NAME, inner / width)?,
         rows: word(NAME, table.rows())?,
         columns: word(NAME, table.columns())?,
@@ -200,16 +202,11 @@ fn dispatch(cx: &mut Lowering<'_>, table: &Table, [outer, inner]: [usize; 2], [x
     let kernel = Kernel::new(&SHADER, "forward")
         .variant(form)
         .template("form", form)
-        .template("picks", u8::from(table.is_picks()))
+        .template("taps", table.taps().unwrap_or(0))
+        .template("weighted", u8::from(table.is_weighted()))
         .template("texture", u8::from(textures[0]))
         .template("table_texture", u8::from(textures[1]));
-    let invocations = if form == "fours" {
-        count / 4
-    } else if form == "gathered" {
-        count.div_ceil(4)
-    } else {
-        count
-    };
+    let invocations = if form == "gathered" { count.div_ceil(4) } else { count / each };
     cx.dispatch_flat(kernel, &params, &operands, invocations)
 }
 

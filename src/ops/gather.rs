@@ -80,7 +80,7 @@ fn integers(op: &str, ty: &TensorType) -> Result<()> {
 fn take(cx: &mut Lowering<'_>, entry: &'static str, view: [usize; 3], places: usize) -> Result<()> {
     let [outer, _, inner] = view;
     let (name, count) = (format!("{NAME}.{entry}"), outer * places * inner);
-    let form = choose_form(cx, &name, entry == "forward" && inner.is_multiple_of(4), true)?;
+    let form = choose_form(cx, &name, &[("fours", entry == "forward" && inner.is_multiple_of(4))], true)?;
     let textured = reads_texture(cx, &name, Operand::Input(0), count)?;
     let mut operands = [Operand::Input(0), Operand::Input(1), Operand::Output(0)];
     if textured {
@@ -174,7 +174,7 @@ impl Op for GatherGrad {
         cx.dispatch_flat(kernel("clear"), &clear, &[Operand::ScratchWrite(heads)], lists)?;
         let operands = [Operand::Input(0), Operand::ScratchWrite(heads), Operand::ScratchWrite(nexts)];
         cx.dispatch_flat(kernel("link"), &params(view, places, SLICE, [places, 1])?, &operands, places)?;
-        let form = choose_form(cx, "gather.grad", inner.is_multiple_of(4), false)?;
+        let form = choose_form(cx, "gather.grad", &[("fours", inner.is_multiple_of(4))], false)?;
         let textured = cx.choose_textures("gather.grad", outer * places * inner)?;
         let width = if form == "fours" { 4 } else { 1 };
         let count = outer * extent * inner;

@@ -1,6 +1,9 @@
 //! `axis_map` on the device, and what it is used for by the examples of ONNX's and PyTorch's documentation.
 
-use omma::{Coordinates, Evaluator, Graph, Mode, PadMode, Resize, Result, Rounding, Session, Tensor, Variables};
+use omma::{
+    Conv2d, Coordinates, Evaluator, Graph, Mode, Optimizer, PadMode, PlanOptions, Resize, Result, Rounding, Session,
+    Tensor, Variables,
+};
 
 #[test]
 fn agrees_with_the_reference() {
@@ -172,4 +175,35 @@ fn equal_tables_are_shared() {
     };
     assert_eq!(small(1), small(2));
     assert!(small(3) > small(2));
+}
+
+/// A table in a texture is there at every step, also where steps change variables and so nothing else lasts.
+#[test]
+fn tables_last_through_training() {
+    let Some(gpu) = crate::gpu() else { return };
+    for reads in ["textures", "buffers"] {
+        let graph = Graph::new(Mode::Training);
+        let x = graph.input("x", [2, 4, 8, 8]).unwrap();
+        let x = x.conv2d("conv", Conv2d::new(4, 3).padding(1)).unwrap();
+        let x = x.pad(&[[0, 0], [0, 0], [1, 1], [1, 1]], PadMode::Reflect).unwrap();
+        let y = x.resize(&[2, 3], &[15, 18], Resize::linear()).unwrap();
+        let loss = y.multiply(y).unwrap().mean().unwrap();
+        graph.minimize(loss, &Optimizer::sgd(0.1)).unwrap();
+        let (options, variables) = (PlanOptions::default().prefer(reads), Variables::new(gpu, 5));
+        let mut session = Session::with_options(gpu, &graph, &[loss], &variables, &options).unwrap();
+        let mut evaluator = Evaluator::new(&graph, 5);
+        let values: Vec<f32> = (0..512).map(|i| (i * 37 % 64) as f32 / 32.0 - 1.0).collect();
+        let wide: Vec<f64> = values.iter().copied().map(f64::from).collect();
+        let mut losses = Vec::new();
+        for step in 0..3 {
+            session.run_blocking(&[("x", (&values).into())]).unwrap();
+            evaluator.run(&[("x", &wide)]).unwrap();
+            let (actual, wanted) = (session.read_blocking::<f32>(loss).unwrap()[[0]], evaluator.value(loss)[0]);
+            // Sums of up to a few thousand terms, hardly any of which cancel: a square root of that many roundings.
+            let bound = 64.0 * f64::from(f32::EPSILON) * wanted;
+            assert!((f64::from(actual) - wanted).abs() <= bound, "{reads}, step {step}: {actual} for {wanted}");
+            losses.push(wanted);
+        }
+        assert!(losses[2] < losses[1] && losses[1] < losses[0], "{losses:?}");
+    }
 }

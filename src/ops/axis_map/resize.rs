@@ -216,6 +216,16 @@ const NAME: &str = "resize";
 impl<'g> Tensor<'g> {
     /// Resamples each of these axes to so many elements: ONNX's Resize with `sizes`, PyTorch's `interpolate` with `size`.
     ///
+    /// ```
+    /// use omma::{Graph, Mode, Resize};
+    ///
+    /// let graph = Graph::new(Mode::Evaluation);
+    /// let images = graph.input("images", [8, 3, 28, 28])?;
+    /// let larger = images.resize(&[2, 3], &[56, 42], Resize::linear())?;
+    /// assert_eq!(larger.shape().to_string(), "[8, 3, 56, 42]");
+    /// # Ok::<(), omma::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When the tensor is not f32 or has not all of these axes, one is named twice, there is not one size for each, a size
     /// is 0, the nearest is to be antialiased, or the cubic coefficient is not finite.

@@ -129,16 +129,35 @@ impl Table {
         Rows { starts: &self.starts, entries: &self.entries }
     }
 
+    /// The entries that each row is to have, where they are few and most rows have all of them.
+    pub(super) fn taps(&self) -> Option<usize> {
+        /// A kernel's text has each of them.
+        const FEW: usize = 16;
+        let longest = self.longest().max(1);
+        (longest == 1 || (longest <= FEW && longest * self.rows() <= 2 * self.entries.len())).then_some(longest)
+    }
+
+    /// Whether some weight is not 1.
+    pub(super) fn is_weighted(&self) -> bool {
+        self.entries.iter().any(|&(_, weight)| weight != 1.0)
+    }
+
     /// As the kernel reads it.
     pub(super) fn words(&self) -> Vec<f32> {
-        if self.is_picks() {
-            return (0..self.rows())
-                .map(|row| self.row(row).first().map_or(-1.0, |&(column, _)| column as f32))
-                .collect();
+        let Some(taps) = self.taps() else {
+            let rows =
+                (0..self.rows()).flat_map(|row| [(self.rows() + self.starts[row]) as f32, self.row(row).len() as f32]);
+            return rows.chain(self.entries.iter().flat_map(|&(column, weight)| [column as f32, weight])).collect();
+        };
+        let all = |of: fn((usize, f32)) -> f32, none: f32| {
+            let taps = (0..taps).flat_map(move |tap| (0..self.rows()).map(move |row| (tap, row)));
+            taps.map(move |(tap, row)| self.row(row).get(tap).map_or(none, |&entry| of(entry)))
+        };
+        let mut words: Vec<f32> = all(|(column, _)| column as f32, -1.0).collect();
+        if self.is_weighted() {
+            words.extend(all(|(_, weight)| weight, 0.0));
         }
-        let rows =
-            (0..self.rows()).flat_map(|row| [(self.rows() + self.starts[row]) as f32, self.row(row).len() as f32]);
-        rows.chain(self.entries.iter().flat_map(|&(column, weight)| [column as f32, weight])).collect()
+        words
     }
 }
 
@@ -155,8 +174,11 @@ mod tests {
         let table = Table::new(3, [vec![(2, 0.25), (0, 0.5), (2, 0.25)], vec![(1, 0.5), (1, -0.5)]]);
         assert_eq!(rows(&table), [vec![(0, 0.5), (2, 0.5)], vec![]]);
         assert_eq!(rows(&table.transposed()), [vec![(0, 0.5)], vec![], vec![(0, 0.5)]]);
-        assert_eq!(table.words(), [2.0, 2.0, 4.0, 0.0, 0.0, 0.5, 2.0, 0.5]);
+        // Two entries a row: columns of the first ones and of the second, then their weights.
+        assert_eq!(table.words(), [0.0, -1.0, 2.0, -1.0, 0.5, 0.0, 0.5, 0.0]);
         assert!(!table.is_picks());
+        let skewed = Table::new(3, [vec![(0, 1.0), (1, 0.5), (2, 1.0)], vec![], vec![(1, 1.0)]]);
+        assert_eq!(skewed.words(), [3.0, 3.0, 6.0, 0.0, 6.0, 1.0, 0.0, 1.0, 1.0, 0.5, 2.0, 1.0, 1.0, 1.0]);
     }
 
     #[test]

@@ -162,7 +162,7 @@ impl Moves {
     pub(in crate::ops) fn lower(mut self, cx: &mut Lowering<'_>, name: &str, [from, to]: [Operand; 2]) -> Result<()> {
         self.merge();
         let (fours, dense) = (self.fours(), self.is_dense());
-        let form = choose_form(cx, name, fours.is_some(), dense)?;
+        let form = choose_form(cx, name, &[("fours", fours.is_some())], dense)?;
         let textured = reads_texture(cx, name, from, self.count())?;
         let from = if textured { from.textured() } else { from };
         let moves = fours.filter(|_| form == "fours").unwrap_or(self);
@@ -199,20 +199,21 @@ impl Moves {
     }
 }
 
-/// How many elements an invocation moves: fours that lie together on both sides, a four of the target where that is written
-/// from its begin to its end, or one.
-pub(in crate::ops) fn choose_form(cx: &mut Lowering<'_>, name: &str, fours: bool, dense: bool) -> Result<&'static str> {
+/// How many elements an invocation moves: the fours of these forms, the four that lie next to each other in a target that is
+/// written from its begin to its end, or one.
+pub(in crate::ops) fn choose_form(
+    cx: &mut Lowering<'_>,
+    name: &str,
+    fours: &[(&'static str, bool)],
+    dense: bool,
+) -> Result<&'static str> {
     let refusal = |fits: bool, what: &str| (!fits).then(|| what.to_string());
-    let mut candidates = vec![
-        Candidate::unless("fours", refusal(fours, "only where fours are moved together")),
-        Candidate::unless("gathered", refusal(dense, "only where a whole tensor is written")),
-        Candidate::unless("elements", None),
-    ];
+    let fours = fours.iter().map(|&(form, fits)| Candidate::unless(form, refusal(fits, "only for whole fours")));
+    let gathered = Candidate::unless("gathered", refusal(dense, "only where a whole tensor is written"));
+    let elements = Candidate::unless("elements", None);
     // Invocations side by side of a GPU had better write side by side.
-    if cx.class() != DeviceClass::Cpu {
-        candidates.swap(1, 2);
-    }
-    cx.choose(name, candidates)
+    let others = if cx.class() == DeviceClass::Cpu { [gathered, elements] } else { [elements, gathered] };
+    cx.choose(name, fours.chain(others).collect())
 }
 
 /// Whether so many elements of an input are read through a texture. All of it would be copied for them, which a small share

@@ -54,6 +54,16 @@ impl<'g> Tensor<'g> {
     /// The elements of an axis from `start` to before `end`, every `step`-th of them, as [`Slice`] says, by the rules of
     /// ONNX's Slice.
     ///
+    /// ```
+    /// use omma::{Graph, Mode};
+    ///
+    /// let graph = Graph::new(Mode::Evaluation);
+    /// let x = graph.input("x", [8, 12])?;
+    /// assert_eq!(x.slice(1, -4, i64::MAX, 1)?.shape().to_string(), "[8, 4]");
+    /// assert_eq!(x.slice(0, -1, i64::MIN, -3)?.shape().to_string(), "[3, 12]");
+    /// # Ok::<(), omma::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// When the tensor is not f32, has more than six axes or no such axis, the step is 0, or nothing is left.
     pub fn slice(self, axis: usize, start: i64, end: i64, step: i64) -> Result<Self> {
