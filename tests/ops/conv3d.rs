@@ -98,19 +98,24 @@ fn shape(outer: usize, channels: usize, [depth, height, width]: [usize; 3]) -> [
 #[test]
 fn moves_only_what_it_must() {
     let Some(gpu) = crate::gpu() else { return };
-    let dispatches = |settings: Conv3d, depth: usize| {
+    let dispatches = |settings: Conv3d, depth: usize, activation: bool| {
         let graph = Graph::new(Mode::Evaluation);
         let x = graph.input("x", [2, 3, depth, 5, 5]).unwrap();
-        let y = x.conv3d("conv", settings).unwrap();
+        let mut y = x.conv3d("conv", settings).unwrap();
+        if activation {
+            y = y.relu().unwrap();
+        }
         let options = PlanOptions::default().prefer("naive");
         Session::with_options(gpu, &graph, &[y], &Variables::new(gpu, 1), &options).unwrap().plan().dispatches()
     };
-    assert_eq!(dispatches(Conv3d::new(4, 1), 4), 1);
-    assert_eq!(dispatches(Conv3d::new(4, [3, 1, 1]), 4), 1);
-    assert_eq!(dispatches(Conv3d::new(4, [1, 1, 3]), 4), 1);
+    assert_eq!(dispatches(Conv3d::new(4, 1), 4, false), 1);
+    assert_eq!(dispatches(Conv3d::new(4, [3, 1, 1]), 4, false), 1);
+    assert_eq!(dispatches(Conv3d::new(4, [1, 1, 3]), 4, false), 1);
     // A single slice is an image.
-    assert_eq!(dispatches(Conv3d::new(4, [1, 3, 3]), 1), 1);
-    // All slices become one image, which is there already.
-    assert_eq!(dispatches(Conv3d::new(4, [4, 3, 3]), 4), 2);
-    assert_eq!(dispatches(Conv3d::new(4, 3), 4), 3);
+    assert_eq!(dispatches(Conv3d::new(4, [1, 3, 3]), 1, false), 1);
+    // All slices become one image, and one is what comes out.
+    assert_eq!(dispatches(Conv3d::new(4, [4, 3, 3]), 4, false), 2);
+    // What follows is computed where the result is moved to its place.
+    assert_eq!(dispatches(Conv3d::new(4, 3), 4, false), 3);
+    assert_eq!(dispatches(Conv3d::new(4, 3), 4, true), 3);
 }
