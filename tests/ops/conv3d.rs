@@ -64,7 +64,7 @@ fn is_the_sum_over_three_axes() {
         let weight = shape(g.channels[1], g.channels[0] / g.groups, g.kernel);
         let dy = shape(g.batch, g.channels[1], g.output);
         let shapes: [&[usize]; 4] = [&x, &weight, &[g.channels[1]], &dy];
-        let Some((inputs, results)) = super::computed(&shapes, |graph, inputs| {
+        let Some([inputs, results]) = super::computed(&shapes, |graph, inputs| {
             let y = inputs[0].conv3d_with(inputs[1], Some(inputs[2]), settings).unwrap();
             let gradients = graph.gradients_of(&[(y, inputs[3])], &inputs[..2]).unwrap();
             [y].into_iter().chain(gradients.into_iter().flatten()).collect()
