@@ -2,11 +2,13 @@
 //   unfold: y[n, p, c, t, i]  = x[n, c, p*stride + t*dilation - pad, i], 0 where that place lies outside of x
 //   fold:   dx[n, c, l, i]    = sum over p and t with p*stride + t*dilation - pad = l of dy[n, p, c, t, i]   (its gradient)
 // With one tap and as many positions as the axis is long it exchanges channels and axis; with a dilation of 0 it repeats.
+// What follows a fold (common/chain.wgsl) is computed before a result is stored.
 // One invocation makes one element of the result or, in the form `fours`, where inner is a number of them, a four. Memory
 // traffic: 4 bytes read and 4 written an element of y by unfold; 4 read an element of dy and 4 written an element of dx by
 // fold, which adds in the order of the taps. No barriers.
 // Preconditions: element counts are below 2^30, (length + pad) and (taps - 1) * dilation too, stride is at least 1, and taps
-// are at most 65,535. Needs common/grid.wgsl, common/divide.wgsl, common/texture.wgsl, common/read.wgsl.
+// are at most 65,535. Needs common/grid.wgsl, common/divide.wgsl, common/texture.wgsl, common/read.wgsl, common/functions.wgsl
+// and common/chain.wgsl.
 
 override WORKGROUP: u32 = 64u;
 
@@ -30,6 +32,13 @@ struct Params {
 {{ scalars("source", 1, texture) }}
 @group(0) @binding(2) var<storage, read_write> result: array<f32>;
 {% endif %}
+{% for operand in operands %}
+{% if operand.channel or form != "fours" %}
+{{ scalars("values" ~ loop.index0, loop.index0 + 3, operand.texture) }}
+{% else %}
+{{ fours("values" ~ loop.index0, loop.index0 + 3, operand.texture) }}
+{% endif %}
+{% endfor %}
 {% set element, at = ("vec4<f32>", "source_at") if form == "fours" else ("f32", "source_element") %}
 
 @compute @workgroup_size(WORKGROUP)
@@ -65,6 +74,16 @@ fn {{ entry }}(invocation: Invocation) {
             }
         }
     }
-    result[index] = sum;
+{% for operand in operands %}
+{% if operand.channel %}
+    let operand{{ loop.index0 }} = vec4(values{{ loop.index0 }}_element(channel.y));
+{% elif form == "fours" %}
+    let operand{{ loop.index0 }} = values{{ loop.index0 }}_at(index);
+{% else %}
+    let operand{{ loop.index0 }} = vec4(values{{ loop.index0 }}_element(index));
+{% endif %}
+{% endfor %}
+    let value = chain({{ "sum" if form == "fours" else "vec4(sum)" }}{% for operand in operands %}, operand{{ loop.index0 }}{% endfor %});
+    result[index] = value{{ ".x" if form != "fours" }};
 {% endif %}
 }

@@ -5,9 +5,12 @@
 //! axes, with a dilation of 0 it repeats one.
 
 use super::MAX_ITERATIONS;
+use super::batch_norm::BatchNorm;
+use super::chain::{element_textures, finish, with_bias};
 use crate::error::{Error, Result};
+use crate::graph::chain::{Chain, Extent};
 use crate::graph::{Evaluation, GradientContext, Op, Shape, Tensor, TensorType};
-use crate::plan::{Candidate, Kernel, Lowering, Operand, Shader, params, shader, word};
+use crate::plan::{Candidate, Format, Kernel, Lowering, Operand, Shader, params, shader, word};
 use crate::reference::Checked;
 pub(super) use crate::reference::unfold::{self as reference, Geometry};
 use crate::selftest::OpCase;
@@ -21,7 +24,8 @@ params! {
         pad: u32,
     }
 }
-pub(crate) static SHADER: Shader = shader!("unfold", UnfoldParams, ["grid", "divide", "texture", "read"]);
+pub(crate) static SHADER: Shader =
+    shader!("unfold", UnfoldParams, ["grid", "divide", "texture", "read", "functions", "chain"]);
 
 /// What a plain axis of one tap makes: axis and channels exchanged.
 pub(super) fn exchange(outer: usize, channels: usize, length: usize, inner: usize) -> Geometry {
@@ -99,7 +103,7 @@ impl Op for Window {
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         /// Where the shader's divisions end.
         const MOST: usize = 1 << 30;
-        let Geometry { channels, length, inner, positions, taps, stride, dilation, pad, .. } = self.geometry;
+        let Geometry { outer, channels, length, inner, positions, taps, stride, dilation, pad } = self.geometry;
         let elements = self.output.elements().max(cx.inputs[0].elements());
         let reach = (taps - 1).saturating_mul(dilation);
         let largest = elements.max(length.saturating_add(pad)).max(reach).max(stride);
@@ -107,12 +111,19 @@ impl Op for Window {
             let message = format!("a tensor or window of {largest} elements is too large");
             return Err(Error::argument(self.name(), message));
         }
+        // What has a value for each index of axis 1 comes after, where the channels are another axis.
+        let shape = &self.output.shape;
+        let channel = cx.epilogue.operands.contains(&Extent::Channel);
+        let apart = channel && shape.get(..2) != Some(&[outer, channels]);
+        let epilogue = if apart { std::mem::take(&mut cx.epilogue) } else { Chain::default() };
+        let (chain, mut values) = with_bias(cx, &[], Format::Planar);
         let entry = self.name();
         let refusal = (!inner.is_multiple_of(4)).then(|| "only where rows are whole fours".to_string());
         let candidates = vec![Candidate::unless("fours", refusal), Candidate::unless("elements", None)];
         let form = cx.choose(entry, candidates)?;
         let textured = cx.choose_textures(entry, elements)?;
         let source = if textured { Operand::Input(0).textured() } else { Operand::Input(0) };
+        let textures = if textured { element_textures(cx, &chain, &mut values, 1) } else { vec![false; values.len()] };
         let width = if form == "fours" { 4 } else { 1 };
         let count = self.output.elements() / width;
         let params = UnfoldParams {
@@ -130,8 +141,19 @@ impl Op for Window {
             .variant(form)
             .template("entry", entry)
             .template("form", form)
-            .template("texture", u8::from(textured));
-        cx.dispatch_flat(kernel, &params, &[source, Operand::Output(0)], count)
+            .template("texture", u8::from(textured))
+            .chain(&chain, &textures);
+        let operands = [&[source, Operand::Output(0)][..], &values].concat();
+        cx.dispatch_flat(kernel, &params, &operands, count)?;
+        if apart {
+            cx.epilogue = epilogue;
+            return finish(cx, &[], Format::Planar);
+        }
+        Ok(())
+    }
+
+    fn takes_epilogue(&self) -> bool {
+        self.back
     }
 }
 
@@ -168,5 +190,24 @@ pub(crate) fn cases() -> Vec<OpCase> {
         let y = cx.normal("y", [g.outer, g.positions, g.channels, g.taps, g.inner])?;
         y.fold_windows("", g, [g.outer, g.channels, g.length, g.inner]).map(|x| vec![x])
     }));
+    // What follows is computed with it, or after it where channels are no axis of the result.
+    for (inner, title) in [(7, "elements"), (8, "fours")] {
+        let case = OpCase::new(format!("unfold back and what follows, {title}"), move |cx| {
+            let g = Geometry { inner, ..window };
+            let y = cx.normal("y", [g.outer, g.positions, g.channels, g.taps, g.inner])?;
+            let x = y.fold("", g, [g.outer, g.channels, g.length, g.inner])?;
+            Ok(vec![x.batch_norm("bn", BatchNorm::default())?.add(cx.normal("more", x.shape())?)?.relu()?])
+        });
+        cases.push(case.randomize_parameters().in_single_precision());
+    }
+    cases.push(
+        OpCase::new("unfold back and a batch norm of other channels", |cx| {
+            let g = repeat(4, 3, 6);
+            let y = cx.normal("y", [4, 3, 6])?;
+            y.fold("", g, [2, 2, 6])?.batch_norm("bn", BatchNorm::default()).map(|y| vec![y])
+        })
+        .randomize_parameters()
+        .in_single_precision(),
+    );
     cases
 }

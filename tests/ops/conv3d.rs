@@ -64,7 +64,7 @@ fn is_the_sum_over_three_axes() {
         let weight = shape(g.channels[1], g.channels[0] / g.groups, g.kernel);
         let dy = shape(g.batch, g.channels[1], g.output);
         let shapes: [&[usize]; 4] = [&x, &weight, &[g.channels[1]], &dy];
-        let Some((inputs, results)) = super::computed(&shapes, |graph, inputs| {
+        let Some([inputs, results]) = super::computed(&shapes, |graph, inputs| {
             let y = inputs[0].conv3d_with(inputs[1], Some(inputs[2]), settings).unwrap();
             let gradients = graph.gradients_of(&[(y, inputs[3])], &inputs[..2]).unwrap();
             [y].into_iter().chain(gradients.into_iter().flatten()).collect()
@@ -98,19 +98,24 @@ fn shape(outer: usize, channels: usize, [depth, height, width]: [usize; 3]) -> [
 #[test]
 fn moves_only_what_it_must() {
     let Some(gpu) = crate::gpu() else { return };
-    let dispatches = |settings: Conv3d, depth: usize| {
+    let dispatches = |settings: Conv3d, depth: usize, activation: bool| {
         let graph = Graph::new(Mode::Evaluation);
         let x = graph.input("x", [2, 3, depth, 5, 5]).unwrap();
-        let y = x.conv3d("conv", settings).unwrap();
+        let mut y = x.conv3d("conv", settings).unwrap();
+        if activation {
+            y = y.relu().unwrap();
+        }
         let options = PlanOptions::default().prefer("naive");
         Session::with_options(gpu, &graph, &[y], &Variables::new(gpu, 1), &options).unwrap().plan().dispatches()
     };
-    assert_eq!(dispatches(Conv3d::new(4, 1), 4), 1);
-    assert_eq!(dispatches(Conv3d::new(4, [3, 1, 1]), 4), 1);
-    assert_eq!(dispatches(Conv3d::new(4, [1, 1, 3]), 4), 1);
+    assert_eq!(dispatches(Conv3d::new(4, 1), 4, false), 1);
+    assert_eq!(dispatches(Conv3d::new(4, [3, 1, 1]), 4, false), 1);
+    assert_eq!(dispatches(Conv3d::new(4, [1, 1, 3]), 4, false), 1);
     // A single slice is an image.
-    assert_eq!(dispatches(Conv3d::new(4, [1, 3, 3]), 1), 1);
-    // All slices become one image, which is there already.
-    assert_eq!(dispatches(Conv3d::new(4, [4, 3, 3]), 4), 2);
-    assert_eq!(dispatches(Conv3d::new(4, 3), 4), 3);
+    assert_eq!(dispatches(Conv3d::new(4, [1, 3, 3]), 1, false), 1);
+    // All slices become one image, and one is what comes out.
+    assert_eq!(dispatches(Conv3d::new(4, [4, 3, 3]), 4, false), 2);
+    // What follows is computed where the result is moved to its place.
+    assert_eq!(dispatches(Conv3d::new(4, 3), 4, false), 3);
+    assert_eq!(dispatches(Conv3d::new(4, 3), 4, true), 3);
 }

@@ -17,7 +17,7 @@ fn spreads_each_pixel() {
     // 2·2 + 3 + 1 - 1 and 3·3 + 3 + 2 - 2.
     let [outputs, rows, columns] = [6, 7, 12];
     let shapes: [&[usize]; 3] = [&[batch, channels, height, width], &[channels, outputs / 2, 3, 2], &[outputs]];
-    let Some((inputs, results)) = super::computed(&shapes, |_, inputs| {
+    let Some([inputs, results]) = super::computed(&shapes, |_, inputs| {
         let y = inputs[0].conv_transpose2d_with(inputs[1], Some(inputs[2]), settings).unwrap();
         assert_eq!(y.shape()[..], [batch, outputs, rows, columns]);
         vec![y]

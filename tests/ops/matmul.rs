@@ -60,7 +60,7 @@ fn batches_broadcast_as_numpy_does() {
                 assert_eq!(y.shape()[..], [whole, &[rows, columns]].concat());
                 vec![y]
             });
-            let Some((inputs, results)) = computed else { return };
+            let Some([inputs, results]) = computed else { return };
             let g = Geometry { batch: 1, size: [rows, terms, columns], transposed };
             let expected: Vec<f64> = (0..whole.iter().product())
                 .flat_map(|index| {

@@ -62,7 +62,7 @@ fn check(stem: &str) {
     assert!(failures.is_empty(), "{} of {runs} failed:\n{}", failures.len(), failures.join("\n"));
 }
 
-/// A tensor of small whole numbers, of which no kernel rounds a product or sum: in another order each time.
+/// A tensor of small whole numbers, of which no plain kernel rounds a product or sum; others for each seed.
 fn whole_numbers(shape: &[usize], seed: usize) -> Vec<f32> {
     let count = shape.iter().product::<usize>();
     (0..count).map(|index| ((index * 7 + seed * 5) * (index + seed) % 11) as f32 - 5.0).collect()
@@ -76,7 +76,7 @@ fn widened(values: &[f32]) -> Vec<f64> {
 fn computed(
     shapes: &[&[usize]],
     build: impl for<'g> Fn(&'g omma::Graph, &[omma::Tensor<'g>]) -> Vec<omma::Tensor<'g>>,
-) -> Option<(Vec<Vec<f64>>, Vec<Vec<f64>>)> {
+) -> Option<[Vec<Vec<f64>>; 2]> {
     let gpu = crate::gpu()?;
     let graph = omma::Graph::new(omma::Mode::Evaluation);
     let names: Vec<String> = (0..shapes.len()).map(|number| format!("input {number}")).collect();
@@ -89,5 +89,5 @@ fn computed(
     let read = |tensor| session.read_blocking::<f32>(tensor).unwrap().iter().copied().collect::<Vec<f32>>();
     let results: Vec<Vec<f32>> = outputs.iter().map(|&tensor| read(tensor)).collect();
     let widened = |all: &[Vec<f32>]| all.iter().map(|values| widened(values)).collect();
-    Some((widened(&data), widened(&results)))
+    Some([widened(&data), widened(&results)])
 }
