@@ -195,7 +195,7 @@ pub(crate) fn cases() -> Vec<OpCase> {
         let case = OpCase::new(format!("unfold back and what follows, {title}"), move |cx| {
             let g = Geometry { inner, ..window };
             let y = cx.normal("y", [g.outer, g.positions, g.channels, g.taps, g.inner])?;
-            let x = y.fold("", g, [g.outer, g.channels, g.length, g.inner])?;
+            let x = y.fold_windows("", g, [g.outer, g.channels, g.length, g.inner])?;
             Ok(vec![x.batch_norm("bn", BatchNorm::default())?.add(cx.normal("more", x.shape())?)?.relu()?])
         });
         cases.push(case.randomize_parameters().in_single_precision());
@@ -204,7 +204,7 @@ pub(crate) fn cases() -> Vec<OpCase> {
         OpCase::new("unfold back and a batch norm of other channels", |cx| {
             let g = repeat(4, 3, 6);
             let y = cx.normal("y", [4, 3, 6])?;
-            y.fold("", g, [2, 2, 6])?.batch_norm("bn", BatchNorm::default()).map(|y| vec![y])
+            y.fold_windows("", g, [2, 2, 6])?.batch_norm("bn", BatchNorm::default()).map(|y| vec![y])
         })
         .randomize_parameters()
         .in_single_precision(),

@@ -47,7 +47,7 @@ fn slopes_are_learned() {
     let Some(gpu) = crate::gpu() else { return };
     let graph = Graph::new(Mode::Training);
     let y = graph.input("x", [2, 3, 5]).unwrap().prelu("act", 3).unwrap();
-    graph.minimize(y.square().unwrap().mean().unwrap(), &Optimizer::sgd(0.5)).unwrap();
+    graph.minimize(y.square().unwrap().mean(..).unwrap(), &Optimizer::sgd(0.5)).unwrap();
     let variables = Variables::new(gpu, 3);
     let mut session = Session::new(gpu, &graph, &[], &variables).unwrap();
     let x: Vec<f32> = (0..30).map(|i| (i * 7 % 30) as f32 / 10.0 - 1.5).collect();

@@ -187,7 +187,7 @@ fn tables_last_through_training() {
         let x = x.conv2d("conv", Conv2d::new(4, 3).padding(1)).unwrap();
         let x = x.pad(&[[0, 0], [0, 0], [1, 1], [1, 1]], PadMode::Reflect).unwrap();
         let y = x.resize(&[2, 3], &[15, 18], Resize::linear()).unwrap();
-        let loss = y.multiply(y).unwrap().mean().unwrap();
+        let loss = y.multiply(y).unwrap().mean(..).unwrap();
         graph.minimize(loss, &Optimizer::sgd(0.1)).unwrap();
         let (options, variables) = (PlanOptions::default().prefer(reads), Variables::new(gpu, 5));
         let mut session = Session::with_options(gpu, &graph, &[loss], &variables, &options).unwrap();
