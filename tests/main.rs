@@ -7,6 +7,7 @@ mod checkpoint;
 mod cli;
 #[cfg(feature = "train")]
 mod data;
+mod documents;
 mod graph;
 mod half;
 mod harness;

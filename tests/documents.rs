@@ -1,0 +1,104 @@
+//! Documents that are made from the code, so that they cannot say what is not there.
+//!
+//! `OMMA_UPDATE=1 cargo test --features cli documents` writes them anew.
+
+use std::fs::read_to_string;
+use std::path::{Path, PathBuf};
+
+use omma::models::MODELS;
+use omma::{FAMILIES, Graph, Mode};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()
+}
+
+/// The Rust files of a folder and of those in it, in order.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut entries: Vec<PathBuf> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        match path.is_dir() {
+            true => files.extend(sources(&path)),
+            false => files.extend(path.extension().is_some_and(|extension| extension == "rs").then_some(path)),
+        }
+    }
+    files
+}
+
+/// The public methods of `Tensor` in a file, with the first sentence that is said of each.
+fn methods(path: &Path) -> Vec<(String, String)> {
+    let text = read_to_string(path).unwrap();
+    let mut methods = Vec::new();
+    let (mut of_tensor, mut said) = (false, String::new());
+    for line in text.lines() {
+        if line.starts_with("impl") {
+            of_tensor = line.contains("Tensor<'g>") && !line.contains(" for ");
+        } else if let Some(more) = line.strip_prefix("    /// ") {
+            said += if said.is_empty() { "" } else { " " };
+            said += more;
+        } else if let Some(rest) = line.strip_prefix("    pub fn ").filter(|_| of_tensor) {
+            let name = rest.split(['(', '<']).next().unwrap().to_string();
+            let sentence = said.split_inclusive(". ").next().unwrap_or_default();
+            methods.push((name, sentence.trim().trim_end_matches('.').replace('|', "\\|")));
+            said.clear();
+        } else if !line.starts_with("    ///") {
+            said.clear();
+        }
+    }
+    methods
+}
+
+/// Compares a document with what it should be, or writes it.
+fn check(name: &str, expected: &str) {
+    let path = root().join(name);
+    if std::env::var("OMMA_UPDATE").is_ok_and(|value| value == "1") {
+        std::fs::write(&path, expected).unwrap();
+    }
+    let actual = read_to_string(&path).unwrap_or_default();
+    assert!(actual == expected, "{name} is not what the code says; OMMA_UPDATE=1 writes it anew");
+}
+
+#[test]
+fn operations_are_those_of_the_code() {
+    let mut text = String::from(
+        "# Operations\n\nEvery method of `Tensor` that adds an operation to a graph, as the code documents it. All that have a derivative have\n\
+         a gradient; `omma selftest` runs each on every kernel of your adapter. Made from the sources by a test.\n",
+    );
+    for path in sources(&root().join("src/ops")) {
+        let methods = methods(&path);
+        if methods.is_empty() {
+            continue;
+        }
+        let file = path.strip_prefix(root()).unwrap().display().to_string();
+        text += &format!("\n## [`{file}`](../{file})\n\n| method | |\n|---|---|\n");
+        methods.iter().for_each(|(name, said)| text += &format!("| `{name}` | {said} |\n"));
+    }
+    // A family that is tried has a place in the document.
+    for family in FAMILIES {
+        let file = format!("src/ops/{}.rs", family.stem);
+        assert!(root().join(&file).is_file(), "{file}");
+    }
+    check("docs/operations.md", &text);
+}
+
+#[test]
+fn networks_are_those_of_the_code() {
+    let mut text = String::from(
+        "# Networks\n\nWhat `omma models` lists: inputs and classes of the papers. Made from the code by a test.\n\n\
+         | name | input | classes | parameters | multiply-adds |\n|---|---|---|---|---|\n",
+    );
+    for model in MODELS {
+        let graph = Graph::new(Mode::Evaluation);
+        model.add_to(&graph, 1, model.classes).unwrap();
+        let work: u64 = graph.layers().iter().map(|layer| layer.multiply_adds).sum();
+        text += &format!(
+            "| `{}` | {} | {} | {} | {work} |\n",
+            model.name,
+            model.input.batch(1),
+            model.classes,
+            graph.parameter_count()
+        );
+    }
+    check("docs/networks.md", &text);
+}
