@@ -26,9 +26,9 @@ struct Params {
 @group(0) @binding(2) var<storage, read> labels: array<u32>;
 {% if weighted %}
 @group(0) @binding(3) var<storage, read> weights: array<f32>;
-fn weight_of(class: u32) -> f32 { return weights[class]; }
+fn weight_of(k: u32) -> f32 { return weights[k]; }
 {% else %}
-fn weight_of(class: u32) -> f32 { return 1.0; }
+fn weight_of(k: u32) -> f32 { return 1.0; }
 {% endif %}
 {% set next = 4 if weighted else 3 %}
 {% if entry == "forward" %}
@@ -48,16 +48,16 @@ fn not_a_number() -> f32 {
 {% if logits %}
 fn largest_of(start: u32) -> f32 {
     var largest = x[start];
-    for (var class = 1u; class < params.classes; class += 1u) {
-        largest = max(largest, x[start + class * params.inner]);
+    for (var k = 1u; k < params.classes; k += 1u) {
+        largest = max(largest, x[start + k * params.inner]);
     }
     return largest;
 }
 
 fn exponentials_of(start: u32, largest: f32) -> f32 {
     var sum = 0.0;
-    for (var class = 0u; class < params.classes; class += 1u) {
-        sum += exp(x[start + class * params.inner] - largest);
+    for (var k = 0u; k < params.classes; k += 1u) {
+        sum += exp(x[start + k * params.inner] - largest);
     }
     return sum;
 }
@@ -93,8 +93,8 @@ fn {{ entry }}(at: Invocation) {
     var value = -sharp * x[start + own * params.inner];
 {% endif %}
 {% if smooth %}
-    for (var class = 0u; class < params.classes; class += 1u) {
-        value += part * weight_of(class) * {{ "(scale - (x[start + class * params.inner] - largest))" if logits else "(-x[start + class * params.inner])" }};
+    for (var k = 0u; k < params.classes; k += 1u) {
+        value += part * weight_of(k) * {{ "(scale - (x[start + k * params.inner] - largest))" if logits else "(-x[start + k * params.inner])" }};
     }
 {% endif %}
     var weight = weight_of(own);
@@ -112,14 +112,14 @@ fn {{ entry }}(at: Invocation) {
 {% if logits %}
     var total = sharp;
 {% if smooth %}
-    for (var class = 0u; class < params.classes; class += 1u) {
-        total += part * weight_of(class);
+    for (var k = 0u; k < params.classes; k += 1u) {
+        total += part * weight_of(k);
     }
 {% endif %}
 {% endif %}
-    for (var class = 0u; class < params.classes; class += 1u) {
-        let element = start + class * params.inner;
-        let expected = part * weight_of(class) + select(0.0, sharp, class == own);
+    for (var k = 0u; k < params.classes; k += 1u) {
+        let element = start + k * params.inner;
+        let expected = part * weight_of(k) + select(0.0, sharp, k == own);
 {% if logits %}
         let wrong = total * (exp(x[element] - largest) / sum) - expected;
 {% else %}

@@ -39,14 +39,31 @@ fn methods(path: &Path) -> Vec<(String, String)> {
             said += more;
         } else if let Some(rest) = line.strip_prefix("    pub fn ").filter(|_| of_tensor) {
             let name = rest.split(['(', '<']).next().unwrap().to_string();
-            let sentence = said.split_inclusive(". ").next().unwrap_or_default();
-            methods.push((name, sentence.trim().trim_end_matches('.').replace('|', "\\|")));
+            methods.push((name, first_sentence(&said)));
             said.clear();
         } else if !line.starts_with("    ///") {
             said.clear();
         }
     }
     methods
+}
+
+/// The first sentence, without links into the documentation and as a table's cell.
+fn first_sentence(text: &str) -> String {
+    let mut sentence = String::new();
+    for part in text.split_inclusive(". ") {
+        sentence += part;
+        // "et al." ends none.
+        if !part.ends_with("al. ") {
+            break;
+        }
+    }
+    let mut plain = sentence.trim().trim_end_matches('.').replace('|', "\\|");
+    while let Some(start) = plain.find("](") {
+        let end = plain[start..].find(')').map_or(plain.len(), |end| start + end + 1);
+        plain.replace_range(start..end, "]");
+    }
+    plain.replace("[`Tensor::", "`").replace("[`", "`").replace("`]", "`")
 }
 
 /// Compares a document with what it should be, or writes it.

@@ -111,9 +111,11 @@ pub const FAMILIES: &[Family] = &[
     Family { stem: "dense", shaders: &[], cases: dense::cases },
     Family { stem: "dropout", shaders: &[&dropout::SHADER], cases: dropout::cases },
     Family { stem: "expand", shaders: &[&expand::SHADER], cases: expand::cases },
+    Family { stem: "gather", shaders: &[&gather::SHADER], cases: gather::cases },
+    // Functions of single elements, and batch norm's kernels on other views.
+    Family { stem: "losses", shaders: &[], cases: losses::cases },
     // Batches are groups of a 1x1 convolution.
     Family { stem: "matmul", shaders: &[], cases: matmul::cases },
-    Family { stem: "gather", shaders: &[&gather::SHADER], cases: gather::cases },
     Family {
         stem: "max_pool2d",
         shaders: &[&max_pool2d::SHADER, &max_pool2d::CHANNELS_LAST, &max_pool2d::UNROLLED],
@@ -121,8 +123,6 @@ pub const FAMILIES: &[Family] = &[
     },
     Family { stem: "max_unpool", shaders: &[&max_unpool::SHADER], cases: max_unpool::cases },
     Family { stem: "metrics", shaders: &[&metrics::SHADER], cases: metrics::cases },
-    // Functions of single elements, and batch norm's kernels on other views.
-    Family { stem: "losses", shaders: &[], cases: losses::cases },
     Family { stem: "normalization", shaders: &[], cases: normalization::cases },
     Family { stem: "normalize", shaders: &[&normalize::SHADER], cases: normalize::cases },
     Family { stem: "optimizer", shaders: &[&optimizer::SHADER, &optimizer::PREPARE], cases: optimizer::cases },
@@ -137,9 +137,9 @@ pub const FAMILIES: &[Family] = &[
         shaders: &[&softmax_cross_entropy::SHADER],
         cases: softmax_cross_entropy::cases,
     },
+    Family { stem: "strided", shaders: &[&strided::SHADER], cases: strided::cases },
     Family { stem: "top_k", shaders: &[&top_k::SHADER], cases: top_k::cases },
     Family { stem: "unfold", shaders: &[&unfold::SHADER], cases: unfold::cases },
-    Family { stem: "strided", shaders: &[&strided::SHADER], cases: strided::cases },
 ];
 
 /// lavapipe ends an invocation's loops after this many iterations, all of them counted together, without a word: no

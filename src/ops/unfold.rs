@@ -24,8 +24,7 @@ params! {
         pad: u32,
     }
 }
-pub(crate) static SHADER: Shader =
-    shader!("unfold", UnfoldParams, ["grid", "divide", "texture", "read", "functions", "chain"]);
+pub(crate) static SHADER: Shader = shader!("unfold", UnfoldParams, ["grid", "divide", "texture", "read"], chain);
 
 /// What a plain axis of one tap makes: axis and channels exchanged.
 pub(super) fn exchange(outer: usize, channels: usize, length: usize, inner: usize) -> Geometry {

@@ -36,9 +36,10 @@ pub(crate) struct Predict {
 impl Predict {
     pub(crate) fn run(&self) -> Result<ExitCode> {
         // A wrong path or a file that does not fit should not cost the opening of a device.
-        let model = ModelFile::read(&self.model)?;
-        let [height, width] = model.settings().image_size;
+        let model = ModelFile::read(&self.model);
+        let [height, width] = model.as_ref().map_or([28, 28], |model| model.settings().image_size);
         let digits = self.images.iter().map(|path| load_digit(path, height, width)).collect::<Result<Vec<_>>>()?;
+        let model = model?;
         let channels = model.settings().channels;
         if channels != 1 {
             let message = format!("it reads pictures of {channels} channels, and this command makes grey ones");
