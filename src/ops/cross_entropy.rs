@@ -28,7 +28,7 @@ pub struct CrossEntropy<'g> {
 }
 
 impl<'g> CrossEntropy<'g> {
-    /// A weight for each class, f32 `[classes]`: an example counts as much as its class.
+    /// A weight for each class, f32 `[classes]`: an example counts as much as its class. Weights of labels have no gradient.
     pub fn weights(mut self, weights: Tensor<'g>) -> Self {
         self.weights = Some(weights);
         self
@@ -265,7 +265,7 @@ pub(crate) fn cases() -> Vec<OpCase> {
                 let shape = shape.clone();
                 let weights = if weighted { ", weighted" } else { "" };
                 let name = format!("cross_entropy {shape:?} {}{weights}", settings()[number].0);
-                cases.push(OpCase::new(name, move |cx| {
+                let case = OpCase::new(name, move |cx| {
                     let (mut labels, classes) = (shape.clone(), shape[1]);
                     labels.remove(1);
                     let x = cx.normal("x", shape.clone())?;
@@ -276,17 +276,20 @@ pub(crate) fn cases() -> Vec<OpCase> {
                         settings = settings.weights(cx.values("weights", [classes], weights)?);
                     }
                     Ok(vec![x.cross_entropy(labels, settings)?])
-                }));
+                });
+                // The weights of classes are not learned.
+                cases.push(if weighted { case.without_differences() } else { case });
             }
         }
     }
-    cases.push(OpCase::new("negative_log_likelihood, weighted and smoothed", |cx| {
+    let likelihood = OpCase::new("negative_log_likelihood, weighted and smoothed", |cx| {
         let x = cx.normal("x", [4, 6, 2])?;
         let labels = cx.labels("labels", 8, 6)?.reshape([4, 2])?;
         let weights = cx.values("weights", [6], vec![1.0, 0.5, 2.0, 0.0, 3.0, 1.5])?;
         let settings = CrossEntropy::default().weights(weights).smoothing(0.2).ignore(0);
         Ok(vec![x.negative_log_likelihood(labels, settings)?])
-    }));
+    });
+    cases.push(likelihood.without_differences());
     cases.push(OpCase::new("cross_entropy of ±1e4, smoothed", |cx| {
         let logits = vec![1e4, -1e4, 0.0, -1e4, 1e4, 9999.5, -1e4, -1e4, -1e4];
         let labels = cx.labels("labels", 3, 3)?;
