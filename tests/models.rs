@@ -83,6 +83,8 @@ fn small(model: &Model, batch: usize) -> TensorType {
             let side = match model.name {
                 "lenet5" => 28,
                 "unet" => 32,
+                // Three poolings behind a stride of four, without padding.
+                "alexnet_2012" => 96,
                 // Its trunk halves five times, mostly without padding.
                 "inception_v3" => 80,
                 _ => 64,
@@ -143,11 +145,14 @@ fn agrees(model: &Model) {
     }
 }
 
-/// A few steps of Adam on a few examples: the loss falls to less than half, and every parameter has moved, which under Adam
-/// is to say that its gradient was finite and not zero.
+/// Steps of Adam on a few examples, until the loss has fallen to less than half; every parameter has moved then, which under
+/// Adam is to say that its gradient was finite and not zero.
+///
+/// AlexNet, ZFNet and VGG are left out: the gradients of their widest dense layers exceed what the software adapter lets a
+/// kernel bind (`max_storage_buffer_binding_size`).
 fn learns(model: &Model) {
     const BATCH: usize = CLASSES;
-    const STEPS: usize = 16;
+    const MOST_STEPS: usize = 80;
     let Some(gpu) = crate::gpu() else { return };
     let graph = Graph::new(Mode::Training).seed(1);
     let logits = add(&graph, model, BATCH);
@@ -155,10 +160,7 @@ fn learns(model: &Model) {
     shape.remove(1);
     let labels = graph.input_of("labels", TensorType::u32(shape.clone())).unwrap();
     let loss = logits.cross_entropy(labels, CrossEntropy::default()).unwrap();
-    // Without a batch norm, steps of the usual size throw wide layers off.
-    let normed =
-        graph.parameters().iter().any(|p| p.name().is_some_and(|name| name.contains("bn") || name.contains("norm")));
-    graph.minimize(loss, &Optimizer::adam(if normed { 1e-3 } else { 3e-4 })).unwrap();
+    graph.minimize(loss, &Optimizer::adam(1e-3)).unwrap();
     let variables = Variables::new(gpu, 5);
     let mut session = Session::new(gpu, &graph, &[loss], &variables).unwrap();
     let before = variables.read_all_blocking().unwrap();
@@ -168,8 +170,8 @@ fn learns(model: &Model) {
     // Every example has a class of its own, at all its places.
     let places: usize = shape.iter().skip(1).product();
     let labels: Vec<u32> = (0..BATCH * places).map(|i| (i / places) as u32).collect();
-    let mut losses = Vec::new();
-    for _ in 0..STEPS {
+    let mut losses: Vec<f32> = Vec::new();
+    while losses.len() < 2 || (losses.len() < MOST_STEPS && losses[losses.len() - 1] >= 0.5 * losses[0]) {
         let feed: HostTensor<'_> = if is_text { (&words).into() } else { (&values).into() };
         session.run_blocking(&[("input", feed), ("labels", (&labels).into())]).unwrap();
         losses.push(session.read_blocking::<f32>(loss).unwrap()[0]);
@@ -206,7 +208,7 @@ networks! {
         mobilenet_v3_small_agrees "mobilenet_v3_small", mobilenet_v3_large_agrees "mobilenet_v3_large",
         shufflenet_v1_agrees "shufflenet_v1", shufflenet_v2_agrees "shufflenet_v2",
         efficientnet_b0_agrees "efficientnet_b0", unet_agrees "unet", m5_agrees "m5", text_cnn_agrees "text_cnn";
-    learns: lenet5_learns "lenet5", alexnet_learns "alexnet", vgg11_bn_learns "vgg11_bn", googlenet_learns "googlenet",
+    learns: lenet5_learns "lenet5", googlenet_learns "googlenet",
         inception_v3_learns "inception_v3", resnet50_learns "resnet50", resnext50_learns "resnext50_32x4d",
         densenet121_learns "densenet121", squeezenet1_1_learns "squeezenet1_1", mobilenet_v1_learns "mobilenet_v1",
         mobilenet_v2_learns "mobilenet_v2", mobilenet_v3_small_learns "mobilenet_v3_small",
