@@ -54,7 +54,7 @@ fn sounds(random: &mut StdRng) -> (Vec<f32>, Vec<u32>) {
     let labels: Vec<u32> = (0..BATCH).map(|example| (example % KINDS.len()) as u32).collect();
     for label in &labels {
         let (low, high) = (random.random_range(150.0..500.0_f32), random.random_range(700.0..1500.0_f32));
-        let (shift, loud) = (random.random_range(0.0..6.28_f32), random.random_range(0.4..1.0_f32));
+        let (shift, loud) = (random.random_range(0.0..std::f32::consts::TAU), random.random_range(0.4..1.0_f32));
         for sample in 0..SAMPLES {
             let time = sample as f32 / 8000.0;
             // The phase of a chirp is the integral of its frequency.

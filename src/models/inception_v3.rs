@@ -130,7 +130,7 @@ fn large<'g>(x: Tensor<'g>, name: &str) -> Result<Tensor<'g>> {
 
 /// Convolutions one after the other.
 fn branch<'g>(x: Tensor<'g>, module: &str, layers: &[(&str, Conv2d)]) -> Result<Tensor<'g>> {
-    layers.iter().try_fold(x, |x, (name, settings)| layer(x, &format!("{module}.{name}"), settings.clone()))
+    layers.iter().try_fold(x, |x, (name, settings)| layer(x, &format!("{module}.{name}"), *settings))
 }
 
 fn layer<'g>(x: Tensor<'g>, name: &str, settings: Conv2d) -> Result<Tensor<'g>> {

@@ -49,7 +49,7 @@ impl Builder<'_> {
         let nodes = |of: &HashMap<TensorId, Vec<usize>>, id: &TensorId| of.get(id).cloned().unwrap_or_default();
         // First what nobody else reads: that can stand in nobody's way but such a reader's.
         pairs.sort_by_key(|(id, ..)| nodes(&readers, id).len() > 1);
-        let (mut writing, mut reading): (HashSet<(usize, BufferRef)>, HashSet<(usize, BufferRef)>) = Default::default();
+        let [mut writing, mut reading]: [HashSet<(usize, BufferRef)>; 2] = Default::default();
         for (id, parameter, location) in pairs {
             let at = |nodes: Vec<usize>| nodes.into_iter().map(|node| (node, location.buffer)).collect::<Vec<_>>();
             let (written, read) = (at(nodes(&makers, &id)), at(nodes(&readers, &id)));
