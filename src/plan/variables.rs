@@ -125,7 +125,7 @@ impl Variables {
     /// # let gpu = Gpu::new_blocking(&GpuOptions::default())?;
     /// let variables = Variables::new(&gpu, 1);
     /// let graph = Graph::new(Mode::Training);
-    /// let loss = graph.input("x", [8, 4])?.dense("layer", 1)?.mean()?;
+    /// let loss = graph.input("x", [8, 4])?.dense("layer", 1)?.mean(..)?;
     /// graph.minimize(loss, &Optimizer::sgd(0.1).ema(0.99))?;
     /// let mut training = Session::new(&gpu, &graph, &[], &variables)?;
     /// training.run_blocking(&[("x", (&vec![1.0; 32]).into())])?;
