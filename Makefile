@@ -7,7 +7,7 @@ ARGS  ?= conv --rounds 3
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint package bench-peers clean
+.PHONY: help demo test examples lint package bench-peers clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-19s%s\n", $$1, $$2 }'
@@ -25,6 +25,18 @@ test: ## run the whole suite: unit, integration and documentation tests, on the 
 	$(CARGO) test --features cli --no-run
 	@scripts/ensure-vulkan.sh $(TARGET)/debug/omma
 	$(CARGO) test --features cli
+
+# A few steps of each: that it runs, not that it learns. Their defaults are for `cargo run --release --example NAME`.
+examples: ## run every example at a small size, pictures into out/
+	@scripts/ensure-tools.sh cc
+	$(CARGO) build --features cli --bin omma --examples
+	@scripts/ensure-vulkan.sh $(TARGET)/debug/omma
+	$(CARGO) run --features cli --example host_device
+	$(CARGO) run --features cli --example filters
+	$(CARGO) run --features cli --example segment 4
+	$(CARGO) run --features cli --example sounds 4
+	$(CARGO) run --features cli --example sentences 20
+	$(CARGO) run --features cli --example compare 2
 
 lint: ## check the format, clippy for each feature set, and the documentation
 	$(CARGO) fmt --check

@@ -78,7 +78,8 @@ fn scene(height: usize, width: usize) -> Vec<f32> {
             ([0.1, -0.05], 0.28, [0.2, 0.5, 0.9]),
             ([0.42, 0.2], 0.16, [0.9, 0.8, 0.2]),
         ];
-        let noise = (index.wrapping_mul(2_654_435_761) >> 7 & 255) as f32 / 255.0 * 0.06 - 0.03;
+        let mixed = (index as u32).wrapping_mul(2_654_435_761);
+        let noise = ((mixed ^ (mixed >> 15)).wrapping_mul(2_246_822_519) >> 24) as f32 / 255.0 * 0.06 - 0.03;
         for ([cx, cy], radius, paint) in balls.into_iter().rev() {
             let (u, v) = ((x - cx) / radius, (y - cy) / radius);
             if u * u + v * v < 1.0 {
