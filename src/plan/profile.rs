@@ -49,7 +49,7 @@ pub struct DispatchProfile {
     /// Nanoseconds that it took, the copies into textures that it reads included.
     pub nanoseconds: f64,
     /// Floating-point operations of the node, two for a multiply-add: those that the formula needs, given to the node's
-    /// longest dispatch. 0 for operations that memory bounds.
+    /// longest dispatch that converts no format. 0 for operations that memory bounds.
     pub flops: u64,
     /// Bytes of everything that it binds, each once.
     pub bytes: u64,
@@ -104,12 +104,13 @@ impl Profile {
         profile
     }
 
-    /// Gives the operations of each node to its longest dispatch.
+    /// Gives the operations of each node to its longest dispatch, but not to a conversion between formats.
     fn give_work(&mut self, flops: &HashMap<usize, u64>) {
         let mut longest: HashMap<usize, usize> = HashMap::new();
         for (index, dispatch) in self.dispatches.iter().enumerate() {
             let best = longest.entry(dispatch.number).or_insert(index);
-            if dispatch.nanoseconds > self.dispatches[*best].nanoseconds {
+            let rank = |dispatch: &DispatchProfile| (!dispatch.kernel.starts_with("format."), dispatch.nanoseconds);
+            if rank(dispatch) > rank(&self.dispatches[*best]) {
                 *best = index;
             }
         }
