@@ -9,7 +9,7 @@
 // One invocation computes an example. Memory traffic: forward reads x once to three times (caches hold a row of few
 // classes), grad_input three times, and writes it once. No barriers.
 // Preconditions: 4 * (classes + 1) <= 65,535 (lavapipe's limit of loop iterations).
-// Needs common/grid.wgsl, common/divide.wgsl.
+// Needs common/grid.wgsl, common/divide.wgsl, common/nan.wgsl.
 
 override WORKGROUP: u32 = 64u;
 
@@ -38,12 +38,6 @@ fn weight_of(k: u32) -> f32 { return 1.0; }
 @group(0) @binding({{ next }}) var<storage, read> dloss: array<f32>;
 @group(0) @binding({{ next + 1 }}) var<storage, read_write> dx: array<f32>;
 {% endif %}
-
-/// From a variable: WGSL refuses a constant expression that is not a number.
-fn not_a_number() -> f32 {
-    var bits = 0x7fc00000u;
-    return bitcast<f32>(bits);
-}
 
 {% if logits %}
 fn largest_of(start: u32) -> f32 {

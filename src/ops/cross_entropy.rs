@@ -16,7 +16,7 @@ const NAME: &str = "cross_entropy";
 params! {
     LossParams { outer: u32, classes: u32, inner: u32, ignored: u32, smoothing: f32 }
 }
-pub(crate) static SHADER: Shader = shader!("cross_entropy", LossParams, ["grid", "divide"]);
+pub(crate) static SHADER: Shader = shader!("cross_entropy", LossParams, ["grid", "divide", "nan"]);
 
 /// Settings of [`Tensor::cross_entropy`]; the default is PyTorch's `CrossEntropyLoss`.
 #[derive(Debug, Clone, Copy, Default)]
