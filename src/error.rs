@@ -81,6 +81,12 @@ pub enum Error {
         /// What is wrong, with the offset or field where it helps.
         message: String,
     },
+    /// An ONNX model or tensor is not what its format says, or is used in a way that it does not allow.
+    #[error("ONNX: {0}")]
+    Onnx(String),
+    /// Something that is valid is not supported: the nodes of an ONNX model that are not, each by name.
+    #[error("not supported: {0}")]
+    Unsupported(String),
     /// A checkpoint does not fit the network: a tensor is missing, left over or has another shape.
     #[error("checkpoint: {0}")]
     Checkpoint(String),

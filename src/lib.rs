@@ -37,6 +37,7 @@
 //! # Features
 //!
 //! - `backends` (default): wgpu's own back ends. An application whose wgpu has them already leaves this out.
+//! - `onnx`: the module [`onnx`](crate::onnx), which reads ONNX files.
 //! - `train` (default): the modules [`data`] and [`train`].
 //! - `cli`: the command `omma`.
 
@@ -48,6 +49,8 @@ pub mod files;
 mod gpu;
 mod graph;
 pub mod models;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 mod ops;
 mod plan;
 pub mod reference;

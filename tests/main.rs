@@ -12,6 +12,8 @@ mod graph;
 mod half;
 mod harness;
 mod models;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod ops;
 mod plan;
 mod reference;

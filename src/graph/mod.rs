@@ -165,6 +165,8 @@ pub struct Graph {
     mode: Mode,
     seed: u64,
     data: RefCell<GraphData>,
+    /// The layer of nodes that name none.
+    layer: RefCell<String>,
 }
 
 /// The setting that every session advances by one a step; dropout and Adam read it.
@@ -177,7 +179,7 @@ pub(crate) const MOMENTUM: &str = "momentum";
 impl Graph {
     /// An empty graph. `mode` decides what dropout and batch norm become.
     pub fn new(mode: Mode) -> Self {
-        Self { mode, seed: 0, data: RefCell::new(GraphData::new()) }
+        Self { mode, seed: 0, data: RefCell::new(GraphData::new()), layer: RefCell::default() }
     }
 
     /// Fixes the random numbers of dropout and stochastic pooling. They depend on the seed, the layer and the step alone.
@@ -319,6 +321,15 @@ impl Graph {
         })
     }
 
+    /// Puts what `build` adds under this layer, but for what has a layer of its own.
+    #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "its one caller is a feature"))]
+    pub(crate) fn in_layer<T>(&self, layer: &str, build: impl FnOnce() -> T) -> T {
+        let before = self.layer.replace(layer.to_string());
+        let result = build();
+        self.layer.replace(before);
+        result
+    }
+
     pub(crate) fn data(&self) -> Ref<'_, GraphData> {
         self.data.borrow()
     }
@@ -350,6 +361,8 @@ impl Graph {
         layer: &str,
         inputs: &[Tensor<'g>],
     ) -> Result<Vec<Tensor<'g>>> {
+        let around = self.layer.borrow();
+        let layer = if layer.is_empty() { around.as_str() } else { layer };
         let title = title(op.name(), layer);
         self.owns(&title, inputs)?;
         let ids: Vec<TensorId> = inputs.iter().map(Tensor::id).collect();

@@ -95,6 +95,14 @@ impl<'a, T: Element> From<&'a [T]> for HostTensor<'a> {
     }
 }
 
+impl HostTensor<'_> {
+    /// Values that nobody else has.
+    #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "its one caller is a feature"))]
+    pub(crate) fn owned<T: Element>(values: Vec<T>) -> Self {
+        Self { shape: None, values: T::wrap(Cow::Owned(values)) }
+    }
+}
+
 impl<'a, T: Element> From<&'a Vec<T>> for HostTensor<'a> {
     fn from(values: &'a Vec<T>) -> Self {
         values.as_slice().into()

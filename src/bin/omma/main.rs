@@ -2,6 +2,7 @@
 
 mod bench;
 mod cache;
+mod conformance;
 mod devices;
 mod digit_image;
 mod inspect;
@@ -41,6 +42,8 @@ enum Command {
     Models(inspect::Models),
     /// Show a network's layers: shapes, parameters, multiply-adds, memory, how far each sees
     Inspect(inspect::Inspect),
+    /// Run ONNX's backend tests, or others in their layout
+    Conformance(conformance::Conformance),
     /// Measure how fast kernels, operations and networks are on this adapter, against its own ceilings
     Bench(bench::Bench),
     /// Show where the time of a network's step goes, dispatch by dispatch
@@ -127,6 +130,7 @@ fn main() -> ExitCode {
         Command::Selftest(command) => command.run(),
         Command::Models(command) => command.run(),
         Command::Inspect(command) => command.run(),
+        Command::Conformance(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Profile(command) => command.run(),
     };

@@ -1,0 +1,76 @@
+//! Networks that others trained, from ONNX files: run them, differentiate through them, train them further.
+//!
+//! [`load`] turns a file into a [`Graph`](crate::Graph) whose inputs, parameters and outputs carry the file's names. What
+//! depends on constants alone (shapes above all) is computed on the host then, in the file's own integer types; floats are
+//! computed on the device, in f32; integers that depend on what the device computes are computed on the host after a step.
+//!
+//! ```no_run
+//! use omma::onnx::{self, Array, Runner};
+//! use omma::{Gpu, GpuOptions};
+//!
+//! # fn main() -> omma::Result<()> {
+//! let model = onnx::Options::default().dim("N", 1).load("squeezenet.onnx")?;
+//! let gpu = Gpu::new_blocking(&GpuOptions::default())?;
+//! let mut runner = Runner::new(&gpu, &model)?;
+//! let image = Array::new(&[1, 3, 224, 224], vec![0.5_f32; 3 * 224 * 224])?;
+//! for (name, output) in runner.run_blocking(&[("data", &image)])? {
+//!     println!("{name}: {output}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod array;
+mod element;
+mod host;
+mod import;
+mod late;
+mod model;
+mod node;
+mod ops;
+mod options;
+mod proto;
+mod runner;
+mod tensor_proto;
+mod value;
+
+pub use array::Array;
+pub use element::ElementType;
+pub use model::{Input, Model, Output};
+pub use options::{Options, Source};
+pub use runner::Runner;
+
+use crate::error::Result;
+
+/// The model of an ONNX file, or of its bytes, in inference form; see [`Options`] for anything else.
+///
+/// # Errors
+/// When the file cannot be read or is no valid ONNX, an extent has no number, or something in it is not supported: then
+/// the error names every such node.
+pub fn load<'a>(source: impl Into<Source<'a>>) -> Result<Model> {
+    Options::default().load(source)
+}
+
+/// The tensor of a `TensorProto` file, as ONNX's test data are (`input_0.pb`).
+///
+/// # Errors
+/// When the bytes are no such tensor.
+pub fn read_tensor(bytes: &[u8]) -> Result<Array> {
+    use prost::Message;
+    let tensor = proto::TensorProto::decode(bytes);
+    let tensor = tensor.map_err(|error| crate::Error::Onnx(format!("no tensor: {error}")))?;
+    tensor_proto::Folder::default().read(&tensor)
+}
+
+/// The names of a model's inputs that are no initializers, in the file's order.
+///
+/// # Errors
+/// When the bytes are no ONNX model.
+pub fn input_names(bytes: &[u8]) -> Result<Vec<String>> {
+    use prost::Message;
+    let model = proto::ModelProto::decode(bytes);
+    let graph = model.map_err(|error| crate::Error::Onnx(format!("no ONNX model: {error}")))?.graph.unwrap_or_default();
+    let initializers: std::collections::HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
+    let names = graph.input.iter().map(|info| info.name.clone());
+    Ok(names.filter(|name| !initializers.contains(name.as_str())).collect())
+}

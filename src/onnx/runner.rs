@@ -1,0 +1,150 @@
+//! Runs a loaded model: inputs and outputs in the file's own types.
+
+use std::collections::{HashMap, HashSet};
+
+use super::model::From;
+use super::{Array, ElementType, Model, late};
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+use crate::graph::{DType, Tensor, TensorId};
+use crate::plan::{HostTensor, PlanOptions, Session};
+
+/// A model on a device.
+#[derive(Debug)]
+pub struct Runner<'m> {
+    model: &'m Model,
+    session: Session,
+}
+
+impl<'m> Runner<'m> {
+    /// Brings the model's values to the device and prepares its kernels.
+    ///
+    /// # Errors
+    /// When the graph does not fit the device, or the device fails.
+    pub fn new(gpu: &Gpu, model: &'m Model) -> Result<Self> {
+        Self::with_options(gpu, model, &PlanOptions::default())
+    }
+
+    /// [`Runner::new`] with kernel preferences.
+    ///
+    /// # Errors
+    /// See [`Runner::new`].
+    pub fn with_options(gpu: &Gpu, model: &'m Model, options: &PlanOptions) -> Result<Self> {
+        let fetch: Vec<Tensor<'_>> = model.fetched().map(|(id, _)| Tensor::new(&model.graph, id)).collect();
+        let variables = model.variables(gpu, 0)?;
+        Ok(Self { model, session: Session::with_options(gpu, &model.graph, &fetch, &variables, options)? })
+    }
+
+    /// The session that it runs.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Runs the model and gives its outputs under their names, in the file's order and types.
+    ///
+    /// # Errors
+    /// When an input is missing, is none of the model's, or has another type or shape; or when the device fails.
+    pub async fn run(&mut self, inputs: &[(&str, &Array)]) -> Result<Vec<(String, Array)>> {
+        let fed = self.fed(inputs)?;
+        self.session.run(&fed).await?;
+        let mut read = HashMap::new();
+        for (id, element) in self.model.fetched() {
+            read.insert(id, self.read(id, element).await?);
+        }
+        self.finish(read)
+    }
+
+    /// [`Runner::run`], blocking.
+    ///
+    /// # Errors
+    /// See [`Runner::run`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn run_blocking(&mut self, inputs: &[(&str, &Array)]) -> Result<Vec<(String, Array)>> {
+        pollster::block_on(self.run(inputs))
+    }
+
+    /// The inputs as the device takes them.
+    fn fed<'a>(&self, inputs: &[(&'a str, &'a Array)]) -> Result<Vec<(&'a str, HostTensor<'a>)>> {
+        let mut fed = Vec::new();
+        for &(name, array) in inputs {
+            let wrong = |message: String| Error::Onnx(format!("input `{name}`: {message}"));
+            let known = self.model.inputs.iter().find(|input| input.name == name);
+            let Some(input) = known else {
+                let names: Vec<&str> = self.model.inputs.iter().map(|input| input.name.as_str()).collect();
+                return Err(Error::Onnx(format!(
+                    "there is no input `{name}` to be fed; there are {}",
+                    names.join(", ")
+                )));
+            };
+            if array.element_type() != input.element || array.shape() != &input.shape[..] {
+                return Err(wrong(format!("expected {}{}, got {array}", input.element, input.shape)));
+            }
+            let tensor = match array {
+                Array::F32(array) => HostTensor::from(array),
+                _ if input.element.is_integer() => {
+                    let words = array.to_i64().unwrap_or_default();
+                    let words = words.into_iter().map(u32::try_from).collect::<Result<Vec<u32>, _>>();
+                    HostTensor::owned(words.map_err(|_| wrong("a number that is negative or beyond 32 bits".into()))?)
+                }
+                _ => HostTensor::owned(array.to_f32().unwrap_or_default()),
+            };
+            fed.push((name, tensor));
+        }
+        let missing = self.model.inputs.iter().find(|input| !inputs.iter().any(|(name, _)| *name == input.name));
+        match missing {
+            Some(input) => {
+                Err(Error::Onnx(format!("the input `{}`, {}{}, is not given", input.name, input.element, input.shape)))
+            }
+            None => Ok(fed),
+        }
+    }
+
+    /// A tensor of the device in the file's type.
+    async fn read(&self, id: TensorId, element: ElementType) -> Result<Array> {
+        let array = match self.session.dtype(id)? {
+            DType::U32 => Array::from(self.session.read::<u32>(id)?.await?),
+            DType::U8 => Array::from(self.session.read::<u8>(id)?.await?),
+            _ => Array::from(self.session.read::<f32>(id)?.await?),
+        };
+        array.cast(element).ok_or_else(|| Error::Onnx(format!("{array} has no values of type {element}")))
+    }
+
+    /// What the host computes of the fetched tensors, and the outputs.
+    fn finish(&self, read: HashMap<TensorId, Array>) -> Result<Vec<(String, Array)>> {
+        let of = |from: &From| match from {
+            From::Device(id, _) => read.get(id).cloned(),
+            From::Known(array) => Some(array.as_ref().clone()),
+            From::Late { .. } => None,
+        };
+        let late = late::run(&self.model.late, of)?;
+        let output = |output: &super::Output| {
+            let array = match &output.from {
+                From::Late { node, output } => late.get(&(*node, *output)).cloned(),
+                from => of(from),
+            };
+            let missing = || Error::Onnx(format!("output `{}` was not computed", output.name));
+            array.map(|array| (output.name.clone(), array)).ok_or_else(missing)
+        };
+        self.model.outputs.iter().map(output).collect()
+    }
+}
+
+impl Model {
+    /// The tensors that are wanted from the device, each once.
+    fn fetched(&self) -> impl Iterator<Item = (TensorId, ElementType)> {
+        let late = self.late.iter().flat_map(|late| late.inputs.iter().flatten());
+        let mut seen = HashSet::new();
+        let mut fetched: Vec<(TensorId, ElementType)> = self
+            .outputs
+            .iter()
+            .map(|output| &output.from)
+            .chain(late)
+            .filter_map(|from| match from {
+                From::Device(id, element) => Some((*id, *element)),
+                _ => None,
+            })
+            .collect();
+        fetched.retain(|(id, _)| seen.insert(*id));
+        fetched.into_iter()
+    }
+}
