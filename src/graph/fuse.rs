@@ -27,7 +27,7 @@ pub(crate) struct Fused {
 
 impl Fused {
     fn of(node: &Node) -> Self {
-        let Node { op, layer, inputs, outputs } = node.clone();
+        let Node { op, layer, inputs, outputs, .. } = node.clone();
         let mut step = Self { op, layer, inputs, outputs, chain: Chain::default(), joined: Vec::new() };
         if step.op.pointwise().is_some() {
             step.inputs.clear();

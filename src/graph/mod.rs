@@ -32,8 +32,9 @@ pub use evaluate::Evaluator;
 pub(crate) use gradients::GradientContext;
 pub use init::Init;
 pub(crate) use op::{Evaluation, Op};
-pub(crate) use summary::Reach;
+use summary::Composite;
 pub use summary::{LayerSummary, ReceptiveField};
+pub(crate) use summary::{Reach, Sliding};
 pub use tensor::Tensor;
 pub use types::{DType, Shape, TensorType};
 
@@ -108,6 +109,8 @@ pub(crate) struct Node {
     pub(crate) layer: String,
     pub(crate) inputs: Vec<TensorId>,
     pub(crate) outputs: Vec<TensorId>,
+    /// What it is a part of, to who reads the graph.
+    composite: Option<Arc<Composite>>,
 }
 
 impl Node {
@@ -167,6 +170,8 @@ pub struct Graph {
     data: RefCell<GraphData>,
     /// The layer of nodes that name none.
     layer: RefCell<String>,
+    /// What new nodes are a part of.
+    composite: RefCell<Option<Arc<Composite>>>,
 }
 
 /// The setting that every session advances by one a step; dropout and Adam read it.
@@ -179,7 +184,7 @@ pub(crate) const MOMENTUM: &str = "momentum";
 impl Graph {
     /// An empty graph. `mode` decides what dropout and batch norm become.
     pub fn new(mode: Mode) -> Self {
-        Self { mode, seed: 0, data: RefCell::new(GraphData::new()), layer: RefCell::default() }
+        Self { mode, seed: 0, data: RefCell::new(GraphData::new()), layer: RefCell::default(), composite: RefCell::default() }
     }
 
     /// Fixes the random numbers of dropout and stochastic pooling. They depend on the seed, the layer and the step alone.
@@ -374,7 +379,8 @@ impl Graph {
         let first = data.values.len();
         data.values.extend(outputs.into_iter().map(|ty| Value { ty, source: Source::Node { node }, name: None }));
         let outputs: Vec<TensorId> = (first..data.values.len()).map(|index| data.id(index)).collect();
-        data.nodes.push(Node { op, layer: layer.to_string(), inputs: ids, outputs: outputs.clone() });
+        let composite = self.composite.borrow().clone();
+        data.nodes.push(Node { op, layer: layer.to_string(), inputs: ids, outputs: outputs.clone(), composite });
         Ok(outputs.into_iter().map(|id| Tensor::new(self, id)).collect())
     }
 }

@@ -72,9 +72,10 @@ pub(crate) trait Op: Debug + Send + Sync + 'static {
         0
     }
 
-    /// How much of its argument one result sees.
+    /// How much of its arguments one result sees: the same place if it is a function of single elements, else everything,
+    /// unless it says what.
     fn reach(&self, _inputs: &[TensorType]) -> Reach {
-        Reach::Place
+        if self.pointwise().is_some() { Reach::Place } else { Reach::Whole }
     }
 
     /// Adds the dispatches that compute it. Neither a view nor a function of single elements is asked.

@@ -18,7 +18,7 @@ use table::Table;
 use super::strided::{choose_form, reads_texture};
 use super::{MAX_ITERATIONS, around};
 use crate::error::{Error, Result};
-use crate::graph::{Evaluation, GradientContext, Op, Tensor, TensorType};
+use crate::graph::{Evaluation, GradientContext, Op, Reach, Tensor, TensorType};
 use crate::plan::{Format, Kernel, Lowering, Operand, Shader, params, shader, word};
 use crate::reference::{Checked, axis_map as reference};
 use crate::selftest::OpCase;
@@ -152,6 +152,11 @@ impl Op for AxisMap {
         let x = &cx.input_types[0];
         let view = self.view(x, &Format::Planar.order(x.shape.len()));
         vec![reference::forward(view, self.table.view(), &cx.checked(0))]
+    }
+
+    fn reach(&self, _: &[TensorType]) -> Reach {
+        // Padding moves whole elements, one to a place.
+        if self.name == "pad" { Reach::Place } else { Reach::Whole }
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::gpu::DeviceClass;
 use crate::graph::chain::{Extent, Pointwise};
 use crate::graph::gradients::no_gradient;
-use crate::graph::{DType, Evaluation, GradientContext, Init, Mode, Op, Tensor, TensorType};
+use crate::graph::{DType, Evaluation, GradientContext, Init, Mode, Op, Reach, Tensor, TensorType};
 use crate::plan::{Kernel, Lowering, Operand, Shader, params, shader, word};
 use crate::reference::{Checked, batch_norm as reference};
 use crate::selftest::OpCase;
@@ -165,6 +165,10 @@ impl Op for Statistics {
 
     fn takes_moments(&self) -> bool {
         true
+    }
+
+    fn reach(&self, _: &[TensorType]) -> Reach {
+        Reach::Nothing
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -3,7 +3,7 @@
 use super::around;
 use super::strided::{Axis, Moves, moved, strides};
 use crate::error::{Error, Result};
-use crate::graph::{Evaluation, GradientContext, Graph, Op, Tensor, TensorType};
+use crate::graph::{Evaluation, GradientContext, Graph, Op, Reach, Tensor, TensorType};
 use crate::plan::{Format, Lowering, Operand};
 use crate::reference::strided::{Along, select};
 use crate::reference::{Checked, concat as reference};
@@ -129,6 +129,10 @@ impl Op for Concat {
         vec![Checked { values: place(|part| &part.values), magnitude: place(|part| &part.magnitude), terms }]
     }
 
+    fn reach(&self, _: &[TensorType]) -> Reach {
+        Reach::Place
+    }
+
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         lower(cx, self.axis, false)
     }
@@ -188,6 +192,10 @@ impl Op for Split {
 
     fn takes_epilogue(&self) -> bool {
         true
+    }
+
+    fn reach(&self, _: &[TensorType]) -> Reach {
+        Reach::Place
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -4,7 +4,7 @@
 //! operation applied to dy.
 
 use crate::error::{Error, Result};
-use crate::graph::{Evaluation, GradientContext, Mode, Op, Tensor, TensorType};
+use crate::graph::{Evaluation, GradientContext, Mode, Op, Reach, Tensor, TensorType};
 use crate::plan::{Kernel, Lowering, Operand, Shader, params, shader, word};
 use crate::reference::{Checked, dropout as reference};
 use crate::selftest::OpCase;
@@ -68,6 +68,10 @@ impl Op for Dropout {
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
         let step = cx.integers(0)[0];
         vec![reference::forward(cx.inputs[1], f64::from(self.p), self.seed, self.stream, step)]
+    }
+
+    fn reach(&self, _: &[TensorType]) -> Reach {
+        Reach::Place
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

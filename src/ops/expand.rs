@@ -6,7 +6,7 @@ use super::float;
 use super::reduce::{lanes_of, lower_sum};
 use crate::error::{Error, Result};
 use crate::graph::gradients::no_gradient;
-use crate::graph::{Evaluation, GradientContext, Op, Shape, Tensor, TensorType};
+use crate::graph::{Evaluation, GradientContext, Op, Reach, Shape, Tensor, TensorType};
 use crate::plan::{Format, Kernel, Lowering, Operand, Shader, params, shader, word};
 use crate::reference::{Checked, expand as reference};
 use crate::selftest::OpCase;
@@ -113,6 +113,10 @@ impl Op for Expand {
         let x = cx.checked(0);
         let copied = |values: &[f64]| reference::forward(&cx.input_types[0].shape, &self.0, values);
         vec![Checked { values: copied(&x.values), magnitude: copied(&x.magnitude), terms: x.terms }]
+    }
+
+    fn reach(&self, _: &[TensorType]) -> Reach {
+        Reach::Place
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

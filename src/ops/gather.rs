@@ -7,7 +7,7 @@ use super::strided::{choose_form, reads_texture};
 use super::{MAX_ITERATIONS, around, within_one_invocation};
 use crate::error::{Error, Result};
 use crate::graph::gradients::no_gradient;
-use crate::graph::{DType, Evaluation, GradientContext, Op, Tensor, TensorType};
+use crate::graph::{DType, Evaluation, GradientContext, Op, Reach, Tensor, TensorType};
 use crate::plan::{Kernel, Lowering, Operand, Shader, params, shader, word};
 use crate::reference::{Checked, gather as reference};
 use crate::selftest::OpCase;
@@ -129,6 +129,14 @@ impl Op for Gather {
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
         let view = around(NAME, &cx.input_types[0], self.axis).unwrap_or_default();
         vec![reference::forward(view, &cx.integers(1), &cx.checked(0))]
+    }
+
+    /// What is looked up in, a table of parameters, sees nothing; an index takes its place.
+    fn reach(&self, inputs: &[TensorType]) -> Reach {
+        let behind = inputs[0].shape.len().saturating_sub(self.axis + 1);
+        let places = (0..inputs[1].shape.len()).map(Some);
+        let order = vec![None; self.axis].into_iter().chain(places).chain(vec![None; behind]).collect();
+        Reach::Moved { input: 1, order }
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
@@ -314,6 +322,10 @@ impl Op for OneHot {
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
         vec![reference::one_hot(self.depth, &cx.integers(0))]
+    }
+
+    fn reach(&self, inputs: &[TensorType]) -> Reach {
+        Reach::Moved { input: 0, order: (0..inputs[0].shape.len()).map(Some).chain([None]).collect() }
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -87,7 +87,7 @@ impl Op for MaxPool2d {
     }
 
     fn reach(&self, _: &[TensorType]) -> Reach {
-        self.0.sees()
+        Reach::Window(self.0.sliding())
     }
 
     fn takes_epilogue(&self) -> bool {

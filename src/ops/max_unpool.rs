@@ -8,7 +8,7 @@ use super::pool::{Pool, Pool1d, Pool2d, Pool3d, VolumeParams, Windows, spatial};
 use super::{expect, pool};
 use crate::error::{Error, Result};
 use crate::graph::gradients::no_gradient;
-use crate::graph::{Evaluation, GradientContext, Op, Tensor, TensorType};
+use crate::graph::{Evaluation, GradientContext, Op, Reach, Tensor, TensorType};
 use crate::plan::{Format, Kernel, Lowering, Operand, Shader, shader};
 use crate::reference::{Checked, max_unpool as reference};
 use crate::selftest::OpCase;
@@ -134,6 +134,10 @@ impl<const D: usize> Op for MaxUnpool<D> {
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
         let g = self.windows().reference(&cx.output_types[0]);
         vec![reference::forward(&g, cx.inputs[0], &cx.integers(1))]
+    }
+
+    fn reach(&self, _: &[TensorType]) -> Reach {
+        Reach::Spread(self.window.sliding())
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -3,7 +3,7 @@
 
 use super::Pool2d;
 use crate::error::{Error, Result};
-use crate::graph::{DType, Init, Tensor};
+use crate::graph::{DType, Init, Reach, Tensor};
 use crate::selftest::OpCase;
 
 /// Settings of [`Tensor::layer_norm`], [`Tensor::group_norm`] and [`Tensor::instance_norm`].
@@ -48,7 +48,7 @@ impl<'g> Tensor<'g> {
             return Err(Error::shape(titled("layer_norm", name), format!("more than {axis} axes"), shape));
         }
         let rows = shape[..axis].iter().product();
-        self.normalized("layer_norm", name, rows, &shape[axis..], settings)
+        self.normalized("layer_norm", name, rows, axis, &shape[axis..], settings)
     }
 
     /// Brings groups of channels of `[N, C, ...]` to mean 0 and variance 1, example by example, times a factor
@@ -74,7 +74,7 @@ impl<'g> Tensor<'g> {
         self.by_groups("instance_norm", name, groups, settings)
     }
 
-    fn by_groups(self, op: &str, name: &str, groups: usize, settings: Norm) -> Result<Self> {
+    fn by_groups(self, op: &'static str, name: &str, groups: usize, settings: Norm) -> Result<Self> {
         let shape = self.shape();
         let [n, channels, rest @ ..] = &shape[..] else {
             return Err(Error::shape(titled(op, name), "[N, C, ...]", shape));
@@ -84,11 +84,20 @@ impl<'g> Tensor<'g> {
             return Err(Error::argument(titled(op, name), message));
         }
         let affine = [&[*channels][..], &vec![1; rest.len()]].concat();
-        self.normalized(op, name, n * groups, &affine, settings)
+        self.normalized(op, name, n * groups, 1, &affine, settings)
     }
 
-    /// Normalises `rows` equal parts, one behind the other; factors and terms have the shape `affine`.
-    fn normalized(self, op: &str, name: &str, rows: usize, affine: &[usize], settings: Norm) -> Result<Self> {
+    /// Normalises `rows` equal parts, one behind the other, of all axes from `first` on; factors and terms have the shape
+    /// `affine`.
+    fn normalized(
+        self,
+        op: &'static str,
+        name: &str,
+        rows: usize,
+        first: usize,
+        affine: &[usize],
+        settings: Norm,
+    ) -> Result<Self> {
         let Norm { epsilon, affine: learned } = settings;
         let (graph, shape) = (self.graph(), self.shape());
         let elements = shape.elements() / rows;
@@ -98,7 +107,7 @@ impl<'g> Tensor<'g> {
         if !(epsilon > 0.0 && epsilon.is_finite()) {
             return Err(Error::argument(titled(op, name), format!("expected epsilon > 0, got {epsilon}")));
         }
-        graph.whole(|| {
+        let build = || {
             let y = self.reshape([1, rows, elements])?.standardized(epsilon)?.reshape(shape)?;
             if !learned {
                 return Ok(y);
@@ -111,7 +120,10 @@ impl<'g> Tensor<'g> {
             let weight = graph.parameter(&format!("{name}.weight"), stored, Init::Ones)?.reshape(affine)?;
             let bias = graph.parameter(&format!("{name}.bias"), stored, Init::Zeros)?.reshape(affine)?;
             y.multiply(weight)?.add(bias)
-        })
+        };
+        let reach = Reach::Along((first..shape.len()).collect());
+        let attributes = format!("{rows} of {elements}, epsilon {epsilon}");
+        graph.as_one(op, name, attributes, reach, || graph.whole(build))
     }
 
     /// x / (k + alpha·m)^beta, where m is the mean of the squares of `size` neighbouring channels of `[N, C, ...]`, of
@@ -134,9 +146,12 @@ impl<'g> Tensor<'g> {
             return Err(Error::argument(NAME, message));
         }
         let window = Pool2d::new([size, 1]).stride(1).paddings([(size - 1) / 2, 0], [size / 2, 0]);
-        let squares = self.square()?.reshape([*n, 1, *channels, rest.iter().product()])?;
-        let means = squares.avg_pool2d(window)?.reshape(shape.clone())?;
-        self.multiply(means.multiply(alpha)?.add(k)?.pow(-beta)?)
+        let attributes = format!("size {size}, alpha {alpha}, beta {beta}, k {k}");
+        self.graph().as_one(NAME, "", attributes, Reach::Place, || {
+            let squares = self.square()?.reshape([*n, 1, *channels, rest.iter().product()])?;
+            let means = squares.avg_pool2d(window)?.reshape(shape.clone())?;
+            self.multiply(means.multiply(alpha)?.add(k)?.pow(-beta)?)
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Image bytes to floats: y = (x/255 - mean[c]) / deviation[c] for u8 images `[N, C, H, W]` of up to four channels.
 
 use crate::error::{Error, Result};
-use crate::graph::{DType, Evaluation, GradientContext, Op, Tensor, TensorType};
+use crate::graph::{DType, Evaluation, GradientContext, Op, Reach, Tensor, TensorType};
 use crate::plan::{Kernel, Lowering, Operand, Shader, params, shader, word};
 use crate::reference::{Checked, normalize as reference};
 use crate::selftest::OpCase;
@@ -78,6 +78,10 @@ impl Op for Normalize {
         let (scale, offset): (Vec<f64>, Vec<f64>) =
             self.factors.iter().map(|&(scale, offset)| (f64::from(scale), f64::from(offset))).unzip();
         vec![reference::forward(shape[0], shape[1], shape[2] * shape[3], cx.inputs[0], &scale, &offset)]
+    }
+
+    fn reach(&self, _: &[TensorType]) -> Reach {
+        Reach::Place
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

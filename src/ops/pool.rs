@@ -167,7 +167,7 @@ impl<const D: usize> Op for Pooling<D> {
 
     fn reach(&self, _: &[TensorType]) -> Reach {
         match self.windows {
-            Windows::Sliding(pool) => pool.sees(),
+            Windows::Sliding(pool) => Reach::Window(pool.sliding()),
             _ => Reach::Whole,
         }
     }

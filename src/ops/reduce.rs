@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::gpu::DeviceClass;
 use crate::graph::chain::Chain;
 use crate::graph::gradients::no_gradient;
-use crate::graph::{DType, Evaluation, GradientContext, Op, Reach, Shape, Tensor, TensorType};
+use crate::graph::{DType, Evaluation, GradientContext, Op, Shape, Tensor, TensorType};
 use crate::plan::{Candidate, Format, Kernel, Lowering, Operand, Shader, params, shader, word};
 use crate::reference::Checked;
 pub(super) use crate::reference::reduce as reference;
@@ -301,10 +301,6 @@ impl Op for ChannelSum {
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
         vec![reference::channel_sum(self.view, cx.inputs[0], self.scale())]
-    }
-
-    fn reach(&self, _: &[TensorType]) -> Reach {
-        Reach::Whole
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -4,7 +4,7 @@ use super::{Axes, MAX_ITERATIONS, around};
 use crate::error::Result;
 use crate::gpu::DeviceClass;
 use crate::graph::gradients::no_gradient;
-use crate::graph::{Evaluation, GradientContext, Op, Tensor, TensorType};
+use crate::graph::{Evaluation, GradientContext, Op, Reach, Tensor, TensorType};
 use crate::plan::{Candidate, Kernel, Lowering, Operand, Shader, params, shader, word};
 use crate::reference::{Checked, softmax as reference};
 use crate::selftest::OpCase;
@@ -34,9 +34,11 @@ impl<'g> Tensor<'g> {
     /// When the tensor is not f32 or has no such axis.
     pub fn log_softmax(self, axis: usize) -> Result<Self> {
         let axes = Axes::from(axis).keep();
-        // Whatever is taken out of both terms: it has no derivative.
-        let shifted = self.subtract(self.max(axes.clone())?.detach()?)?;
-        shifted.subtract(shifted.exp()?.sum(axes)?.log()?)
+        self.graph().as_one("log_softmax", "", format!("axis {axis}"), Reach::Along(vec![axis]), || {
+            // Whatever is taken out of both terms: it has no derivative.
+            let shifted = self.subtract(self.max(axes.clone())?.detach()?)?;
+            shifted.subtract(shifted.exp()?.sum(axes)?.log()?)
+        })
     }
 
     /// ln Σ exp(x) over axes, without overflow: ONNX's `ReduceLogSumExp`.
@@ -145,6 +147,10 @@ impl Op for Softmax {
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
         let [outer, classes, inner] = around(NAME, &cx.input_types[0], self.axis).unwrap_or_default();
         vec![reference::forward(outer, classes, inner, cx.inputs[0])]
+    }
+
+    fn reach(&self, _: &[TensorType]) -> Reach {
+        Reach::Along(vec![self.axis])
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

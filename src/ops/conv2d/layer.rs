@@ -5,7 +5,7 @@ use super::geometry::Geometry;
 use super::product::Product;
 use super::settings::{Axis, Conv};
 use crate::error::{Error, Result};
-use crate::graph::{DType, Init, Tensor, TensorType};
+use crate::graph::{DType, Init, Reach, Sliding, Tensor, TensorType};
 use crate::ops::conv3d::Volume;
 
 /// A kind of convolution.
@@ -103,7 +103,13 @@ pub(in crate::ops) fn convolve<'g, const D: usize>(
         [height, width] => [height, width],
         [depth, height, width] => {
             let volume = Volume { batch, channels, groups, axes: [depth, height, width] };
-            return x.graph().whole(|| volume.convolve(kind, name, x, weight, bias));
+            let [stride, dilation] = [settings.stride, settings.dilation].map(|sizes| sizes.to_vec());
+            let attributes = format!("stride {stride:?}, dilation {dilation:?}, groups {groups}");
+            let sliding = Sliding { kernel: kernel.to_vec(), stride, dilation };
+            let reach = if kind.transposed { Reach::Spread(sliding) } else { Reach::Window(sliding) };
+            return x.graph().as_one(kind.names[kind.direction() as usize], name, attributes, reach, || {
+                x.graph().whole(|| volume.convolve(kind, name, x, weight, bias))
+            });
         }
         _ => return Err(Error::argument(what, "only along one to three axes")),
     };

@@ -9,7 +9,7 @@ use super::layer::Kind;
 use super::{channels_last, winograd};
 use crate::error::Result;
 use crate::graph::chain::{Chain, Extent};
-use crate::graph::{Evaluation, GradientContext, Op, Reach, Tensor, TensorType};
+use crate::graph::{Evaluation, GradientContext, Op, Reach, Sliding, Tensor, TensorType};
 use crate::ops::chain::finish;
 use crate::plan::{Format, Lowering, Operand};
 use crate::reference::{Checked, conv_transpose, conv2d as reference, dense};
@@ -190,11 +190,15 @@ impl Op for Product {
 
     fn reach(&self, _: &[TensorType]) -> Reach {
         let Geometry { kernel, window, .. } = self.geometry;
-        let extent = [0, 1].map(|axis| (kernel[axis] - 1) * window.dilation[axis] + 1);
+        // A sequence is an image of one row.
+        let first = 4 - self.types[0].shape.len().min(4);
+        let [kernel, stride, dilation] =
+            [kernel, window.stride, window.dilation].map(|sizes| sizes.get(first..).unwrap_or_default().to_vec());
+        let sliding = Sliding { kernel, stride, dilation };
         match self.direction {
             _ if self.of != Of::Images => Reach::Whole,
-            Direction::Forward => Reach::Window { extent, stride: window.stride },
-            Direction::GradInput => Reach::Spread { extent, stride: window.stride },
+            Direction::Forward => Reach::Window(sliding),
+            Direction::GradInput => Reach::Spread(sliding),
             Direction::GradWeight => Reach::Whole,
         }
     }

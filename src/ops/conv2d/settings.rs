@@ -58,9 +58,9 @@ impl<const D: usize> From<[usize; D]> for Padding<D> {
 pub struct Conv<const D: usize> {
     pub(super) out_channels: usize,
     kernel: [usize; D],
-    stride: [usize; D],
+    pub(super) stride: [usize; D],
     padding: Padding<D>,
-    dilation: [usize; D],
+    pub(super) dilation: [usize; D],
     output_padding: [usize; D],
     pub(super) groups: usize,
     pub(super) bias: bool,

@@ -1,7 +1,7 @@
 //! The window of a pooling over the last one to three axes: what it is, which outputs it makes, what it refuses.
 
 use crate::error::{Error, Result};
-use crate::graph::{DType, Reach, TensorType};
+use crate::graph::{DType, Sliding, TensorType};
 use crate::ops::{MAX_ITERATIONS, PerAxis};
 
 /// What extents, strides and the like must stay below.
@@ -213,11 +213,10 @@ impl<const D: usize> Pool<D> {
         format!("window {kernel}, stride {stride}, padding {:?}{dilation}{ceil}", self.padding_list())
     }
 
-    /// What a window sees of the last two axes.
-    pub(in crate::ops) fn sees(&self) -> Reach {
-        let axis = |number: usize| (number + D).checked_sub(2);
-        let extent = [0, 1].map(|n| axis(n).map_or(1, |axis| (self.kernel[axis] - 1) * self.dilation[axis] + 1));
-        Reach::Window { extent, stride: [0, 1].map(|n| axis(n).map_or(1, |axis| self.stride[axis])) }
+    /// How its windows lie.
+    pub(in crate::ops) fn sliding(&self) -> Sliding {
+        let [kernel, stride, dilation] = [self.kernel, self.stride, self.dilation].map(Vec::from);
+        Sliding { kernel, stride, dilation }
     }
 
     /// The same window over the last E >= D axes, of one cell along those that it did not have.

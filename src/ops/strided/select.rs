@@ -3,7 +3,7 @@
 
 use super::{Moves, as_it_lies, keep_format, moved, rank, strides};
 use crate::error::{Error, Result};
-use crate::graph::{Evaluation, GradientContext, Op, Tensor, TensorType};
+use crate::graph::{Evaluation, GradientContext, Op, Reach, Sliding, Tensor, TensorType};
 use crate::ops::around;
 use crate::plan::{Lowering, Operand};
 use crate::reference::Checked;
@@ -168,6 +168,22 @@ impl Op for Select {
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
         let (shape, fill) = (&cx.input_types[0].shape, f64::from(self.fill));
         vec![moved(cx.checked(0), |values| reference::select(shape, &self.along, fill, values))]
+    }
+
+    fn reach(&self, _: &[TensorType]) -> Reach {
+        let along = self.along.iter().skip(2);
+        let numbers = |of: fn(&Along) -> u64| along.clone().map(|along| of(along) as usize).collect::<Vec<_>>();
+        let window = |stride: Vec<usize>| {
+            let [kernel, dilation] = [0, 1].map(|_| vec![1; stride.len()]);
+            Sliding { kernel, stride, dilation }
+        };
+        let [strides, spread] = [numbers(|along| along.step.unsigned_abs()), numbers(|along| along.dilation as u64)];
+        match [&strides, &spread].map(|numbers| numbers.iter().all(|&number| number == 1)) {
+            [true, true] => Reach::Place,
+            [false, true] => Reach::Window(window(strides)),
+            [true, false] => Reach::Spread(window(spread)),
+            [false, false] => Reach::Whole,
+        }
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use super::{Axis, Moves, as_it_lies, keep_format, moved, rank, strides};
 use crate::error::{Error, Result};
-use crate::graph::{Evaluation, GradientContext, Op, Tensor, TensorType};
+use crate::graph::{Evaluation, GradientContext, Op, Reach, Tensor, TensorType};
 use crate::plan::{Lowering, Operand};
 use crate::reference::{Checked, strided as reference};
 use crate::selftest::OpCase;
@@ -104,6 +104,20 @@ impl Op for Transpose {
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
         let (extents, permutation) = (self.by.extents(), &self.by.permutation);
         vec![moved(cx.checked(0), |values| reference::permute(&extents, permutation, values))]
+    }
+
+    fn reach(&self, _: &[TensorType]) -> Reach {
+        // The axis of each factor that is one, and the axes that the results' factors come from.
+        let whole = self.by.factors.iter().enumerate();
+        let axes: Vec<Option<usize>> = whole
+            .flat_map(|(axis, factors)| factors.iter().map(move |_| (factors.len() == 1).then_some(axis)))
+            .collect();
+        let mut from = self.by.permutation.iter();
+        let order = self.by.joined.iter().map(|&count| {
+            let factors: Vec<&usize> = from.by_ref().take(count).collect();
+            if let [one] = factors[..] { axes[*one] } else { None }
+        });
+        Reach::Moved { input: 0, order: order.collect() }
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
