@@ -22,6 +22,7 @@
 
 mod array;
 mod element;
+mod export;
 mod host;
 mod import;
 mod late;
@@ -36,6 +37,8 @@ mod value;
 
 pub use array::Array;
 pub use element::ElementType;
+pub use export::Export;
+pub(crate) use export::{Exporting, Pooled, function, map, pool, reduce, sum};
 pub use model::{Input, Model, Output};
 pub use options::{Options, Source};
 pub use runner::Runner;
@@ -60,6 +63,12 @@ pub fn read_tensor(bytes: &[u8]) -> Result<Array> {
     let tensor = proto::TensorProto::decode(bytes);
     let tensor = tensor.map_err(|error| crate::Error::Onnx(format!("no tensor: {error}")))?;
     tensor_proto::Folder::default().read(&tensor)
+}
+
+/// The bytes of a `TensorProto` file, which [`read_tensor`] reads.
+pub fn write_tensor(name: &str, array: &Array) -> Vec<u8> {
+    use prost::Message;
+    tensor_proto::write(name, array).encode_to_vec()
 }
 
 /// The names of a model's inputs that are no initializers, in the file's order.

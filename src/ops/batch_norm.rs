@@ -187,6 +187,12 @@ impl Op for Statistics {
         let operands = [Operand::ScratchRead(partial), Operand::Output(0), Operand::Output(1)];
         cx.dispatch_flat(kernel("merge"), &params, &operands, channels)
     }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        // Where they are those of what is normalised, its node computes them itself.
+        cx.keeps_examples(false)
+    }
 }
 
 /// (x, mean, variance, gamma, beta) -> y
@@ -242,6 +248,21 @@ impl Op for Standardize {
         let mut inputs = vec![Extent::Channel; 5];
         inputs[0] = Extent::Element;
         Some(Pointwise { function: "standardize", inputs, constants: vec![self.epsilon] })
+    }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        let epsilon = [("epsilon", self.epsilon.into())];
+        cx.keeps_examples(!self.training)?;
+        let [x, gamma, beta] = [cx.input(0)?, cx.input(3)?, cx.input(4)?];
+        if !self.training {
+            let [mean, variance] = [cx.input(1)?, cx.input(2)?];
+            return cx.finish("BatchNormalization", &[&x, &gamma, &beta, &mean, &variance], &epsilon);
+        }
+        match cx.inputs[0].shape.first() {
+            Some(1) => cx.finish("InstanceNormalization", &[&x, &gamma, &beta], &epsilon),
+            _ => Err(cx.refused("statistics of a batch: a graph of Mode::Evaluation has running ones")),
+        }
     }
 }
 

@@ -18,6 +18,8 @@ use crate::plan::{Shader, params, shader};
 mod cases;
 mod channels_last;
 mod depthwise;
+#[cfg(feature = "onnx")]
+mod export;
 mod geometry;
 mod kernels;
 mod layer;

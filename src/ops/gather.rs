@@ -136,6 +136,14 @@ impl Op for Gather {
         let places = cx.inputs[1].elements();
         take(cx, "forward", view, places)
     }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        let (x, indices) = (cx.held(0)?, cx.held(1)?);
+        cx.keeps_examples(if self.axis == 0 { !x.examples } else { !indices.examples })?;
+        let inputs = [cx.input(0)?, cx.input(1)?];
+        cx.finish("Gather", &[&inputs[0], &inputs[1]], &[("axis", self.axis.into())])
+    }
 }
 
 /// (indices, dy) -> dx
@@ -239,6 +247,14 @@ impl Op for Along {
         let places = cx.inputs[1].shape[self.axis];
         take(cx, "along", view, places)
     }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        let (x, indices) = (cx.held(0)?, cx.held(1)?);
+        cx.keeps_examples(self.axis > 0 && x.examples == indices.examples)?;
+        let inputs = [cx.input(0)?, cx.input(1)?];
+        cx.finish("GatherElements", &[&inputs[0], &inputs[1]], &[("axis", self.axis.into())])
+    }
 }
 
 /// (indices, dy) -> dx
@@ -321,6 +337,13 @@ impl Op for OneHot {
         let kernel = Kernel::new(&SHADER, "one_hot").template("entry", "one_hot").template("form", "elements");
         let params = params([1, self.depth, 1], 1, 0, [count, 1])?;
         cx.dispatch_flat(kernel, &params, &[Operand::Input(0), Operand::Output(0)], count)
+    }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        cx.keeps_examples(true)?;
+        let (places, depth, values) = (cx.input(0)?, cx.integer(self.depth)?, cx.floats(&[2], vec![0.0, 1.0])?);
+        cx.finish("OneHot", &[&places, &depth, &values], &[])
     }
 }
 

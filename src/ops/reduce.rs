@@ -317,6 +317,11 @@ impl Op for ChannelSum {
             [Operand::Input(0), Operand::Output(0)],
         )
     }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        crate::onnx::sum(cx, self.name, self.view, self.mean)
+    }
 }
 
 /// dy -> dx

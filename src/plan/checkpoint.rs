@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use ndarray::{ArrayD, IxDyn};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -143,6 +144,28 @@ impl VariableLayout {
     /// See [`Variables::load`].
     pub fn check_safetensors(&self, bytes: &[u8]) -> Result<()> {
         self.tensors(bytes).map(drop)
+    }
+
+    /// The values that these variables have in a safetensors file; it needs no device.
+    ///
+    /// # Errors
+    /// See [`Variables::load`].
+    pub fn read_safetensors(&self, bytes: &[u8]) -> Result<NamedArrays> {
+        let tensors = self.tensors(bytes)?;
+        let array = |(name, (entry, data)): (&String, (&Entry, &[u8]))| {
+            let array = ArrayD::from_shape_vec(IxDyn(&entry.ty.shape), bytemuck::pod_collect_to_vec(data));
+            Ok((name.clone(), array.map_err(|error| Error::Checkpoint(format!("`{name}`: {error}")))?))
+        };
+        self.order.iter().zip(tensors).map(array).collect()
+    }
+
+    /// What these variables start from under a seed, as [`Variables::new`] has it; it needs no device.
+    pub fn initial_values(&self, seed: u64) -> NamedArrays {
+        let values = |name: &String| {
+            let Entry { ty, init, .. } = &self.entries[name];
+            ArrayD::from_shape_vec(IxDyn(&ty.shape), init.values(name, &ty.shape, seed)).ok()
+        };
+        self.order.iter().filter_map(|name| Some((name.clone(), values(name)?))).collect()
     }
 
     /// Each variable with its values in a safetensors file, all of them or an error.

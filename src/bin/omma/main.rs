@@ -5,6 +5,7 @@ mod cache;
 mod conformance;
 mod devices;
 mod digit_image;
+mod export;
 mod inspect;
 mod memory;
 mod model_file;
@@ -44,6 +45,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Run ONNX's backend tests, or others in their layout
     Conformance(conformance::Conformance),
+    /// Write a network with its weights as an ONNX file
+    Export(export::Export),
     /// Measure how fast kernels, operations and networks are on this adapter, against its own ceilings
     Bench(bench::Bench),
     /// Show where the time of a network's step goes, dispatch by dispatch
@@ -131,6 +134,7 @@ fn main() -> ExitCode {
         Command::Models(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Conformance(command) => command.run(),
+        Command::Export(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Profile(command) => command.run(),
     };

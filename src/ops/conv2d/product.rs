@@ -225,4 +225,9 @@ impl Op for Product {
     fn takes_epilogue(&self) -> bool {
         self.direction != Direction::GradWeight
     }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        super::export::export(self, cx)
+    }
 }
