@@ -16,6 +16,7 @@ impl fmt::Display for Graph {
                 Source::Setting { default } => format!("setting, {default} at first"),
                 Source::Variable { role, init } => match role {
                     Role::Parameter => format!("parameter, {init:?}"),
+                    Role::Frozen => format!("frozen parameter, {init:?}"),
                     Role::State => format!("state, {init:?}"),
                     Role::Slot { .. } | Role::Average { .. } => "optimizer".to_string(),
                     Role::Metric => "metric".to_string(),

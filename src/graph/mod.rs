@@ -15,6 +15,7 @@
 pub(crate) mod chain;
 mod dump;
 pub(crate) mod evaluate;
+mod freeze;
 pub(crate) mod fuse;
 pub(crate) mod gradients;
 pub(crate) mod init;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use evaluate::Evaluator;
+pub(crate) use freeze::updated;
 pub(crate) use gradients::GradientContext;
 pub use init::Init;
 pub(crate) use op::{Evaluation, Op};
@@ -60,6 +62,8 @@ pub struct TensorId {
 pub(crate) enum Role {
     /// Learned: has a gradient, is saved, is shared between sessions.
     Parameter,
+    /// A parameter that this graph does not learn ([`Graph::freeze`]): saved and shared as one.
+    Frozen,
     /// Kept but not learned (running statistics): saved and shared.
     State,
     /// An optimizer's memory for one parameter, number `index` of its kind: shared, not saved with the model.

@@ -224,7 +224,7 @@ impl<'a> Builder<'a> {
                     self.plan.metrics.push((name, offset));
                     Location { buffer: BufferRef::Metrics, offset, bytes }
                 }
-                Source::Variable { role: Role::Parameter | Role::State, .. } => {
+                Source::Variable { role: Role::Parameter | Role::Frozen | Role::State, .. } => {
                     let entry = self.layout.entries.get(&name).ok_or_else(|| undeclared(&name))?;
                     self.formats.insert(id, entry.format);
                     entry.location
