@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use omma::models::{Input, Model};
 use omma::onnx::{self, Array};
+use omma::selftest::{self, OnnxCase};
 use omma::{DType, Error, Gpu, Graph, Init, Mode, NamedArrays, Result, Session, Tensor, VariableLayout, Variables};
 
 use crate::Device;
@@ -15,8 +16,8 @@ use crate::output::Output;
 #[derive(Debug, Args)]
 pub(crate) struct Export {
     /// The network, as `omma models` lists them
-    #[arg(long, value_name = "NAME")]
-    model: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "operations")]
+    model: Option<String>,
     /// Its weights, as `omma train` or torchvision has them; random ones where no file is given
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
@@ -39,6 +40,10 @@ pub(crate) struct Export {
     /// adapter computes of it
     #[arg(long, value_name = "FOLDER")]
     case: Option<PathBuf>,
+    /// Write the self-test's cases of all operations into this folder, one sub-folder each for `omma conformance`, and no
+    /// network
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["model", "case", "out"])]
+    operations: Option<PathBuf>,
     /// The file to write
     #[arg(value_name = "OUT.onnx")]
     out: Option<PathBuf>,
@@ -48,10 +53,40 @@ pub(crate) struct Export {
 
 impl Export {
     pub(crate) fn run(&self) -> Result<ExitCode> {
+        match (&self.operations, &self.model) {
+            (Some(folder), _) => self.operations(folder),
+            (None, name) => self.network(name.as_deref().unwrap_or_default()),
+        }
+    }
+
+    /// One folder for each case of the self-test that has an ONNX form.
+    fn operations(&self, folder: &Path) -> Result<ExitCode> {
+        let (mut out, mut written, mut refused) = (Output::default(), 0, 0);
+        for (number, case) in selftest::cases(None).iter().enumerate() {
+            match case.to_onnx(&onnx::Export::default().opset(self.opset)) {
+                Ok(OnnxCase { model, inputs, outputs }) => {
+                    written += 1;
+                    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+                    let name: String = case.name().chars().map(plain).collect();
+                    write_case(&folder.join(format!("{number:04}_{name}")), &model, &inputs, &outputs)?;
+                }
+                Err(Error::Unsupported(reason)) => {
+                    refused += 1;
+                    out.line(format_args!("{}: {reason}", case.name()));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        out.line(format_args!("{written} cases written, {refused} are in no file of operator set {}", self.opset));
+        out.finish()?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn network(&self, name: &str) -> Result<ExitCode> {
         if self.out.is_none() && self.case.is_none() {
             return Err(Error::Argument { op: "export".into(), message: "expected a file or a folder to write".into() });
         }
-        let model = Model::named(&self.model)?;
+        let model = Model::named(name)?;
         let (file, metadata) = match &self.weights {
             Some(path) => {
                 (Some((path, std::fs::read(path).map_err(Error::io(path))?)), Variables::read_metadata(path)?)
@@ -80,12 +115,8 @@ impl Export {
             out.line(format_args!("{}: {} bytes, operator set {}", path.display(), bytes.len(), self.opset));
         }
         if let Some(folder) = &self.case {
-            let data = folder.join("test_data_set_0");
-            std::fs::create_dir_all(&data).map_err(Error::io(&data))?;
-            write(&folder.join("model.onnx"), &bytes)?;
             let (input, output) = sample(&self.device.open()?, (&graph, x, logits), &weights, self.seed)?;
-            write(&data.join("input_0.pb"), &onnx::write_tensor("input", &input))?;
-            write(&data.join("output_0.pb"), &onnx::write_tensor("logits", &output))?;
+            write_case(folder, &bytes, std::slice::from_ref(&input), std::slice::from_ref(&output))?;
             out.line(format_args!("{}: {input} to {output}", folder.display()));
         }
         out.finish()?;
@@ -95,6 +126,19 @@ impl Export {
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     std::fs::write(path, bytes).map_err(Error::io(path))
+}
+
+/// The layout of ONNX's backend tests.
+fn write_case(folder: &Path, model: &[u8], inputs: &[Array], outputs: &[Array]) -> Result<()> {
+    let data = folder.join("test_data_set_0");
+    std::fs::create_dir_all(&data).map_err(Error::io(&data))?;
+    write(&folder.join("model.onnx"), model)?;
+    for (kind, arrays) in [("input", inputs), ("output", outputs)] {
+        for (number, array) in arrays.iter().enumerate() {
+            write(&data.join(format!("{kind}_{number}.pb")), &onnx::write_tensor("", array))?;
+        }
+    }
+    Ok(())
 }
 
 /// What the network is to take, if anything says otherwise than its paper.

@@ -10,9 +10,8 @@ pub(crate) fn export(cx: &mut Exporting<'_, '_>, name: &str, numbers: &[f32]) ->
     cx.keeps_examples(apart)?;
     let inputs = cx.all_inputs()?;
     if let Some(operator) = plain(name) {
-        let second = numbers.iter().map(|&number| cx.number(number)).collect::<Result<Vec<_>>>()?;
-        let arguments: Vec<&str> = inputs.iter().chain(&second).map(String::as_str).collect();
-        return cx.finish(operator, &arguments, &[]);
+        let arguments = with_numbers(cx, &inputs, numbers)?;
+        return cx.finish(operator, &arguments.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
     }
     if let Some((operator, negated)) = comparison(name) {
         return compare(cx, (operator, negated), &inputs, numbers);
@@ -22,7 +21,9 @@ pub(crate) fn export(cx: &mut Exporting<'_, '_>, name: &str, numbers: &[f32]) ->
         ("relu6", _) => clip(cx, x, [0.0, 6.0]),
         ("clip", &[low, high]) => clip(cx, x, [low, high]),
         ("leaky_relu", &[slope]) => cx.finish("LeakyRelu", &[x], &[("alpha", slope.into())]),
-        ("prelu", _) if cx.inputs[0].shape == cx.outputs[0].shape => cx.finish("PRelu", &[x, &inputs[1]], &[]),
+        // Its slopes are repeated, but not what it is of.
+        ("prelu", &[]) if cx.inputs[0].shape == cx.outputs[0].shape => cx.finish("PRelu", &[x, &inputs[1]], &[]),
+        ("prelu", &[slope]) => cx.finish("LeakyRelu", &[x], &[("alpha", slope.into())]),
         ("elu", &[_, alpha, _]) => cx.finish("Elu", &[x], &[("alpha", alpha.into())]),
         ("celu", &[_, alpha, _]) => cx.finish("Celu", &[x], &[("alpha", alpha.into())]),
         // ONNX's defaults are these numbers.
@@ -60,9 +61,8 @@ pub(crate) fn export(cx: &mut Exporting<'_, '_>, name: &str, numbers: &[f32]) ->
         }
         ("select", _) => {
             let condition = cx.condition(x);
-            let others = numbers.iter().map(|&number| cx.number(number)).collect::<Result<Vec<_>>>()?;
-            let arguments = std::iter::once(&condition).chain(&inputs[1..]).chain(&others);
-            cx.finish("Where", &arguments.map(String::as_str).collect::<Vec<_>>(), &[])
+            let arguments = with_numbers(cx, &[&[condition], &inputs[1..]].concat(), numbers)?;
+            cx.finish("Where", &arguments.iter().map(String::as_str).collect::<Vec<_>>(), &[])
         }
         _ => Err(cx.refused("ONNX has no such function")),
     }
@@ -120,10 +120,7 @@ fn compare(
     inputs: &[String],
     numbers: &[f32],
 ) -> Result<()> {
-    let mut arguments = inputs.to_vec();
-    for &number in numbers {
-        arguments.push(cx.number(number)?);
-    }
+    let mut arguments = with_numbers(cx, inputs, numbers)?;
     if matches!(operator, "And" | "Or") {
         arguments = arguments.iter().map(|mask| cx.condition(mask)).collect();
     }
@@ -131,6 +128,15 @@ fn compare(
     let condition = cx.between(operator, &arguments, &[]);
     let condition = if negated { cx.between("Not", &[&condition], &[]) } else { condition };
     cx.finish_mask(&condition)
+}
+
+/// The inputs, then the numbers behind them.
+fn with_numbers(cx: &mut Exporting<'_, '_>, inputs: &[String], numbers: &[f32]) -> Result<Vec<String>> {
+    let mut arguments = inputs.to_vec();
+    for &number in numbers {
+        arguments.push(cx.number(number)?);
+    }
+    Ok(arguments)
 }
 
 /// Whether examples stay apart under NumPy's rules: those of axis 0 do, where nothing has values of its own for each.
