@@ -77,7 +77,7 @@ fn built(model: &Model) -> Graph {
 }
 
 /// A small example of what the network takes.
-fn small(model: &Model, batch: usize) -> TensorType {
+pub(crate) fn small(model: &Model, batch: usize) -> TensorType {
     match model.input {
         Input::Image { channels, .. } => {
             let side = match model.name {
@@ -100,14 +100,14 @@ fn small(model: &Model, batch: usize) -> TensorType {
 const CLASSES: usize = 4;
 
 /// Values that differ from example to example; of a text, words.
-fn examples(ty: &TensorType) -> Vec<f32> {
+pub(crate) fn examples(ty: &TensorType) -> Vec<f32> {
     let noise = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 16) as f32 / 65_536.0;
     let value = |i: usize| if ty.dtype == DType::U32 { (noise(i) * 1000.0).floor() } else { 2.0 * noise(i) - 1.0 };
     (0..ty.elements()).map(value).collect()
 }
 
 /// The network on its small input.
-fn add<'g>(graph: &'g Graph, model: &Model, batch: usize) -> Tensor<'g> {
+pub(crate) fn add<'g>(graph: &'g Graph, model: &Model, batch: usize) -> Tensor<'g> {
     let x = graph.input_of("input", small(model, batch)).unwrap();
     (model.build)(x, CLASSES).unwrap_or_else(|error| panic!("{}: {error}", model.name))
 }

@@ -1,5 +1,8 @@
 //! ONNX files: what they become, and what is wrong with them.
 
+mod export;
+mod fine_tuning;
+
 use std::path::Path;
 
 use omma::onnx::{self, Array, Options, Runner};
