@@ -91,7 +91,8 @@ impl VariableLayout {
         let mut added = Vec::new();
         for (index, value) in data.values.iter().enumerate() {
             let id = data.id(index);
-            let Source::Variable { role: role @ (Role::Parameter | Role::Frozen | Role::State), init } = value.source else {
+            let Source::Variable { role: role @ (Role::Parameter | Role::Frozen | Role::State), init } = value.source
+            else {
                 continue;
             };
             let name = value.name.clone().unwrap_or_default();

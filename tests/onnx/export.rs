@@ -153,7 +153,8 @@ fn what_only_trains_is_named() {
     let y = x.dropout(0.5).unwrap().flatten().unwrap().dense("fc", 10).unwrap();
     let loss = y.softmax_cross_entropy(graph.label_input("labels", 4).unwrap()).unwrap();
     let error = message(export(&graph, &[loss], &Export::default()));
-    for part in ["3 of the operations", "batch_norm `bn`: statistics of a batch", "dropout: ", "softmax_cross_entropy: "]
+    for part in
+        ["3 of the operations", "batch_norm `bn`: statistics of a batch", "dropout: ", "softmax_cross_entropy: "]
     {
         assert!(error.contains(part), "{error}");
     }

@@ -84,7 +84,10 @@ impl Export {
 
     fn network(&self, name: &str) -> Result<ExitCode> {
         if self.out.is_none() && self.case.is_none() {
-            return Err(Error::Argument { op: "export".into(), message: "expected a file or a folder to write".into() });
+            return Err(Error::Argument {
+                op: "export".into(),
+                message: "expected a file or a folder to write".into(),
+            });
         }
         let model = Model::named(name)?;
         let (file, metadata) = match &self.weights {
@@ -146,10 +149,7 @@ fn sized(input: Input, size: Option<usize>, said: &dyn Fn(&str) -> Option<usize>
     match input {
         Input::Image { channels, size: [height, width] } => Input::Image {
             channels: said("channels").unwrap_or(channels),
-            size: [
-                size.or_else(|| said("height")).unwrap_or(height),
-                size.or_else(|| said("width")).unwrap_or(width),
-            ],
+            size: [size.or_else(|| said("height")).unwrap_or(height), size.or_else(|| said("width")).unwrap_or(width)],
         },
         Input::Sound { samples } => Input::Sound { samples: size.unwrap_or(samples) },
         Input::Text { words } => Input::Text { words: size.unwrap_or(words) },

@@ -169,14 +169,29 @@ impl<'a> File<'a> {
         for (id, name) in wanted {
             let named = data.value(*id).name.as_ref() == Some(name);
             if !named && !taken.insert(name.clone()) {
-                return Err(Error::Onnx(format!("the output's name `{name}` is that of another tensor: name the output")));
+                return Err(Error::Onnx(format!(
+                    "the output's name `{name}` is that of another tensor: name the output"
+                )));
             }
             own.entry(*id).or_insert_with(|| name.clone());
         }
         let taken = [taken, HashSet::new()];
         let (held, numbers, reshaped) = Default::default();
         let (nodes, initializers, inputs) = Default::default();
-        Ok(Self { data, export, needed, wanted: own, held, taken, numbers, reshaped, nodes, initializers, inputs, bytes: 0 })
+        Ok(Self {
+            data,
+            export,
+            needed,
+            wanted: own,
+            held,
+            taken,
+            numbers,
+            reshaped,
+            nodes,
+            initializers,
+            inputs,
+            bytes: 0,
+        })
     }
 
     /// Inputs and variables.
@@ -189,9 +204,6 @@ impl<'a> File<'a> {
             let name = value.name.clone().unwrap_or_default();
             let shape = value.ty.shape.to_vec();
             match value.source {
-                Source::Node { .. } => continue,
-                // What reads it is refused.
-                Source::Setting { .. } => continue,
                 Source::Input => {
                     let symbol = self.export.batch.as_deref().filter(|_| !shape.is_empty());
                     self.inputs.push(info(&name, &value.ty, &shape, symbol));
@@ -206,12 +218,18 @@ impl<'a> File<'a> {
                     let array = weights.get(name.as_str());
                     let array = array.ok_or_else(|| Error::Onnx(format!("the variable `{name}` has no value")))?;
                     if array.shape() != shape {
-                        return Err(Error::shape(format!("variable `{name}`"), &value.ty, format!("{:?}", array.shape())));
+                        return Err(Error::shape(
+                            format!("variable `{name}`"),
+                            &value.ty,
+                            format!("{:?}", array.shape()),
+                        ));
                     }
                     // Whatever order the array has in memory, its elements are gone over row by row.
                     self.initializer(&name, &Array::new(&shape, array.iter().copied().collect())?)?;
                     self.held.insert(id, Held { name, shape, examples: false });
                 }
+                // Nodes follow; whoever reads anything else is refused.
+                _ => continue,
             }
         }
         Ok(())
@@ -221,7 +239,8 @@ impl<'a> File<'a> {
         let tensor = tensor_proto::write(name, array);
         self.bytes = self.bytes.saturating_add(tensor.raw_data.as_ref().map_or(0, |bytes| bytes.len()));
         if self.bytes > MOST_BYTES {
-            let message = format!("the weights up to `{name}` are more than the {MOST_BYTES} bytes of a protobuf message");
+            let message =
+                format!("the weights up to `{name}` are more than the {MOST_BYTES} bytes of a protobuf message");
             return Err(Error::Onnx(message));
         }
         self.initializers.push(tensor);
@@ -296,7 +315,14 @@ impl<'a> File<'a> {
     }
 
     /// Adds a node.
-    fn push(&mut self, base: &str, operator: &str, inputs: Vec<String>, outputs: Vec<String>, attributes: Attributes<'_>) {
+    fn push(
+        &mut self,
+        base: &str,
+        operator: &str,
+        inputs: Vec<String>,
+        outputs: Vec<String>,
+        attributes: Attributes<'_>,
+    ) {
         let name = self.unique(base, true);
         let attribute = attributes.iter().map(|(name, value)| value.named(name)).collect();
         let op_type = operator.into();

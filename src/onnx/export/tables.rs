@@ -115,7 +115,8 @@ fn picks(rows: &Rows<'_>) -> Option<Vec<usize>> {
 fn repeats(columns: usize, rows: &Rows<'_>) -> Option<usize> {
     let picks = picks(rows)?;
     let factor = picks.len() / columns;
-    let repeats = factor * columns == picks.len() && picks.iter().enumerate().all(|(row, &column)| column == row / factor);
+    let repeats =
+        factor * columns == picks.len() && picks.iter().enumerate().all(|(row, &column)| column == row / factor);
     repeats.then_some(factor)
 }
 
