@@ -30,9 +30,9 @@ fn bits(variables: &Variables) -> Vec<(String, Vec<u32>)> {
 fn a_network_of_a_file_learns_with_a_new_head() {
     let Some(gpu) = gpu() else { return };
     // The values of a file are asked for by their names: what the last layer takes.
-    let model = Options::default().dim("N", BATCH).training().outputs(&["relu_3"]).load(file()).unwrap();
+    let model = Options::default().dim("N", BATCH).training().outputs(&["fc2"]).load(file()).unwrap();
     let graph = model.graph();
-    let features = model.output("relu_3").unwrap();
+    let features = model.output("fc2").unwrap();
     assert_eq!(features.shape().to_string(), "[8, 84]");
     assert!(graph.tensor("fc3.weight").is_none());
     assert_eq!(graph.freeze("conv*").unwrap(), 4);
