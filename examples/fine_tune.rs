@@ -15,6 +15,8 @@ use omma::{Error, Gpu, GpuOptions, Graph, Mode, NamedArrays, Optimizer, Session,
 
 const BATCH: usize = 50;
 const CLASSES: usize = 5;
+const LOW: Range<u32> = 0..5;
+const HIGH: Range<u32> = 5..10;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     env_logger::init();
@@ -22,7 +24,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = Path::new("out/fine_tune");
     std::fs::create_dir_all(folder)?;
     let gpu = Gpu::new_blocking(&GpuOptions::default())?;
-    let [low, high] = [0..5, 5..10].map(|digits| move |split| part(split, digits));
 
     // Somebody else's work.
     let graph = Graph::new(Mode::Training);
@@ -31,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     graph.minimize(loss, &Optimizer::adam(0.002))?;
     let variables = Variables::new(&gpu, 1);
     let mut session = Session::new(&gpu, &graph, &[loss], &variables)?;
-    train(&mut session, loss.id(), low(Split::Train)?, steps)?;
+    train(&mut session, loss.id(), part(Split::Train, LOW)?, steps)?;
     let original = graph.to_onnx(&[logits], &variables.read_all_blocking()?, &Export::default().batch("N"))?;
     std::fs::write(folder.join("digits.onnx"), &original)?;
 
@@ -46,7 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut session = Session::new(&gpu, graph, &[loss], &variables)?;
     let before = variables.read_all_blocking()?;
     let untrained = graph.to_onnx(&[logits], &before, &Export::default())?;
-    train(&mut session, loss.id(), high(Split::Train)?, steps)?;
+    train(&mut session, loss.id(), part(Split::Train, HIGH)?, steps)?;
     let after = variables.read_all_blocking()?;
     let tuned = graph.to_onnx(&[logits], &after, &Export::default())?;
     variables.save_blocking(folder.join("tuned.safetensors"))?;
@@ -60,7 +61,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     // What the files say, whoever runs them.
-    let [low, high] = [low(Split::Test)?, high(Split::Test)?];
+    let [low, high] = [part(Split::Test, LOW)?, part(Split::Test, HIGH)?];
     println!("{:34} right of so many test digits", "file");
     for (what, file, digits) in [
         ("digits.onnx, of 0 to 4", original, &low),
