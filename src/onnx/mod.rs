@@ -24,6 +24,7 @@ mod array;
 mod element;
 mod host;
 mod import;
+mod inputs;
 mod late;
 mod model;
 mod node;

@@ -34,8 +34,13 @@ pub struct Output {
 #[derive(Debug, Clone)]
 pub(super) enum From {
     Known(Arc<Array>),
+    /// What is fed under this name.
+    Fed(String),
     Device(TensorId, ElementType),
-    Late { node: usize, output: usize },
+    Late {
+        node: usize,
+        output: usize,
+    },
 }
 
 /// A network from an ONNX file.
@@ -43,6 +48,8 @@ pub(super) enum From {
 pub struct Model {
     pub(super) graph: Graph,
     pub(super) inputs: Vec<Input>,
+    /// Inputs of the file that nothing needs.
+    pub(super) idle: Vec<String>,
     pub(super) outputs: Vec<Output>,
     /// Names of variables, with what the file says they are.
     pub(super) weights: Vec<(String, Arc<Array>)>,
@@ -73,6 +80,9 @@ impl Model {
         let output = self.outputs.iter().find(|output| output.name == name);
         match output.map(|output| &output.from) {
             Some(From::Device(id, _)) => Ok(Tensor::new(&self.graph, *id)),
+            Some(From::Fed(name)) if self.graph.tensor(name).is_some() => {
+                self.graph.tensor(name).ok_or_else(|| Error::Onnx(format!("no input `{name}`")))
+            }
             Some(_) => Err(Error::Onnx(format!("output `{name}` is not computed on the device"))),
             None => {
                 let names: Vec<&str> = self.outputs.iter().map(|output| output.name.as_str()).collect();

@@ -52,7 +52,9 @@ impl Op for Convert {
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
         match (inputs[0].dtype, self.to) {
-            (DType::U8, _) | (_, DType::U8) => Err(Error::shape(NAME, "f32 or u32", format!("{} to {}", inputs[0], self.to))),
+            (DType::U8, _) | (_, DType::U8) => {
+                Err(Error::shape(NAME, "f32 or u32", format!("{} to {}", inputs[0], self.to)))
+            }
             _ => Ok(vec![TensorType { dtype: self.to, shape: inputs[0].shape.clone() }]),
         }
     }
