@@ -19,7 +19,7 @@ use super::tensor_proto::Folder;
 use super::value::{Constant, Value};
 use super::{Array, ElementType, Options, host};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, TensorId};
+use crate::graph::{Graph, Tensor, TensorId};
 
 /// The newest operator set whose rules are known.
 const NEWEST: i64 = 25;
@@ -54,7 +54,11 @@ pub(super) fn model(bytes: Bytes, folder: Folder, options: &Options) -> Result<M
             return Err(Error::Unsupported(format!("{count} of the nodes: {}", import.missing.join("; "))));
         }
         let (used, idle): (Vec<Fed<'_>>, Vec<Fed<'_>>) = import.inputs.into_iter().partition(|input| input.used);
-        let inputs = used.into_iter().map(|fed| fed.input).collect();
+        let input = |Fed { input, expected, fixed, .. }: Fed<'_>| super::Input {
+            fixed: expected.filter(|_| fixed.get()),
+            ..input
+        };
+        let inputs = used.into_iter().map(input).collect();
         let idle = idle.into_iter().map(|fed| fed.input.name).collect();
         (inputs, idle, outputs, import.weights, import.late)
     };
@@ -126,7 +130,7 @@ impl<'a, 'g> Import<'a, 'g> {
         };
         let live = live(&main.node, &wanted);
         self.initializers(main, &mut scope, &live)?;
-        self.inputs(main, &mut scope)?;
+        self.inputs(main, &mut scope, &live)?;
         self.nodes(&main.node, &wanted, &mut scope)?;
         let declared: HashMap<&str, Option<ElementType>> =
             main.output.iter().map(|info| (info.name.as_str(), tensor_type(info).and_then(element))).collect();
@@ -134,25 +138,37 @@ impl<'a, 'g> Import<'a, 'g> {
         for name in wanted {
             let value = scope.get(&name);
             let value = value.ok_or_else(|| Error::Onnx(format!("no node computes the output `{name}`")))?.clone();
-            let element = match &value {
-                Value::Known(constant) => Some(constant.array.element_type()),
-                Value::Device(computed) => Some(computed.element),
-                Value::Fed(number) => Some(self.inputs[*number].input.element),
-                Value::Late { .. } | Value::Missing => None,
-            };
+            let element = self.element(&value);
             let Some(from) = self.source(&value) else { continue };
             let element = declared.get(name.as_str()).copied().flatten().or(element);
+            // Where the graph has another tensor of this name, the model alone knows what the output is.
+            if let From::Device(id, _) = from
+                && !name.is_empty()
+                && self.graph.tensor(&name).is_none()
+            {
+                self.graph.name(&name, Tensor::new(self.graph, id))?;
+            }
             outputs.push(Output { name, element, from });
         }
         Ok(outputs)
     }
 
     /// Declares the inputs that are no initializers.
-    fn inputs(&mut self, proto: &GraphProto, scope: &mut Scope<'_, 'g>) -> Result<()> {
+    fn inputs(&mut self, proto: &GraphProto, scope: &mut Scope<'_, 'g>, live: &HashSet<&str>) -> Result<()> {
         let initializers: HashSet<&str> = proto.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+        let known =
+            |name: &&String| initializers.contains(name.as_str()) || proto.input.iter().any(|info| info.name == **name);
+        let mut told = self.options.values.keys().chain(self.options.shapes.keys());
+        if let Some(name) = told.find(|name| !known(name)) {
+            return Err(Error::Onnx(format!("there is no input `{name}` to tell a value or a shape of")));
+        }
         for info in proto.input.iter().filter(|info| !initializers.contains(info.name.as_str())) {
-            let value = self.fed(info)?;
-            scope.define(&info.name, value)?;
+            if live.contains(info.name.as_str()) {
+                let value = self.fed(info)?;
+                scope.define(&info.name, value)?;
+            } else {
+                self.idle(&info.name);
+            }
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! What comes to the device from outside: a file's inputs, and its constants.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::import::{Import, element, tensor_type};
@@ -19,6 +20,8 @@ pub(super) struct Fed<'g> {
     pub(super) tensor: Option<Tensor<'g>>,
     /// Whether anything needs its value, on the device or the host.
     pub(super) used: bool,
+    /// Whether the graph was made for the value that it has been said to have.
+    pub(super) fixed: Cell<bool>,
 }
 
 /// What the integers of an input may be where the device computes with them.
@@ -28,6 +31,12 @@ pub(super) fn fed_range(element: ElementType) -> Range {
 }
 
 impl<'g> Import<'_, 'g> {
+    /// Takes note of an input that nothing needs.
+    pub(super) fn idle(&mut self, name: &str) {
+        let input = Input { name: name.into(), element: ElementType::F32, shape: Vec::new().into(), fixed: None };
+        self.inputs.push(Fed { input, expected: None, tensor: None, used: false, fixed: Cell::new(false) });
+    }
+
     /// What an input stands for: a constant where its value is given and no float, or where it has no elements.
     pub(super) fn fed(&mut self, info: &ValueInfoProto) -> Result<Value<'g>> {
         let name = info.name.as_str();
@@ -56,8 +65,8 @@ impl<'g> Import<'_, 'g> {
             Some(ref array) if !element.is_float() || array.is_empty() => given.clone(),
             _ => empty.map(Arc::new),
         };
-        let input = Input { name: name.into(), element, shape: shape.into() };
-        self.inputs.push(Fed { input, expected: given, tensor: None, used: false });
+        let input = Input { name: name.into(), element, shape: shape.into(), fixed: None };
+        self.inputs.push(Fed { input, expected: given, tensor: None, used: false, fixed: Cell::new(false) });
         Ok(match known {
             Some(array) => Value::Known(Constant { array, initializer: None }),
             None => Value::Fed(self.inputs.len() - 1),
@@ -110,7 +119,7 @@ impl<'g> Import<'_, 'g> {
 
     /// Puts an input on the device.
     pub(super) fn declare(&mut self, node: &Node, number: usize) -> Result<Computed<'g>> {
-        let Fed { input: Input { name, element, shape }, tensor, .. } = &self.inputs[number];
+        let Fed { input: Input { name, element, shape, .. }, tensor, .. } = &self.inputs[number];
         let (element, range) = (*element, fed_range(*element));
         let tensor = match (tensor, element) {
             (Some(tensor), _) => *tensor,
@@ -182,6 +191,16 @@ impl<'g> Import<'_, 'g> {
         result
     }
 
+    /// ONNX's type of a value, where it is known before a step.
+    pub(super) fn element(&self, value: &Value<'g>) -> Option<ElementType> {
+        match value {
+            Value::Known(constant) => Some(constant.array.element_type()),
+            Value::Device(computed) => Some(computed.element),
+            Value::Fed(number) => Some(self.inputs[*number].input.element),
+            Value::Late { .. } | Value::Missing => None,
+        }
+    }
+
     /// Half-precision floats stay such, whatever they are on the device: what an operator makes of them has their type.
     pub(super) fn relabelled(
         &self,
@@ -189,15 +208,9 @@ impl<'g> Import<'_, 'g> {
         inputs: &[Option<Value<'g>>],
         mut outputs: Vec<Value<'g>>,
     ) -> Vec<Value<'g>> {
-        let element = |value: &Value<'g>| match value {
-            Value::Known(constant) => constant.array.element_type(),
-            Value::Device(computed) => computed.element,
-            Value::Fed(number) => self.inputs[*number].input.element,
-            Value::Late { .. } | Value::Missing => ElementType::F32,
-        };
         // These say themselves of what type their result is.
         const OWN: &[&str] = &["Cast", "CastLike", "DequantizeLinear", "OneHot"];
-        let half = inputs.iter().flatten().map(element).find(|element| element.is_float());
+        let half = inputs.iter().flatten().filter_map(|value| self.element(value)).find(|element| element.is_float());
         if let Some(half @ (ElementType::F16 | ElementType::Bf16)) = half
             && !OWN.contains(&node.operator.as_str())
         {

@@ -18,6 +18,8 @@ pub struct Input {
     pub element: ElementType,
     /// Its extents.
     pub shape: Shape,
+    /// The value that it must have: the graph was made for it.
+    pub(super) fixed: Option<Arc<Array>>,
 }
 
 /// An output of the model.

@@ -85,6 +85,9 @@ impl<'m> Runner<'m> {
             if array.element_type() != input.element || array.shape() != &input.shape[..] {
                 return Err(wrong(format!("expected {}{}, got {array}", input.element, input.shape)));
             }
+            if input.fixed.as_ref().is_some_and(|told| **told != *array) {
+                return Err(wrong("the model was loaded for another value of it".into()));
+            }
             if self.model.graph.tensor(name).is_none() {
                 // Only the host needs it.
                 continue;
@@ -119,6 +122,12 @@ impl<'m> Runner<'m> {
             DType::U8 => Array::from(self.session.read::<u8>(id)?.await?),
             _ => Array::from(self.session.read::<f32>(id)?.await?),
         };
+        if let Array::F32(values) = &array
+            && element.is_integer()
+            && values.iter().any(|value| value.is_nan())
+        {
+            return Err(Error::Onnx("a step gave no number for an integer: an index was out of range".into()));
+        }
         array.cast(element).ok_or_else(|| Error::Onnx(format!("{array} has no values of type {element}")))
     }
 

@@ -4,7 +4,7 @@
 use super::{Call, Operator, one};
 use crate::error::Result;
 use crate::graph::Tensor;
-use crate::onnx::value::{Computed, EXACT, Range, Value};
+use crate::onnx::value::{Computed, Range, Value};
 use crate::ops::Term;
 
 /// A row of a function of floats.
@@ -124,7 +124,7 @@ fn binary<'g>(call: &mut Call<'_, '_, 'g>, function: &Binary) -> Result<Vec<Valu
         return all(call, function);
     }
     // A number stands on the right, where it is part of the kernel.
-    let [a, b] = match function.commutes && call.known(0).is_ok_and(|array| array.len() == 1) {
+    let [a, b] = match function.commutes && call.literal(0).is_some_and(|array| array.len() == 1) {
         true if call.node.opset >= 7 => [1, 0],
         _ => [0, 1],
     };
@@ -159,12 +159,7 @@ fn all<'g>(call: &mut Call<'_, '_, 'g>, function: &Binary) -> Result<Vec<Value<'
 
 fn pow<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
     let base = call.tensor(0)?;
-    let known = call.known(1).ok().filter(|array| array.len() == 1 && array.shape().len() <= base.shape().len());
-    let number = known.and_then(|array| match array.element_type().is_integer() {
-        true => array.to_i64()?.first().filter(|value| value.abs() <= EXACT).map(|&value| value as f32),
-        false => array.to_f32()?.first().copied().filter(|value| value.is_finite()),
-    });
-    let exponent = match number {
+    let exponent = match call.single(1, base.shape().len()) {
         Some(number) => Term::Number(number),
         None => {
             let exponent = call.number(1)?.tensor;

@@ -67,7 +67,9 @@ fn einsum<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
     }
     let output: Vec<char> = match right {
         Some(right) => {
-            axes_of(right, most + right.chars().filter(char::is_ascii_alphabetic).count()).ok_or_else(wrong)?
+            let ellipsis = if right.contains("...") { most } else { 0 };
+            let letters = right.chars().filter(char::is_ascii_alphabetic).count();
+            axes_of(right, ellipsis + letters).ok_or_else(wrong)?
         }
         None => {
             // Without an arrow: the ellipsis, then every letter that stands once, in alphabetical order.

@@ -4,7 +4,7 @@ use super::movement::moved;
 use super::{Call, Operator};
 use crate::error::Result;
 use crate::graph::{DType, Tensor};
-use crate::onnx::value::{Computed, Value};
+use crate::onnx::value::{Computed, EXACT, Value};
 use crate::onnx::{Array, ElementType};
 use crate::ops::Term;
 
@@ -40,6 +40,9 @@ fn indices<'g>(call: &mut Call<'_, '_, 'g>, index: usize, extent: usize) -> Resu
     if range[0] >= 0 {
         return call.integers(index);
     }
+    if extent as i64 > EXACT {
+        return Err(call.node.unsupported(format_args!("indices from the end of an axis of {extent}")));
+    }
     let tensor = call.number(index)?.tensor;
     tensor.add(tensor.less(0.0)?.multiply(extent as f32)?)?.convert(DType::U32)
 }
@@ -49,7 +52,7 @@ fn gather<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
     let axis = call.node.axis(call.node.int("axis")?.unwrap_or(0), shape.len())?;
     let extent = shape[axis];
     let result = [&shape[..axis], &places, &shape[axis + 1..]].concat();
-    if call.known(1).is_err() {
+    if call.literal(1).is_none() {
         let data = call.number(0)?;
         let indices = indices(call, 1, extent)?;
         return Ok(vec![data.moved(call.limited(data.tensor.gather(indices, axis))?)]);
@@ -88,7 +91,7 @@ fn gather_elements<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
     if !fits {
         return Err(call.node.wrong(format_args!("indices {places} for {shape} along axis {axis}")));
     }
-    if call.known(1).is_ok() {
+    if call.literal(1).is_some() {
         known(call, 1, shape[axis])?;
     }
     let result = places.to_vec();
@@ -226,7 +229,7 @@ fn one_hot<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
     if values.tensor.shape()[..] != [2] {
         return Err(call.node.wrong(format_args!("values {}: expected two", values.tensor.shape())));
     }
-    let numbers = call.known(2).ok().and_then(|array| array.to_f32()).filter(|all| all.iter().all(|v| v.is_finite()));
+    let numbers = call.literal(2).and_then(Array::to_f32).filter(|all| all.iter().all(|v| v.is_finite()));
     let chosen = match numbers.as_deref() {
         Some(&[0.0, 1.0]) => mask,
         Some(&[off, on]) => mask.select(Term::Number(on), off)?,

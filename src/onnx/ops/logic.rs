@@ -5,7 +5,7 @@ use super::{Call, Operator, mask};
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::onnx::ElementType;
-use crate::onnx::value::{Computed, EXACT, Value, range_of};
+use crate::onnx::value::{Computed, Value, range_of};
 use crate::ops::Term;
 
 pub(super) const OPERATORS: &[Operator] = &[
@@ -39,25 +39,14 @@ pub(super) const OPERATORS: &[Operator] = &[
 /// A number where the input is known and a single finite one, else a tensor.
 fn number<'g>(call: &mut Call<'_, '_, 'g>, index: usize, rank: usize) -> Result<Operand<'g>> {
     let element = call.element(index)?;
-    if let Ok(array) = call.known(index)
-        && array.len() == 1
-        && array.shape().len() <= rank
-        && element != ElementType::F64
-        && !element.is_integer()
-        && let Some([value]) = array.to_f32().as_deref()
-        && value.is_finite()
-    {
-        return Ok((Term::Number(*value), element, range_of(ElementType::Bool)));
+    if let Some(number) = call.single(index, rank) {
+        let range = match element.is_integer() {
+            true => [number as i64; 2],
+            false => range_of(ElementType::Bool),
+        };
+        return Ok((Term::Number(number), element, range));
     }
     let Computed { tensor, element, range } = call.number(index)?;
-    if let ([least, greatest], true) = (range, element.is_integer())
-        && least == greatest
-        && tensor.shape().elements() == 1
-        && tensor.shape().len() <= rank
-        && least.abs() <= EXACT
-    {
-        return Ok((Term::Number(least as f32), element, range));
-    }
     Ok((Term::Tensor(tensor), element, range))
 }
 

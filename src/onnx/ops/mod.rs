@@ -87,12 +87,7 @@ impl<'g> Call<'_, '_, 'g> {
 
     /// ONNX's type of an input.
     pub(super) fn element(&self, index: usize) -> Result<ElementType> {
-        match self.required(index)? {
-            Value::Known(constant) => Ok(constant.array.element_type()),
-            Value::Device(computed) => Ok(computed.element),
-            Value::Fed(number) => Ok(self.import.inputs[*number].input.element),
-            Value::Late { .. } | Value::Missing => Err(self.late(index)),
-        }
+        self.import.element(self.required(index)?).ok_or_else(|| self.late(index))
     }
 
     /// An input on the device, whatever its type there.
@@ -169,24 +164,44 @@ impl<'g> Call<'_, '_, 'g> {
 
     /// An input for arithmetic with another: a number where it is known and has one element.
     pub(super) fn term(&mut self, index: usize, other: usize) -> Result<Term<'g>> {
-        if let Value::Known(Constant { array, .. }) = self.required(index)?
-            && array.len() == 1
-            && array.shape().len() <= self.shape(other)?.len()
-            && !array.element_type().is_integer()
-            && array.element_type() != ElementType::F64
-            && let Some([number]) = array.to_f32().as_deref()
-            && number.is_finite()
+        let rank = self.shape(other)?.len();
+        if let Some(number) =
+            self.single(index, rank).filter(|_| !self.element(index).is_ok_and(ElementType::is_integer))
         {
-            return Ok(Term::Number(*number));
+            return Ok(Term::Number(number));
         }
         self.tensor(index).map(Term::Tensor)
+    }
+
+    /// The value of an input that is a constant.
+    pub(super) fn literal(&self, index: usize) -> Option<&Array> {
+        match self.input(index)? {
+            Value::Known(constant) => Some(&constant.array),
+            _ => None,
+        }
+    }
+
+    /// The finite number that an input is, where it is a constant of one element, f32 has it, and it adds no axis to so many.
+    pub(super) fn single(&self, index: usize, rank: usize) -> Option<f32> {
+        let array = self.literal(index).filter(|array| array.len() == 1 && array.shape().len() <= rank)?;
+        match array.element_type() {
+            ElementType::F64 => None,
+            element if element.is_integer() => {
+                array.to_i64()?.first().filter(|value| value.unsigned_abs() <= EXACT as u64).map(|&value| value as f32)
+            }
+            _ => array.to_f32()?.first().copied().filter(|value| value.is_finite()),
+        }
     }
 
     /// The value of an input that has to be known at load.
     pub(super) fn known(&self, index: usize) -> Result<Arc<Array>> {
         let known = match self.required(index)? {
             Value::Known(constant) => Some(constant.array.clone()),
-            Value::Fed(number) => self.import.inputs[*number].expected.clone(),
+            Value::Fed(number) => {
+                let fed = &self.import.inputs[*number];
+                fed.fixed.set(true);
+                fed.expected.clone()
+            }
             _ => None,
         };
         known.ok_or_else(|| {
