@@ -133,8 +133,8 @@ impl<'g> Import<'_, 'g> {
         Ok(Computed { tensor, element, range })
     }
 
-    /// A constant on the device: a parameter where it is an initializer of floats with axes.
-    pub(super) fn lift(&mut self, node: &Node, constant: &Constant) -> Result<Computed<'g>> {
+    /// A constant on the device: a parameter where it is an initializer of floats with axes and may be learned.
+    pub(super) fn lift(&mut self, node: &Node, constant: &Constant, learned: bool) -> Result<Computed<'g>> {
         let array = &constant.array;
         let element = array.element_type();
         let refused = || node.unsupported(format_args!("a constant {array} on the device"));
@@ -158,7 +158,7 @@ impl<'g> Import<'_, 'g> {
             return Ok(Computed { tensor: Tensor::new(self.graph, id), element, range });
         }
         let role = match &constant.initializer {
-            Some(_) if element.is_float() && !array.shape().is_empty() => Role::Parameter,
+            Some(_) if learned && element.is_float() && !array.shape().is_empty() => Role::Parameter,
             _ => Role::State,
         };
         let name = constant.initializer.as_deref().map_or_else(|| format!("{}.constant", node.label()), String::from);

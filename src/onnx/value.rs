@@ -72,12 +72,12 @@ impl<'g> Value<'g> {
 
     /// A tensor with ONNX's type of it.
     pub(super) fn of(tensor: Tensor<'g>, element: ElementType) -> Self {
-        let range = match (element, tensor.dtype()) {
-            (ElementType::Bool, _) => [0, 1],
-            (_, DType::U32) => [0, u32::MAX.into()],
+        let [least, greatest] = range_of(element);
+        let of_device = match tensor.dtype() {
+            DType::U32 => [0, u32::MAX.into()],
             _ => [-EXACT, EXACT],
         };
-        Self::integers(tensor, element, range)
+        Self::integers(tensor, element, [least.max(of_device[0]), greatest.min(of_device[1])])
     }
 
     /// Integers of this range, which is within ±[`EXACT`] where they are f32.

@@ -258,7 +258,7 @@ fn trilu<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
     let mask = call.constant(Array::new(&[rows, columns], (0..rows * columns).map(stays).collect::<Vec<bool>>())?)?;
     let x = call.number(0)?;
     let range = [x.range[0].min(0), x.range[1].max(0)];
-    Ok(vec![Value::integers(mask.tensor.select(x.tensor, 0.0)?, x.element, range)])
+    Ok(vec![Value::integers(mask.select(x.tensor, 0.0)?, x.element, range)])
 }
 
 fn top_k<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {

@@ -94,7 +94,7 @@ impl<'g> Call<'_, '_, 'g> {
     pub(super) fn any(&mut self, index: usize) -> Result<Computed<'g>> {
         match self.required(index)?.clone() {
             Value::Device(computed) => Ok(computed),
-            Value::Known(constant) => self.import.lift(self.node, &constant),
+            Value::Known(constant) => self.import.lift(self.node, &constant, true),
             Value::Fed(number) => self.import.declare(self.node, number),
             Value::Late { .. } | Value::Missing => Err(self.late(index)),
         }
@@ -132,9 +132,25 @@ impl<'g> Call<'_, '_, 'g> {
         }
     }
 
-    /// A constant of the operator's own on the device.
-    pub(super) fn constant(&mut self, array: Array) -> Result<Computed<'g>> {
-        self.import.lift(self.node, &Constant { array: Arc::new(array), initializer: None })
+    /// A constant that the host has computed, on the device.
+    pub(super) fn constant(&mut self, array: Array) -> Result<Tensor<'g>> {
+        let constant = Constant { array: Arc::new(array), initializer: None };
+        Ok(self.import.lift(self.node, &constant, false)?.tensor)
+    }
+
+    /// An input of floats that is not learned: running statistics.
+    pub(super) fn state(&mut self, index: usize) -> Result<Tensor<'g>> {
+        match self.required(index)?.clone() {
+            Value::Known(constant) if constant.array.element_type().is_float() => {
+                Ok(self.import.lift(self.node, &constant, false)?.tensor)
+            }
+            _ => self.tensor(index),
+        }
+    }
+
+    /// The floats of an input that the file has.
+    pub(super) fn fixed(&self, index: usize) -> Option<Vec<f32>> {
+        self.literal(index).filter(|array| array.element_type().is_float()).and_then(Array::to_f32)
     }
 
     /// A result without elements, which is known by its type.
