@@ -1,5 +1,8 @@
 //! ONNX files: what they become, and what is wrong with them.
 
+mod tensors;
+mod wire;
+
 use std::path::Path;
 
 use omma::onnx::{self, Array, Options, Runner};

@@ -58,8 +58,7 @@ pub(super) fn model(bytes: Bytes, folder: Folder, options: &Options) -> Result<M
             fixed: expected.filter(|_| fixed.get()),
             ..input
         };
-        let inputs = used.into_iter().map(input).collect();
-        let idle = idle.into_iter().map(|fed| fed.input.name).collect();
+        let [inputs, idle] = [used, idle].map(|inputs| inputs.into_iter().map(input).collect());
         (inputs, idle, outputs, import.weights, import.late)
     };
     Ok(Model { graph, inputs, idle, outputs, weights, late })

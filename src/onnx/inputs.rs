@@ -61,12 +61,11 @@ impl<'g> Import<'_, 'g> {
             (None, None) => self.extents(name, ty)?,
         };
         let empty = shape.contains(&0).then(|| Array::new::<f32>(&shape, Vec::new()).ok()?.cast(element)).flatten();
-        let known = match given {
-            Some(ref array) if !element.is_float() || array.is_empty() => given.clone(),
-            _ => empty.map(Arc::new),
-        };
+        let told = given.clone().filter(|array| !element.is_float() || array.is_empty());
+        let fixed = Cell::new(told.is_some());
+        let known = told.or_else(|| empty.map(Arc::new));
         let input = Input { name: name.into(), element, shape: shape.into(), fixed: None };
-        self.inputs.push(Fed { input, expected: given, tensor: None, used: false, fixed: Cell::new(false) });
+        self.inputs.push(Fed { input, expected: given, tensor: None, used: false, fixed });
         Ok(match known {
             Some(array) => Value::Known(Constant { array, initializer: None }),
             None => Value::Fed(self.inputs.len() - 1),

@@ -50,8 +50,8 @@ pub(super) enum From {
 pub struct Model {
     pub(super) graph: Graph,
     pub(super) inputs: Vec<Input>,
-    /// Inputs of the file that nothing needs.
-    pub(super) idle: Vec<String>,
+    /// Inputs of the file that no step needs.
+    pub(super) idle: Vec<Input>,
     pub(super) outputs: Vec<Output>,
     /// Names of variables, with what the file says they are.
     pub(super) weights: Vec<(String, Arc<Array>)>,

@@ -71,22 +71,23 @@ impl<'m> Runner<'m> {
         let mut fed = Vec::new();
         for &(name, array) in inputs {
             let wrong = |message: String| Error::Onnx(format!("input `{name}`: {message}"));
-            let known = self.model.inputs.iter().find(|input| input.name == name);
-            let Some(input) = known else {
-                if self.model.idle.iter().any(|idle| idle == name) {
-                    continue;
-                }
+            let of = |inputs: &'m [super::Input]| inputs.iter().find(|input| input.name == name);
+            let idle = of(&self.model.idle);
+            let Some(input) = of(&self.model.inputs).or(idle) else {
                 let names: Vec<&str> = self.model.inputs.iter().map(|input| input.name.as_str()).collect();
                 return Err(Error::Onnx(format!(
                     "there is no input `{name}` to be fed; there are {}",
                     names.join(", ")
                 )));
             };
-            if array.element_type() != input.element || array.shape() != &input.shape[..] {
-                return Err(wrong(format!("expected {}{}, got {array}", input.element, input.shape)));
-            }
             if input.fixed.as_ref().is_some_and(|told| **told != *array) {
                 return Err(wrong("the model was loaded for another value of it".into()));
+            }
+            if idle.is_some() {
+                continue;
+            }
+            if array.element_type() != input.element || array.shape() != &input.shape[..] {
+                return Err(wrong(format!("expected {}{}, got {array}", input.element, input.shape)));
             }
             if self.model.graph.tensor(name).is_none() {
                 // Only the host needs it.

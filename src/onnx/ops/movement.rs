@@ -286,8 +286,10 @@ fn tile<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
     let shape = call.shape(0)?;
     let repeats = match call.node.opset < 6 {
         true => {
-            let single = |values: Vec<i64>| values.first().copied().unwrap_or(0);
-            let (tiles, axis) = (single(call.ints(1)?), single(call.ints(2)?));
+            // They have the type of the data there.
+            let whole = |index: usize| Ok(call.known(index)?.cast(ElementType::I64).and_then(|array| array.to_i64()));
+            let first = |values: Option<Vec<i64>>| values.and_then(|values| values.first().copied()).unwrap_or(0);
+            let (tiles, axis) = (first(whole(1)?), first(whole(2)?));
             let mut repeats = vec![1; shape.len()];
             repeats[call.node.axis(axis, shape.len())?] = tiles;
             repeats
