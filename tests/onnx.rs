@@ -2,6 +2,8 @@
 
 mod export;
 mod fine_tuning;
+mod tensors;
+mod wire;
 
 use std::path::Path;
 

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-/// The type of a tensor's elements, of those that ONNX names. On the device floats are f32, integers u32 or computed on the
-/// host, and truth values f32 masks of ones and zeros.
+/// The type of a tensor's elements, of those that ONNX names. On the device floats are f32 and truth values f32 masks of ones
+/// and zeros. Integers are whole numbers in f32 there, as long as their range tells that all of them are exact, places that
+/// something has found are u32, and all other integers are computed on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ElementType {

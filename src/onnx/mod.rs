@@ -2,7 +2,11 @@
 //!
 //! [`load`] turns a file into a [`Graph`](crate::Graph) whose inputs, parameters and outputs carry the file's names. What
 //! depends on constants alone (shapes above all) is computed on the host then, in the file's own integer types; floats are
-//! computed on the device, in f32; integers that depend on what the device computes are computed on the host after a step.
+//! computed on the device, in f32. Integers that are fed or depend on what the device computes are whole numbers in f32 there,
+//! as long as the operators tell that all of them are within 2²⁴, up to which f32 has them all; what could be beyond is computed
+//! on the host after a step. So fed integers that the device computes with may be 2²² at most, which a step checks.
+//! An index that is fed counts from the end where it is negative; one out of range gives not-a-number, as
+//! [`Tensor::gather`](crate::Tensor::gather) does, and an error where that would be an integer.
 //!
 //! ```no_run
 //! use omma::onnx::{self, Array, Runner};
@@ -25,6 +29,7 @@ mod element;
 mod export;
 mod host;
 mod import;
+mod inputs;
 mod late;
 mod model;
 mod node;

@@ -1,4 +1,4 @@
-//! Convolutions and products of matrices.
+//! Convolutions.
 
 use super::{Call, Operator, one};
 use crate::error::Result;
@@ -6,14 +6,7 @@ use crate::graph::Tensor;
 use crate::onnx::value::Value;
 use crate::ops::conv2d::{Conv, Padding};
 
-pub(super) const OPERATORS: &[Operator] = &[
-    ("Conv", conv),
-    ("Gemm", gemm),
-    ("MatMul", |call| {
-        let (a, b) = (call.tensor(0)?, call.tensor(1)?);
-        one(a.matmul(b)?)
-    }),
-];
+pub(super) const OPERATORS: &[Operator] = &[("Conv", conv)];
 
 /// An attribute with a number for each axis.
 pub(super) fn per_axis<const D: usize>(call: &Call<'_, '_, '_>, name: &str, default: usize) -> Result<[usize; D]> {
@@ -74,27 +67,4 @@ fn along<'g, const D: usize>(
         .groups(groups)
         .padding(padding);
     one(convolve(x, weight, bias, if bias.is_none() { settings.without_bias() } else { settings })?)
-}
-
-fn gemm<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
-    let (a, b) = (call.tensor(0)?, call.tensor(1)?);
-    let (alpha, beta) = (call.node.float("alpha")?.unwrap_or(1.0), call.node.float("beta")?.unwrap_or(1.0));
-    let a = if call.node.flag("transA", false)? { a.transpose(&[1, 0])? } else { a };
-    let bias = call.optional(2)?;
-    // A dense layer where it is one: [N, C] times [O, C] turned over, and a value for each output.
-    if call.node.flag("transB", false)?
-        && alpha == 1.0
-        && beta == 1.0
-        && bias.is_none_or(|bias| bias.shape().len() == 1)
-    {
-        return one(a.dense_with(b, bias)?);
-    }
-    let b = if call.node.flag("transB", false)? { b.transpose(&[1, 0])? } else { b };
-    let product = a.matmul(b)?;
-    let product = if alpha == 1.0 { product } else { product.multiply(alpha)? };
-    one(match bias {
-        None => product,
-        Some(bias) if beta == 1.0 => product.add(bias)?,
-        Some(bias) => product.add(bias.multiply(beta)?)?,
-    })
 }
