@@ -100,8 +100,8 @@ pub(super) struct Import<'a, 'g> {
     pub(super) options: &'a Options,
     folder: Folder,
     functions: HashMap<(&'a str, &'a str, &'a str), &'a FunctionProto>,
-    /// The variables that stand for constants, by the address of the array.
-    lifted: HashMap<usize, TensorId>,
+    /// What stands for constants, by the address of the array, which stays as long.
+    lifted: HashMap<(usize, DType), (TensorId, Arc<Array>)>,
     weights: Vec<(String, Arc<Array>)>,
     late: Vec<Late>,
     /// Nodes that are not supported.
@@ -398,20 +398,31 @@ impl<'a, 'g> Import<'a, 'g> {
         }
     }
 
-    /// The variable that holds a constant on the device: a parameter where it is an initializer of floats with axes.
+    /// What holds a constant on the device. Floats are a variable, and a parameter where they are an initializer with axes;
+    /// truth values and integers of up to 16 bits are a variable too, all others a table of integers.
     pub(super) fn lift(&mut self, node: &Node, constant: &Constant) -> Result<TensorId> {
-        let address = Arc::as_ptr(&constant.array) as usize;
-        if let Some(&id) = self.lifted.get(&address) {
-            return Ok(id);
-        }
+        self.lift_as(node, constant, true)
+    }
+
+    /// [`Import::lift`] of what may not be learned.
+    pub(super) fn lift_as(&mut self, node: &Node, constant: &Constant, learned: bool) -> Result<TensorId> {
         let array = &constant.array;
-        let shape: Shape = array.shape().into();
-        let floats = array.element_type().is_float();
-        if !floats && array.element_type() != ElementType::Bool {
-            return Err(node.unsupported(format_args!("a constant {array} on the device")));
+        let element = array.element_type();
+        let floats = element.is_float();
+        match element {
+            ElementType::String => return Err(node.unsupported(format_args!("a constant {array} on the device"))),
+            ElementType::I32 | ElementType::I64 | ElementType::U32 | ElementType::U64 => {
+                return self.lift_integers(node, constant);
+            }
+            _ => {}
         }
+        let key = (Arc::as_ptr(array) as usize, DType::F32);
+        if let Some((id, _)) = self.lifted.get(&key) {
+            return Ok(*id);
+        }
+        let shape: Shape = array.shape().into();
         let role = match &constant.initializer {
-            Some(_) if floats && !shape.is_empty() => Role::Parameter,
+            Some(_) if learned && floats && !shape.is_empty() => Role::Parameter,
             _ => Role::State,
         };
         let name = constant.initializer.as_deref().map_or_else(|| format!("{}.constant", node.label()), String::from);
@@ -421,7 +432,23 @@ impl<'a, 'g> Import<'a, 'g> {
             .unwrap_or(name);
         let id = self.graph.variable(&name, shape, role, Init::Zeros)?.id();
         self.weights.push((name, array.clone()));
-        self.lifted.insert(address, id);
+        self.lifted.insert(key, (id, array.clone()));
+        Ok(id)
+    }
+
+    /// The table that holds integers on the device, where none is negative or beyond 32 bits.
+    pub(super) fn lift_integers(&mut self, node: &Node, constant: &Constant) -> Result<TensorId> {
+        let array = &constant.array;
+        let key = (Arc::as_ptr(array) as usize, DType::U32);
+        if let Some((id, _)) = self.lifted.get(&key) {
+            return Ok(*id);
+        }
+        let integers = array.to_i64().unwrap_or_default().into_iter().map(|integer| u32::try_from(integer).ok());
+        let integers = integers.collect::<Option<Vec<u32>>>().filter(|integers| integers.len() == array.len());
+        let beyond =
+            || node.unsupported(format_args!("a constant {array} on the device, of others than 32-bit naturals"));
+        let id = self.graph.integers(integers.ok_or_else(beyond)?, array.shape())?.id();
+        self.lifted.insert(key, (id, array.clone()));
         Ok(id)
     }
 }

@@ -93,12 +93,39 @@ impl<'g> Tensor<'g> {
 impl<'g> Tensor<'g> {
     /// Brings each channel of `[N, C, ...]` to a mean of 0 and a variance of 1, whatever the graph's mode:
     /// (x - mean) / sqrt(variance + epsilon), the variance biased.
-    pub(super) fn standardized(self, epsilon: f32) -> Result<Self> {
+    pub(crate) fn standardized(self, epsilon: f32) -> Result<Self> {
         let graph = self.graph();
         let [_, channels, _] = view(&self.ty())?;
-        let batch = graph.apply(Statistics, "", &[self])?;
         let [ones, zeros] = [graph.constant(1.0, channels)?, graph.constant(0.0, channels)?];
-        graph.apply_one(Standardize { epsilon, training: true }, "", &[self, batch[0], batch[1], ones, zeros])
+        Ok(self.normalized_by_batch([ones, zeros], epsilon)?[0])
+    }
+
+    /// gamma·(x - mean)/sqrt(variance + epsilon) + beta by the batch's own mean and biased variance, and these two, which
+    /// have no gradient of their own.
+    pub(crate) fn normalized_by_batch(self, [gamma, beta]: [Self; 2], epsilon: f32) -> Result<[Self; 3]> {
+        let batch = self.graph().apply(Statistics, "", &[self])?;
+        let y = self.by_statistics([batch[0], batch[1]], [gamma, beta], epsilon, true)?;
+        Ok([y, batch[0], batch[1]])
+    }
+
+    /// The same by given statistics, which have no gradient.
+    #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "its one caller is a feature"))]
+    pub(crate) fn normalized_by(self, statistics: [Self; 2], affine: [Self; 2], epsilon: f32) -> Result<Self> {
+        self.by_statistics(statistics, affine, epsilon, false)
+    }
+
+    fn by_statistics(
+        self,
+        [mean, variance]: [Self; 2],
+        [gamma, beta]: [Self; 2],
+        epsilon: f32,
+        training: bool,
+    ) -> Result<Self> {
+        let [_, channels, _] = view(&self.ty())?;
+        for (what, tensor) in [("mean", mean), ("variance", variance), ("gamma", gamma), ("beta", beta)] {
+            super::expect(NAME, what, &TensorType::f32(channels), &tensor.ty())?;
+        }
+        self.graph().apply_one(Standardize { epsilon, training }, "", &[self, mean, variance, gamma, beta])
     }
 }
 

@@ -3,8 +3,11 @@
 mod activation;
 mod arithmetic;
 mod conv;
+mod loss;
 mod movement;
+mod normalization;
 mod pool;
+mod spatial;
 
 use std::sync::Arc;
 
@@ -23,8 +26,15 @@ pub(super) type OnDevice = for<'g> fn(&mut Call<'_, '_, 'g>) -> Result<Vec<Value
 type Operator = (&'static str, OnDevice);
 
 /// The tables of all files.
-const TABLES: &[&[Operator]] =
-    &[activation::OPERATORS, arithmetic::OPERATORS, conv::OPERATORS, movement::OPERATORS, pool::OPERATORS];
+const TABLES: &[&[Operator]] = &[
+    activation::OPERATORS,
+    arithmetic::OPERATORS,
+    conv::OPERATORS,
+    loss::OPERATORS,
+    movement::OPERATORS,
+    normalization::OPERATORS,
+    pool::OPERATORS,
+];
 
 /// What the graph makes of the operator of this name.
 pub(super) fn find(name: &str) -> Option<OnDevice> {
@@ -69,12 +79,46 @@ impl<'g> Call<'_, '_, 'g> {
         }
     }
 
+    /// An input that is a tensor of f32 on the device, whatever the file calls it: integers of 8 and 16 bits are too.
+    pub(super) fn numbers(&mut self, index: usize) -> Result<(Tensor<'g>, ElementType)> {
+        let Computed { tensor, element, .. } = self.any(index)?;
+        match tensor.dtype() {
+            DType::F32 => Ok((tensor, element)),
+            _ => Err(self.node.unsupported(format_args!("input {index} of type {element} on the device"))),
+        }
+    }
+
     /// An input of floats, or of a mask where the file has truth values, on the device.
     pub(super) fn tensor(&mut self, index: usize) -> Result<Tensor<'g>> {
         let Computed { tensor, element, .. } = self.any(index)?;
         match tensor.dtype() {
-            DType::F32 => Ok(tensor),
+            DType::F32 if !element.is_integer() => Ok(tensor),
             _ => Err(self.node.unsupported(format_args!("input {index} of type {element} on the device"))),
+        }
+    }
+
+    /// An input of floats that is not learned: running statistics.
+    pub(super) fn state(&mut self, index: usize) -> Result<Tensor<'g>> {
+        match self.required(index)? {
+            Value::Known(constant) if constant.array.element_type().is_float() => {
+                let constant = constant.clone();
+                Ok(Tensor::new(self.graph(), self.import.lift_as(self.node, &constant, false)?))
+            }
+            _ => self.tensor(index),
+        }
+    }
+
+    /// A constant that the host has computed, as floats on the device.
+    pub(super) fn constant(&mut self, array: Array) -> Result<Tensor<'g>> {
+        let constant = Constant { array: Arc::new(array), initializer: None };
+        Ok(Tensor::new(self.graph(), self.import.lift(self.node, &constant)?))
+    }
+
+    /// The floats of an input that the file has.
+    pub(super) fn fixed(&self, index: usize) -> Option<Vec<f32>> {
+        match self.input(index) {
+            Some(Value::Known(constant)) if constant.array.element_type().is_float() => constant.array.to_f32(),
+            _ => None,
         }
     }
 
@@ -85,6 +129,10 @@ impl<'g> Call<'_, '_, 'g> {
 
     /// An input of non-negative integers on the device: indices, labels.
     pub(super) fn integers(&mut self, index: usize) -> Result<Tensor<'g>> {
+        if let Value::Known(constant) = self.required(index)? {
+            let constant = constant.clone();
+            return Ok(Tensor::new(self.graph(), self.import.lift_integers(self.node, &constant)?));
+        }
         let Computed { tensor, element, .. } = self.any(index)?;
         match tensor.dtype() {
             DType::U32 => Ok(tensor),
