@@ -102,30 +102,20 @@ impl<'g> Tensor<'g> {
 
     /// gamma·(x - mean)/sqrt(variance + epsilon) + beta by the batch's own mean and biased variance, and these two, which
     /// have no gradient of their own.
-    pub(crate) fn normalized_by_batch(self, [gamma, beta]: [Self; 2], epsilon: f32) -> Result<[Self; 3]> {
+    pub(crate) fn normalized_by_batch(self, affine: [Self; 2], epsilon: f32) -> Result<[Self; 3]> {
         let batch = self.graph().apply(Statistics, "", &[self])?;
-        let y = self.by_statistics([batch[0], batch[1]], [gamma, beta], epsilon, true)?;
+        let y = self.normalized_by([batch[0], batch[1]], affine, epsilon, true)?;
         Ok([y, batch[0], batch[1]])
     }
 
-    /// The same by given statistics, which have no gradient.
-    #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "its one caller is a feature"))]
-    pub(crate) fn normalized_by(self, statistics: [Self; 2], affine: [Self; 2], epsilon: f32) -> Result<Self> {
-        self.by_statistics(statistics, affine, epsilon, false)
-    }
-
-    fn by_statistics(
-        self,
-        [mean, variance]: [Self; 2],
-        [gamma, beta]: [Self; 2],
-        epsilon: f32,
-        training: bool,
-    ) -> Result<Self> {
-        let [_, channels, _] = view(&self.ty())?;
-        for (what, tensor) in [("mean", mean), ("variance", variance), ("gamma", gamma), ("beta", beta)] {
-            super::expect(NAME, what, &TensorType::f32(channels), &tensor.ty())?;
+    /// The same by a mean and a variance that have no gradient; `training` says that they are those of the tensor.
+    pub(crate) fn normalized_by(self, by: [Self; 2], affine: [Self; 2], epsilon: f32, training: bool) -> Result<Self> {
+        let channels = TensorType::f32(view(&self.ty())?[1]);
+        for tensor in by.iter().chain(&affine) {
+            super::expect(NAME, "mean, variance, gamma and beta of", &channels, &tensor.ty())?;
         }
-        self.graph().apply_one(Standardize { epsilon, training }, "", &[self, mean, variance, gamma, beta])
+        let inputs = [self, by[0], by[1], affine[0], affine[1]];
+        self.graph().apply_one(Standardize { epsilon, training }, "", &inputs)
     }
 }
 

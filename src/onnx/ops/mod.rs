@@ -7,6 +7,8 @@ mod loss;
 mod movement;
 mod normalization;
 mod pool;
+mod quantize;
+mod resize;
 mod spatial;
 
 use std::sync::Arc;
@@ -34,6 +36,8 @@ const TABLES: &[&[Operator]] = &[
     movement::OPERATORS,
     normalization::OPERATORS,
     pool::OPERATORS,
+    quantize::OPERATORS,
+    resize::OPERATORS,
 ];
 
 /// What the graph makes of the operator of this name.

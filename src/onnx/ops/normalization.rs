@@ -21,7 +21,7 @@ pub(super) const OPERATORS: &[Operator] = &[
         let y = unit(x, n * groups, epsilon(call)?)?;
         // Factors and terms were those of groups at first, and are those of channels since.
         let (view, own) = match call.node.opset < 21 {
-            true => (vec![n * 1, groups, channels / groups * rest.iter().product::<usize>()], vec![groups, 1]),
+            true => (vec![*n, groups, channels / groups * rest.iter().product::<usize>()], vec![groups, 1]),
             false => (shape.to_vec(), [&[*channels][..], &vec![1; rest.len()]].concat()),
         };
         let [scale, bias] = [call.tensor(1)?.reshape(own.clone())?, call.tensor(2)?.reshape(own)?];
@@ -58,8 +58,8 @@ pub(super) const OPERATORS: &[Operator] = &[
             2 => x.l2_norm(Axes::from(axis).keep())?,
             p => return Err(call.node.wrong(format_args!("attribute `p`: {p}"))),
         };
-        // Zeros stay zeros, as in onnxruntime.
-        one(x.divide(norm.maximum(f32::MIN_POSITIVE)?)?)
+        // Zeros alone give not-a-number, as ONNX's own test has it; onnxruntime leaves them zeros.
+        one(x.divide(norm)?)
     }),
     ("MeanVarianceNormalization", |call| {
         let x = call.tensor(0)?;
@@ -203,7 +203,7 @@ fn evaluated<'g>(call: &mut Call<'_, '_, 'g>, x: Tensor<'g>, own: Vec<usize>, ep
     let affine = [call.tensor(1)?, call.tensor(2)?];
     let statistics = [call.state(3)?, call.state(4)?];
     if own.len() == 1 || own[1..].iter().all(|&extent| extent == 1) {
-        return one(x.normalized_by(statistics, affine, epsilon)?);
+        return one(x.normalized_by(statistics, affine, epsilon, false)?);
     }
     let [scale, bias] = [affine[0].reshape(own.clone())?, affine[1].reshape(own.clone())?];
     let [mean, variance] = [statistics[0].reshape(own.clone())?, statistics[1].reshape(own)?];
