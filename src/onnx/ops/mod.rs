@@ -3,6 +3,7 @@
 mod activation;
 mod arithmetic;
 mod conv;
+mod detection;
 mod loss;
 mod movement;
 mod normalization;
@@ -32,6 +33,7 @@ const TABLES: &[&[Operator]] = &[
     activation::OPERATORS,
     arithmetic::OPERATORS,
     conv::OPERATORS,
+    detection::OPERATORS,
     loss::OPERATORS,
     movement::OPERATORS,
     normalization::OPERATORS,
