@@ -12,6 +12,7 @@ impl fmt::Display for Graph {
         for value in &data.values {
             let kind = match &value.source {
                 Source::Node { .. } => continue,
+                Source::Table(_) => "constant".to_string(),
                 Source::Input => "input".to_string(),
                 Source::Setting { default } => format!("setting, {default} at first"),
                 Source::Variable { role, init } => match role {

@@ -93,6 +93,8 @@ pub(crate) enum Source {
     Setting { default: f32 },
     /// Lives on the device across steps.
     Variable { role: Role, init: Init },
+    /// Integers that never change, written to the device once.
+    Table(Arc<[u32]>),
     /// Computed.
     Node { node: usize },
 }
@@ -261,6 +263,17 @@ impl Graph {
     pub fn constant(&self, value: f32, shape: impl Into<Shape>) -> Result<Tensor<'_>> {
         let name = format!("constant.{}", self.data.borrow().values.len());
         self.variable(&name, shape, Role::Constant, Init::Constant(value))
+    }
+
+    /// A tensor of these integers, in row-major order, written to the device once.
+    #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "its one caller is a feature"))]
+    pub(crate) fn integers(&self, values: Vec<u32>, shape: impl Into<Shape>) -> Result<Tensor<'_>> {
+        let ty = TensorType::u32(shape);
+        let name = format!("constant.{}", self.data.borrow().values.len());
+        if values.len() != ty.elements() {
+            return Err(Error::shape(format!("`{name}`"), format!("integers for {ty}"), values.len()));
+        }
+        self.push_named(&name, ty, Source::Table(values.into()))
     }
 
     /// A one-element setting: the session keeps its value and sends it with every step.

@@ -12,6 +12,8 @@ mod windows;
 use std::sync::Arc;
 
 pub use pad::PadMode;
+#[cfg_attr(not(feature = "onnx"), allow(unused_imports, reason = "its one user elsewhere is a feature"))]
+pub(crate) use resize::Resized;
 pub use resize::{Coordinates, Resize, Rounding};
 use table::Table;
 

@@ -18,6 +18,8 @@ mod windows;
 
 pub(super) use average::averaged;
 pub(crate) use cases::cases;
+#[cfg_attr(not(feature = "onnx"), allow(unused_imports, reason = "its one user elsewhere is a feature"))]
+pub(crate) use max::Numbering;
 pub(super) use max::{pooled, with_indices};
 pub(super) use planes::{PoolParams, case_windows};
 pub(super) use window::spatial;

@@ -188,7 +188,6 @@ impl<'a> Builder<'a> {
 
     /// Gives inputs, settings, variables and the optimizers' gradients their places.
     fn fix_places(&mut self) -> Result<()> {
-        let used: HashSet<TensorId> = self.nodes.iter().flat_map(|node| &node.inputs).copied().collect();
         for (index, value) in self.data.values.iter().enumerate() {
             let id = self.data.id(index);
             let name = value.name.clone().unwrap_or_default();
@@ -211,14 +210,17 @@ impl<'a> Builder<'a> {
                     self.plan.feeds.push(Feed { name, ty: value.ty.clone(), offset, default: Some(*default) });
                     Location { buffer: BufferRef::Inputs, offset, bytes }
                 }
-                Source::Variable { role: Role::Constant, init } if used.contains(&id) => {
+                Source::Variable { role: Role::Constant, init } if self.needed.contains(&id) => {
                     let fill = match init {
                         Init::Constant(fill) => *fill,
                         _ => 0.0,
                     };
                     self.plan.constants.fill(value.ty.elements(), fill)
                 }
-                Source::Variable { role: Role::Constant, .. } => continue,
+                Source::Table(integers) if self.needed.contains(&id) => {
+                    self.plan.constants.table(integers.iter().map(|&integer| f32::from_bits(integer)).collect())
+                }
+                Source::Variable { role: Role::Constant, .. } | Source::Table(_) => continue,
                 Source::Variable { role: Role::Metric, .. } => {
                     let offset = self.plan.metrics.len() as u64 * ALIGNMENT;
                     self.plan.metrics.push((name, offset));

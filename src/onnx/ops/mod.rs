@@ -3,13 +3,19 @@
 mod activation;
 mod arithmetic;
 mod conv;
+mod detection;
 mod einsum;
 mod index;
 mod logic;
+mod loss;
 mod matmul;
 mod movement;
+mod normalization;
 mod pool;
+mod quantize;
 mod reduce;
+mod resize;
+mod spatial;
 
 use std::sync::Arc;
 
@@ -32,13 +38,18 @@ const TABLES: &[&[Operator]] = &[
     activation::OPERATORS,
     arithmetic::OPERATORS,
     conv::OPERATORS,
+    detection::OPERATORS,
     einsum::OPERATORS,
     index::OPERATORS,
     logic::OPERATORS,
+    loss::OPERATORS,
     matmul::OPERATORS,
     movement::OPERATORS,
+    normalization::OPERATORS,
     pool::OPERATORS,
+    quantize::OPERATORS,
     reduce::OPERATORS,
+    resize::OPERATORS,
 ];
 
 /// What the graph makes of the operator of this name.
@@ -114,6 +125,15 @@ impl<'g> Call<'_, '_, 'g> {
         }
     }
 
+    /// An input that is a tensor of f32 on the device, whatever the file calls it: integers of 8 and 16 bits are too.
+    pub(super) fn numbers(&mut self, index: usize) -> Result<(Tensor<'g>, ElementType)> {
+        let Computed { tensor, element, .. } = self.any(index)?;
+        match tensor.dtype() {
+            DType::F32 => Ok((tensor, element)),
+            _ => Err(self.node.unsupported(format_args!("input {index} of type {element} on the device"))),
+        }
+    }
+
     /// An input of floats, or of a mask where the file has truth values, on the device.
     pub(super) fn tensor(&mut self, index: usize) -> Result<Tensor<'g>> {
         let element = self.element(index)?;
@@ -171,6 +191,10 @@ impl<'g> Call<'_, '_, 'g> {
 
     /// An input of indices or labels on the device, as u32. A negative number is the last one of u32: it is in no range.
     pub(super) fn integers(&mut self, index: usize) -> Result<Tensor<'g>> {
+        if let Value::Known(constant) = self.required(index)? {
+            let constant = constant.clone();
+            return Ok(Tensor::new(self.graph(), self.import.lift_integers(self.node, &constant)?));
+        }
         let Computed { tensor, element, .. } = self.any(index)?;
         match element.is_integer() {
             true => tensor.convert(DType::U32),
