@@ -21,6 +21,7 @@
 //! ```
 
 mod array;
+mod declared;
 mod element;
 mod host;
 mod import;
@@ -35,6 +36,7 @@ mod tensor_proto;
 mod value;
 
 pub use array::Array;
+pub use declared::{Declared, Extent, inputs};
 pub use element::ElementType;
 pub use model::{Input, Model, Output};
 pub use options::{Options, Source};
@@ -60,17 +62,4 @@ pub fn read_tensor(bytes: &[u8]) -> Result<Array> {
     let tensor = proto::TensorProto::decode(bytes);
     let tensor = tensor.map_err(|error| crate::Error::Onnx(format!("no tensor: {error}")))?;
     tensor_proto::Folder::default().read(&tensor)
-}
-
-/// The names of a model's inputs that are no initializers, in the file's order.
-///
-/// # Errors
-/// When the bytes are no ONNX model.
-pub fn input_names(bytes: &[u8]) -> Result<Vec<String>> {
-    use prost::Message;
-    let model = proto::ModelProto::decode(bytes);
-    let graph = model.map_err(|error| crate::Error::Onnx(format!("no ONNX model: {error}")))?.graph.unwrap_or_default();
-    let initializers: std::collections::HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
-    let names = graph.input.iter().map(|info| info.name.clone());
-    Ok(names.filter(|name| !initializers.contains(name.as_str())).collect())
 }

@@ -131,7 +131,7 @@ impl<'m> Runner<'m> {
 
 impl Model {
     /// The tensors that are wanted from the device, each once.
-    fn fetched(&self) -> impl Iterator<Item = (TensorId, ElementType)> {
+    pub(super) fn fetched(&self) -> impl Iterator<Item = (TensorId, ElementType)> {
         let late = self.late.iter().flat_map(|late| late.inputs.iter().flatten());
         let mut seen = HashSet::new();
         let mut fetched: Vec<(TensorId, ElementType)> = self

@@ -8,6 +8,7 @@ mod digit_image;
 mod inspect;
 mod memory;
 mod model_file;
+mod npy;
 mod output;
 mod pictures;
 mod predict;
