@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::late::Late;
 use super::{Array, ElementType};
 use crate::error::{Error, Result};
-use crate::gpu::{Capabilities, Gpu};
+use crate::gpu::Gpu;
 use crate::graph::{Graph, Shape, Tensor, TensorId};
-use crate::plan::{Plan, PlanOptions, VariableLayout, Variables};
+use crate::plan::Variables;
 
 /// An input that has to be fed at every step.
 #[derive(Debug, Clone)]
@@ -89,15 +89,6 @@ impl Model {
                 Err(Error::Onnx(format!("there is no output `{name}`; there are {}", names.join(", "))))
             }
         }
-    }
-
-    /// What a step of a [`Runner`](super::Runner) is on such a device: kernels and memory, before anything is allocated.
-    ///
-    /// # Errors
-    /// When the graph does not fit the device.
-    pub fn plan(&self, capabilities: &Capabilities, options: &PlanOptions) -> Result<Plan> {
-        let fetch: Vec<Tensor<'_>> = self.fetched().map(|(id, _)| Tensor::new(&self.graph, id)).collect();
-        Plan::new(&self.graph, &fetch, &VariableLayout::on(&self.graph, capabilities)?, capabilities, options)
     }
 
     /// The values of the file's parameters and constants, to be shared by the sessions of this graph. What was added to the

@@ -34,7 +34,7 @@ pub(crate) struct Conformance {
     #[arg(long, value_name = "GLOB")]
     filter: Option<String>,
     /// A case may take so many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, allow_negative_numbers = true)]
     limit: f64,
     /// Run so many cases side by side [default: one for every two cores]
     #[arg(long, value_name = "N")]

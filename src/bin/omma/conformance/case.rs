@@ -27,23 +27,23 @@ pub(super) struct Context<'a> {
 
 /// Runs every data set of the case in a folder. A failure counts for more than what is not supported.
 pub(super) fn run(context: &Context<'_>, folder: &Path) -> Verdict {
-    let data_sets = match tolerance(folder).and_then(|tolerance| Ok((tolerance, data_sets(folder)?))) {
-        Ok((_, data_sets)) if data_sets.is_empty() => {
-            return Verdict::Fail(format!("there is no {DATA_SET}0 in {}", folder.display()));
+    let verdict = match tolerance(folder).and_then(|tolerance| Ok((tolerance, data_sets(folder)?))) {
+        Err(error) => Verdict::of(Err(error)),
+        Ok((tolerance, numbers)) => {
+            let several = numbers.len() > 1;
+            let verdicts = numbers.into_iter().map(|number| {
+                let data_set = DataSet::read(folder, number);
+                let verdict = Verdict::of(data_set.and_then(|data_set| data_set.run(context, tolerance)));
+                match several {
+                    true => verdict.explained(|reason| format!("{DATA_SET}{number}: {reason}")),
+                    false => verdict,
+                }
+            });
+            verdicts.reduce(Verdict::worse).unwrap_or_else(|| Verdict::Fail(format!("there is no {DATA_SET}0")))
         }
-        Ok((tolerance, data_sets)) => data_sets.into_iter().map(move |data_set| (tolerance, data_set)),
-        Err(error) => return Verdict::of(Err(error)),
     };
-    let several = data_sets.len() > 1;
-    let verdicts = data_sets.map(|(tolerance, data_set)| {
-        let verdict =
-            Verdict::of(DataSet::read(folder, data_set).and_then(|data_set| data_set.run(context, tolerance)));
-        match several {
-            true => verdict.within(&format!("{DATA_SET}{data_set}")),
-            false => verdict,
-        }
-    });
-    verdicts.reduce(Verdict::worse).unwrap_or(Verdict::Pass)
+    // The line says which case it is.
+    verdict.explained(|reason| reason.replace(&format!("{}{}", folder.display(), std::path::MAIN_SEPARATOR), ""))
 }
 
 /// What the folders of data are called, before their number.

@@ -41,13 +41,13 @@ impl Verdict {
         }
     }
 
-    /// The same with the place in front of its reason.
-    pub(super) fn within(self, place: &str) -> Self {
+    /// The same with another reason, made of its own.
+    pub(super) fn explained(self, change: impl FnOnce(&str) -> String) -> Self {
         match self {
             Self::Pass => Self::Pass,
-            Self::Unsupported(reason) => Self::Unsupported(format!("{place}: {reason}")),
-            Self::Fail(reason) => Self::Fail(format!("{place}: {reason}")),
-            Self::Lost(reason) => Self::Lost(format!("{place}: {reason}")),
+            Self::Unsupported(reason) => Self::Unsupported(change(&reason)),
+            Self::Fail(reason) => Self::Fail(change(&reason)),
+            Self::Lost(reason) => Self::Lost(change(&reason)),
         }
     }
 
