@@ -7,7 +7,7 @@ ARGS  ?= conv --rounds 3
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test examples lint package bench-peers clean
+.PHONY: help demo test conformance examples lint package bench-peers clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-19s%s\n", $$1, $$2 }'
@@ -25,6 +25,13 @@ test: ## run the whole suite: unit, integration and documentation tests, on the 
 	$(CARGO) test --features cli --no-run
 	@scripts/ensure-vulkan.sh $(TARGET)/debug/omma
 	$(CARGO) test --features cli
+
+# Needs Python 3.11 and PyPI, which nothing else here does. WHAT=nodes or WHAT=models runs a part.
+conformance: ## run ONNX's own tests, and its light models beside onnxruntime
+	@scripts/ensure-tools.sh cc
+	$(CARGO) build --features cli --bin omma
+	@scripts/ensure-vulkan.sh $(TARGET)/debug/omma
+	scripts/conformance.sh $(TARGET)/debug/omma $(WHAT)
 
 # A few steps of each: that it runs, not that it learns. Their defaults are for `cargo run --release --example NAME`.
 examples: ## run every example at a small size, pictures into out/

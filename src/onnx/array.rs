@@ -169,6 +169,11 @@ impl Array {
         }
     }
 
+    /// The elements in row-major order as 64-bit floats, which hold all numbers of the narrower types; `None` of texts.
+    pub fn to_f64(&self) -> Option<Vec<f64>> {
+        Some(self.numbers()?.into_iter().map(f64::from).collect())
+    }
+
     /// The same values under another type, as ONNX's Cast: floats lose their fraction on the way to integers, and what is
     /// beyond their range becomes the nearest of them; integers keep their low bits; `None` from or to texts.
     pub fn cast(&self, to: ElementType) -> Option<Self> {

@@ -25,6 +25,7 @@
 //! ```
 
 mod array;
+mod declared;
 mod element;
 mod export;
 mod host;
@@ -41,6 +42,7 @@ mod tensor_proto;
 mod value;
 
 pub use array::Array;
+pub use declared::{Declared, Extent, inputs};
 pub use element::ElementType;
 pub use export::Export;
 pub(crate) use export::{Exporting, Pooled, function, map, pool, reduce, sum};
@@ -87,4 +89,12 @@ pub fn input_names(bytes: &[u8]) -> Result<Vec<String>> {
     let initializers: std::collections::HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
     let names = graph.input.iter().map(|info| info.name.clone());
     Ok(names.filter(|name| !initializers.contains(name.as_str())).collect())
+}
+
+/// The operators that are computed, by their names in ONNX, in order. A function that a file brings along, or that ONNX
+/// writes out into such operators, is one more.
+pub fn operators() -> Vec<&'static str> {
+    // A branch is taken at load.
+    let names: std::collections::BTreeSet<&str> = ops::names().chain(host::names()).chain(["If"]).collect();
+    names.into_iter().collect()
 }

@@ -32,6 +32,16 @@ pub struct Output {
     pub(super) from: From,
 }
 
+impl Output {
+    /// Its value, where that is known before a step.
+    pub fn constant(&self) -> Option<&Array> {
+        match &self.from {
+            From::Known(array) => Some(array),
+            _ => None,
+        }
+    }
+}
+
 /// Where a value is to be had after a step.
 #[derive(Debug, Clone)]
 pub(super) enum From {

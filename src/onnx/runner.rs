@@ -17,6 +17,20 @@ pub struct Runner<'m> {
     session: Session,
 }
 
+impl Model {
+    /// What a step of a [`Runner`] is on such a device: kernels and memory, before anything is allocated.
+    ///
+    /// # Errors
+    /// When the graph does not fit the device.
+    pub fn plan(&self, capabilities: &crate::Capabilities, options: &PlanOptions) -> Result<crate::Plan> {
+        let mut fetch: Vec<TensorId> = self.fetched().into_iter().map(|(id, _)| id).collect();
+        fetch.dedup();
+        let fetch: Vec<Tensor<'_>> = fetch.into_iter().map(|id| Tensor::new(&self.graph, id)).collect();
+        let layout = crate::VariableLayout::on(&self.graph, capabilities)?;
+        crate::Plan::new(&self.graph, &fetch, &layout, capabilities, options)
+    }
+}
+
 impl<'m> Runner<'m> {
     /// Brings the model's values to the device and prepares its kernels.
     ///

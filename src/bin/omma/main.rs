@@ -9,10 +9,13 @@ mod export;
 mod inspect;
 mod memory;
 mod model_file;
+mod npy;
 mod output;
+mod picture;
 mod pictures;
 mod predict;
 mod profile;
+mod run;
 mod selftest;
 mod train;
 
@@ -43,6 +46,8 @@ enum Command {
     Models(inspect::Models),
     /// Show a network's layers: shapes, parameters, multiply-adds, memory, how far each sees
     Inspect(inspect::Inspect),
+    /// Run an ONNX model on arrays or pictures
+    Run(run::Run),
     /// Run ONNX's backend tests, or others in their layout
     Conformance(conformance::Conformance),
     /// Write a network with its weights as an ONNX file
@@ -133,6 +138,7 @@ fn main() -> ExitCode {
         Command::Selftest(command) => command.run(),
         Command::Models(command) => command.run(),
         Command::Inspect(command) => command.run(),
+        Command::Run(command) => command.run(),
         Command::Conformance(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::Bench(command) => command.run(),

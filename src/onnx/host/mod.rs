@@ -20,6 +20,11 @@ pub(super) fn find(name: &str) -> Option<OnHost> {
     TABLES.iter().flat_map(|table| table.iter()).find(|(known, _)| *known == name).map(|&(_, compute)| compute)
 }
 
+/// The names of what the host computes.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().flat_map(|table| table.iter()).map(|&(name, _)| name)
+}
+
 /// The shape that Reshape gives to one: 0 stands for the extent that was there, -1 for what is left.
 pub(super) fn reshaped(node: &Node, from: &[usize], wanted: &[i64]) -> Result<Vec<usize>> {
     let wrong = || node.wrong(format_args!("{from:?} cannot become {wanted:?}"));

@@ -57,6 +57,11 @@ pub(super) fn find(name: &str) -> Option<OnDevice> {
     TABLES.iter().flat_map(|table| table.iter()).find(|(known, _)| *known == name).map(|&(_, compute)| compute)
 }
 
+/// The names of what the graph computes.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().flat_map(|table| table.iter()).map(|&(name, _)| name)
+}
+
 /// A node that is to be added to the graph.
 pub(super) struct Call<'c, 'a, 'g> {
     pub(super) node: &'c Node,
