@@ -17,6 +17,7 @@ use crate::plan::{Shader, params, shader};
 
 mod cases;
 mod channels_last;
+mod cut;
 mod depthwise;
 #[cfg(feature = "onnx")]
 mod export;

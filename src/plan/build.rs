@@ -270,6 +270,7 @@ impl<'a> Builder<'a> {
             formats: node.inputs.iter().map(|&id| self.format(id)).collect(),
             reads: vec![Format::Planar; node.inputs.len()],
             writes: vec![Format::Planar; node.outputs.len()],
+            partial: None,
             keeps_filter: self.kept_filter(&node).is_some(),
             room_for_filters: self.room_for_filters,
             residences: node.inputs.iter().map(|&id| self.residence(id)).collect(),
@@ -319,10 +320,12 @@ impl<'a> Builder<'a> {
     fn repeats(&mut self, node: usize, dispatch: &Dispatch) -> bool {
         let mut written = Vec::new();
         let mut read = Vec::new();
-        for &operand in &dispatch.operands {
+        for (number, &operand) in dispatch.operands.iter().enumerate() {
             match operand {
                 Operand::ScratchWrite(number) => written.push(number),
-                Operand::Input(_) | Operand::InputTexture(_) => read.push(self.resolve(node, operand)),
+                Operand::Input(_) | Operand::InputTexture(_) => {
+                    read.push((self.resolve(node, operand), dispatch.span(number)));
+                }
                 _ => return false,
             }
         }
