@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{omma, text};
+use super::{fails, omma, text};
 
 /// Of every line.
 const KEYS: [&str; 12] = [
@@ -103,4 +103,21 @@ fn overheads_are_measured_one_by_one() {
     assert_eq!(value("submissions a step"), 1.0);
     assert_eq!(value("memory planned"), value("memory allocated"));
     assert!(value("barriers needed") <= value("barriers"), "{lines:?}");
+}
+
+#[test]
+fn a_filter_is_a_part_of_the_title_and_one_that_matches_nothing_names_the_choices() {
+    // No device is opened for it.
+    let nowhere = ["--adapter", "nosuch"];
+    let nothing = [&["bench", "ops", "overhead", "--filter", "resnet 3x3"], &nowhere[..]].concat();
+    fails(&nothing, &["--filter", "`resnet 3x3`", "batch norm training, ", "open the device", "readback"]);
+    fails(&[&["bench", "--filter", "lenet6"], &nowhere[..]].concat(), &["`lenet6`", "resnet 3x3, ", "lenet5"]);
+    if crate::gpu().is_none() {
+        return;
+    }
+    // Over the borders of the columns, and in no other section than its own.
+    let lines = bench(&["overhead", "ops", "--filter", "readback 4 b"]);
+    assert_eq!(rows(&lines), [["overhead", "readback", ""]]);
+    let lines = bench(&["models", "train", "--filter", "28, 28] training"]);
+    assert_eq!(rows(&lines), [["train", "lenet5", "training"]]);
 }

@@ -91,19 +91,26 @@ def main():
     parser.add_argument("--engines", default="onnxruntime,torch,torch-cuda,torch-cuda-tf32")
     parser.add_argument("--threads", type=int, default=cores, help="on the processor; as many as there are cores")
     arguments = parser.parse_args()
+    wanted = [case for case in cases() if arguments.filter in f"{case.name} {case.shape()} {case.direction}"]
+    if not wanted:
+        names = ", ".join(sorted({case.name for case in cases()}))
+        parser.error(f"no row's name, shape and direction contain `{arguments.filter}`; the names are {names}")
+    good = True
     for name in arguments.engines.split(","):
         module, engine = models.ENGINES[name]
         try:
             engine = getattr(importlib.import_module(module), engine)(name, arguments.threads)
         except (ImportError, RuntimeError) as error:
+            # A package that is not there is no failure: few machines have all.
             print(f"{name}: {error}", file=sys.stderr)
             continue
         print(f"{name}: {engine.description}", file=sys.stderr)
-        for case in cases():
-            if arguments.filter in f"{case.name} {case.shape()} {case.direction}":
-                row = line(engine, case)
-                if row is not None:
-                    print(json.dumps(row), flush=True)
+        for case in wanted:
+            row = line(engine, case)
+            if row is not None:
+                print(json.dumps(row), flush=True)
+                good &= "failure" not in row
+    sys.exit(0 if good else 1)
 
 
 if __name__ == "__main__":

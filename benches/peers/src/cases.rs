@@ -152,7 +152,7 @@ impl Case {
         }
     }
 
-    /// Whether a word of it contains the text.
+    /// Whether name, shape and direction, in one line, contain the text.
     pub(crate) fn contains(&self, text: &str) -> bool {
         self.to_string().contains(text)
     }

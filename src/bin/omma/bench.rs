@@ -10,11 +10,12 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use omma::{Gpu, PlanOptions, Result};
+use omma::{DeviceClass, Error, Gpu, PlanOptions, Result};
 
 use cases::cases;
 pub(crate) use cases::{Case, NETWORKS, Network, Prepared};
 use ceilings::Ceilings;
+use overhead::{Opened, Section};
 use row::{Row, Table};
 use timing::Timing;
 
@@ -26,7 +27,7 @@ pub(crate) struct Bench {
     /// What to measure; everything where nothing is named
     #[arg(value_enum)]
     sets: Vec<Set>,
-    /// Only the rows whose name, shape or direction contain TEXT
+    /// Only the rows that contain TEXT, one word or several: a part of `name shape direction`
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
     /// Every legal kernel variant instead of the chosen one
@@ -71,22 +72,20 @@ impl Set {
 
 impl Bench {
     pub(crate) fn run(&self) -> Result<ExitCode> {
+        self.check_filter()?;
         let gpu = self.device.open()?;
         let mut out = Output::default();
         let ceilings = Ceilings::measure(&gpu)?;
         let mut table = Table { json: self.json, ceilings: &ceilings, out: &mut out };
         self.introduce(&gpu, &mut table);
         let mut good = true;
-        for set in SETS.into_iter().filter(|set| self.sets.is_empty() || self.sets.contains(set)) {
+        for set in self.sets() {
             if set == Set::Overhead {
-                let wants = |name: &str, shape: &str| self.wants(name, shape, "");
-                for row in overhead::rows(&self.device, &self.kernels.options(), wants)? {
-                    table.row(&row);
-                }
+                self.overhead(&mut table)?;
                 continue;
             }
             for case in cases(set.name(), gpu.capabilities().class) {
-                if self.wants(&case.name, &case.shape, case.direction) && !table.out.is_closed() {
+                if self.wants(&case.title()) && !table.out.is_closed() {
                     good &= self.case(&gpu, set, &case, &mut table)?;
                 }
             }
@@ -95,8 +94,49 @@ impl Bench {
         Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    fn wants(&self, name: &str, shape: &str, direction: &str) -> bool {
-        self.filter.as_deref().is_none_or(|filter| [name, shape, direction].iter().any(|text| text.contains(filter)))
+    fn sets(&self) -> impl Iterator<Item = Set> {
+        SETS.into_iter().filter(|set| self.sets.is_empty() || self.sets.contains(set))
+    }
+
+    /// Whether the filter lets a title through: name, shape and direction.
+    fn wants(&self, title: &str) -> bool {
+        self.filter.as_deref().is_none_or(|filter| title.contains(filter))
+    }
+
+    /// Refuses a filter that lets nothing through on any device.
+    fn check_filter(&self) -> Result<()> {
+        let mut names = Vec::new();
+        for set in self.sets() {
+            let sections = if set == Set::Overhead { overhead::sections() } else { Vec::new() };
+            let rows = sections.iter().flat_map(|section| section.rows()).map(|row| (row.title(), row.name));
+            let cases = [DeviceClass::Cpu, DeviceClass::Gpu].into_iter().flat_map(|class| cases(set.name(), class));
+            let all: Vec<_> = rows.chain(cases.map(|case| (case.title(), case.name))).collect();
+            if all.iter().any(|(title, _)| self.wants(title)) {
+                return Ok(());
+            }
+            names.extend(all.into_iter().map(|(_, name)| name));
+        }
+        let mut seen = BTreeSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        let filter = self.filter.as_deref().unwrap_or_default();
+        let message =
+            format!("no row's name, shape and direction contain `{filter}`; the names are {}", names.join(", "));
+        Err(Error::Argument { op: "--filter".into(), message })
+    }
+
+    /// The rows of the last set that are wanted; what has none is not measured.
+    fn overhead(&self, table: &mut Table<'_>) -> Result<()> {
+        let wanted = |section: &Section| section.rows().iter().any(|row| self.wants(&row.title()));
+        let sections: Vec<_> = overhead::sections().into_iter().filter(wanted).collect();
+        if sections.is_empty() {
+            return Ok(());
+        }
+        let opened = Opened::new(&self.device)?;
+        for section in sections {
+            let rows = section.measure(&opened, &self.kernels.options())?;
+            rows.iter().filter(|row| self.wants(&row.title())).for_each(|row| table.row(row));
+        }
+        Ok(())
     }
 
     /// The adapter, and the ceilings that everything is compared with.

@@ -101,6 +101,11 @@ impl Case {
         }
     }
 
+    /// Name, shape and direction: what a row is called, and what filters look through.
+    pub(crate) fn title(&self) -> String {
+        format!("{} {} {}", self.name, self.shape, self.direction)
+    }
+
     fn training(mut self) -> Self {
         self.mode = Mode::Training;
         self
