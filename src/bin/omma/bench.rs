@@ -19,8 +19,8 @@ use overhead::{Opened, Section};
 use row::{Row, Table};
 use timing::Timing;
 
-use crate::output::{Output, adapter, remark};
-use crate::{Device, Kernels};
+use crate::output::{Output, adapter, one_line, remark};
+use crate::{Device, Kernels, memory};
 
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
@@ -30,7 +30,7 @@ pub(crate) struct Bench {
     /// Only the rows that contain TEXT, one word or several: a part of `name shape direction`
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
-    /// Every legal kernel variant instead of the chosen one
+    /// Below each row one for every legal kernel variant, whose name stands behind the kernel that it makes the longest
     #[arg(long)]
     variants: bool,
     /// Print one JSON object a line
@@ -81,7 +81,7 @@ impl Bench {
         let mut good = true;
         for set in self.sets() {
             if set == Set::Overhead {
-                self.overhead(&mut table)?;
+                good &= self.overhead(&mut table)?;
                 continue;
             }
             for case in cases(set.name(), gpu.capabilities().class) {
@@ -124,38 +124,41 @@ impl Bench {
         Err(Error::Argument { op: "--filter".into(), message })
     }
 
-    /// The rows of the last set that are wanted; what has none is not measured.
-    fn overhead(&self, table: &mut Table<'_>) -> Result<()> {
+    /// The rows of the last set that are wanted; what has none is not measured. Whether all could be.
+    fn overhead(&self, table: &mut Table<'_>) -> Result<bool> {
         let wanted = |section: &Section| section.rows().iter().any(|row| self.wants(&row.title()));
         let sections: Vec<_> = overhead::sections().into_iter().filter(wanted).collect();
         if sections.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let opened = Opened::new(&self.device)?;
+        let mut good = true;
         for section in sections {
-            let rows = section.measure(&opened, &self.kernels.options())?;
-            rows.iter().filter(|row| self.wants(&row.title())).for_each(|row| table.row(row));
+            let titles = section.rows();
+            let what = titles.first().map(Row::title).unwrap_or_default();
+            let rows = attempted(section.measure(&opened, &self.kernels.options()), &what)?;
+            good &= rows.is_some();
+            rows.iter().flatten().filter(|row| self.wants(&row.title())).for_each(|row| table.row(row));
         }
-        Ok(())
+        Ok(good)
     }
 
     /// The adapter, and the ceilings that everything is compared with.
     fn introduce(&self, gpu: &Gpu, table: &mut Table<'_>) {
-        let ceilings = table.ceilings;
+        let (ceilings, info) = (table.ceilings, &gpu.capabilities().info);
         if self.json {
-            for (name, timing) in [("fma chain", ceilings.fma), ("vec4 copy", ceilings.copy)] {
-                let value = if name == "fma chain" { (ceilings.gflops, "GFLOP/s") } else { (ceilings.gbps, "GB/s") };
-                let row = Row { set: "ceilings", name: name.into(), timing: Some(timing), ..Row::default() };
-                table.row(&Row { value: Some(value), ..row });
+            let fma = ("fma chain", ceilings.fma, (ceilings.gflops, "GFLOP/s"));
+            for (name, timing, value) in [fma, ("vec4 copy", ceilings.copy, (ceilings.gbps, "GB/s"))] {
+                let row = Row { set: "ceilings", name: name.into(), shape: adapter(info), ..Row::default() };
+                table.row(&Row { timing: Some(timing), value: Some(value), ..row });
             }
             return;
         }
-        let info = &gpu.capabilities().info;
         let clock = match gpu.capabilities().features.contains(omma::wgpu::Features::TIMESTAMP_QUERY) {
             true => "timestamps of the device",
             false => "the host's clock, a submission for each dispatch",
         };
-        table.out.line(adapter(info));
+        table.out.line(format_args!("adapter {}", adapter(info)));
         table.out.line(format_args!(
             "ceilings {:.1} GFLOP/s (chains of multiply-adds), {:.2} GB/s (copy, read and written); dispatches by {clock}",
             ceilings.gflops, ceilings.gbps
@@ -163,54 +166,70 @@ impl Bench {
         table.header();
     }
 
-    /// Whether every variant of the case was right.
+    /// Whether every variant of the case ran and was right.
     fn case(&self, gpu: &Gpu, set: Set, case: &Case, table: &mut Table<'_>) -> Result<bool> {
         let options = self.kernels.options();
-        let chosen = measure(gpu, case, &options, set)?;
-        let variants = if self.variants { legal_variants(gpu, case, &options)? } else { BTreeSet::new() };
-        let mut good = show(&chosen, table);
-        for variant in variants {
-            let row = measure(gpu, case, &options.clone().prefer(variant), set)?;
-            if row.kernel != chosen.kernel {
-                good &= show(&row, table);
-            }
+        let mut good = show(measure(gpu, case, &options, set, None), &case.title(), table)?;
+        let variants = if self.variants { legal_variants(gpu, case, &options) } else { Ok(Vec::new()) };
+        for variant in attempted(variants, &case.title())?.unwrap_or_default() {
+            let row = measure(gpu, case, &options.clone().prefer(variant), set, Some(variant));
+            good &= show(row, &format!("{} ({variant})", case.title()), table)?;
         }
         Ok(good)
     }
 }
 
 /// Prints a row and says whether it was right.
-fn show(row: &Row, table: &mut Table<'_>) -> bool {
-    table.row(row);
-    row.error.is_none_or(|error| error <= 1.0)
+fn show(row: Result<Row>, what: &str, table: &mut Table<'_>) -> Result<bool> {
+    let Some(row) = attempted(row, what)? else { return Ok(false) };
+    table.row(&row);
+    Ok(row.error.is_none_or(|error| error <= 1.0))
 }
 
-fn legal_variants(gpu: &Gpu, case: &Case, options: &PlanOptions) -> Result<BTreeSet<&'static str>> {
-    let mut prepared = Prepared::new(case, gpu, options)?;
-    let choices = prepared.session().plan().choices().iter();
-    let others = choices.flat_map(|choice| &choice.candidates).filter(|candidate| candidate.refusal.is_none());
-    Ok(others.map(|candidate| candidate.name).collect())
+/// What came of some work: nothing where it failed, which is said, and the bench goes on. On a lost device nothing would.
+fn attempted<T>(result: Result<T>, what: &str) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(lost @ Error::DeviceLost(_)) => Err(lost),
+        Err(error) => {
+            remark(format_args!("{what}: not measured: {}", one_line(memory::explained(error))));
+            Ok(None)
+        }
+    }
+}
+
+/// In order of preference, those of the first choice first.
+fn legal_variants(gpu: &Gpu, case: &Case, options: &PlanOptions) -> Result<Vec<&'static str>> {
+    let (plan, _) = Prepared::plan(case, gpu.capabilities(), options)?;
+    let legal =
+        plan.choices().iter().flat_map(|choice| &choice.candidates).filter(|candidate| candidate.refusal.is_none());
+    let mut seen = BTreeSet::new();
+    Ok(legal.map(|candidate| candidate.name).filter(|name| seen.insert(*name)).collect())
 }
 
 /// Checks, then times. What is wrong is not timed.
-fn measure(gpu: &Gpu, case: &Case, options: &PlanOptions, set: Set) -> Result<Row> {
+fn measure(gpu: &Gpu, case: &Case, options: &PlanOptions, set: Set, variant: Option<&str>) -> Result<Row> {
     let mut prepared = Prepared::new(case, gpu, options)?;
     let report = prepared.check()?;
+    let work = prepared.work()?;
     let mut row = Row {
         set: set.name(),
         name: case.name.clone(),
         shape: case.shape.clone(),
         direction: case.direction.into(),
+        kernel: work.kernel,
+        flops: work.flops,
+        bytes: work.bytes,
         error: Some(report.worst),
         ..Row::default()
     };
-    let sample = prepared.sample()?;
-    (row.kernel, row.flops, row.bytes) = (sample.kernel, sample.flops, sample.bytes);
+    if let Some(variant) = variant {
+        row.kernel = format!("{} ({variant})", row.kernel).trim_start().to_string();
+    }
     if report.passed() {
-        row.timing = Some(Timing::of(|| Ok(prepared.sample()?.milliseconds))?);
+        row.timing = Some(Timing::of(|| prepared.sample())?);
     } else {
-        let what = format!("{} {} {}", row.name, row.shape, row.direction);
-        remark(format_args!("{what}: wrong results, not timed: {}", report.place));
+        remark(format_args!("{} {}: wrong results, not timed: {}", row.title(), row.kernel, report.place));
     }
     Ok(row)
 }

@@ -61,7 +61,7 @@ fn layers(dispatches: &[DispatchProfile]) -> Vec<(&str, Vec<&DispatchProfile>)> 
 pub(super) fn table(measured: &Measured, out: &mut Output) {
     let dispatches = &measured.median.dispatches;
     let whole = Sum::of(dispatches);
-    out.line(adapter(&measured.info));
+    out.line(format_args!("adapter {}", adapter(&measured.info)));
     out.line(format_args!("clock: {}", clock(measured.clock)));
     out.line(format_args!(
         "{}: {} dispatches, {:.3} ms in all; medians of {} steps",
