@@ -164,3 +164,22 @@ fn a_filter_is_a_part_of_the_title_and_one_that_matches_nothing_names_the_choice
     let lines = bench(&["models", "train", "--filter", "28, 28] training"]);
     assert_eq!(rows(&lines), [["train", "lenet5", "training"]]);
 }
+
+/// The layers of a list of convolutions: name, sizes and batches, whatever brackets stand around them.
+fn layers(path: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let layer = |line: &str| {
+        let line = line.trim().trim_start_matches("Layer").strip_prefix("(\"")?.strip_suffix("),")?;
+        line.ends_with(['E', 'H']).then(|| line.replace(['[', ']'], ""))
+    };
+    text.lines().filter_map(layer).collect()
+}
+
+#[test]
+fn the_peers_time_the_layers_of_the_bench() {
+    let own = layers("src/bin/omma/bench/cases/conv.rs");
+    assert!(own.len() > 10 && own[0] == "resnet 3x3\", 64, 64, 56, 3, 1, 1, BOTH", "{own:?}");
+    for peers in ["benches/peers/src/cases.rs", "benches/peers/python/peers.py"] {
+        assert_eq!(layers(peers), own, "{peers}");
+    }
+}

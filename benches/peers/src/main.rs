@@ -54,9 +54,9 @@ fn main() -> ExitCode {
     let wanted = |case: &cases::Case| {
         (arguments.sets.is_empty() || arguments.sets.contains(&case.set)) && case.contains(&arguments.filter)
     };
-    let wanted: Vec<_> = cases().into_iter().filter(wanted).collect();
-    if wanted.is_empty() {
-        let names: BTreeSet<&str> = cases().iter().map(|case| case.name).collect();
+    let all: Vec<_> = [true, false].into_iter().flat_map(cases).collect();
+    if !all.iter().any(wanted) {
+        let names: BTreeSet<&str> = all.iter().map(|case| case.name).collect();
         let names: Vec<&str> = names.into_iter().collect();
         let filter = &arguments.filter;
         eprintln!(
@@ -65,7 +65,9 @@ fn main() -> ExitCode {
         );
         return ExitCode::FAILURE;
     }
-    let gpu = match Gpu::new_blocking(&GpuOptions::default()) {
+    // For products in half precision; nothing else uses them.
+    let options = GpuOptions::default().cooperative_matrices();
+    let gpu = match Gpu::new_blocking(&options) {
         Ok(gpu) => gpu,
         Err(error) => {
             eprintln!("error: {error}");
@@ -85,7 +87,7 @@ fn main() -> ExitCode {
     let table = Table { json: arguments.json };
     table.header(&engines);
     let mut good = true;
-    for case in wanted {
+    for case in cases(software).into_iter().filter(wanted) {
         let outcomes = rounds::run(&engines, &case, arguments.rounds);
         table.row(&case, &outcomes);
         good &= !outcomes.iter().any(|outcome| matches!(outcome.verdict, Verdict::Failed(_)));

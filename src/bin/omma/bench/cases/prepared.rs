@@ -36,7 +36,7 @@ impl<'a> Prepared<'a> {
         let graph = Graph::new(case.mode);
         let variables = Variables::new(gpu, SEED);
         let outputs = (case.build)(&graph)?;
-        let session = Session::with_options(gpu, &graph, &outputs, &variables, options)?;
+        let session = Session::with_options(gpu, &graph, &outputs, &variables, &case.options(options))?;
         let fetched = outputs.iter().map(|output| output.id()).collect();
         drop(outputs);
         Ok(Self { case, gpu: gpu.clone(), graph, session, variables, fetched })
@@ -51,7 +51,7 @@ impl<'a> Prepared<'a> {
         let graph = Graph::new(case.mode);
         let outputs = (case.build)(&graph)?;
         let layout = VariableLayout::on(&graph, capabilities)?;
-        Ok((Plan::new(&graph, &outputs, &layout, capabilities, options)?, layout))
+        Ok((Plan::new(&graph, &outputs, &layout, capabilities, &case.options(options))?, layout))
     }
 
     /// The session.
