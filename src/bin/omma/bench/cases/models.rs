@@ -1,7 +1,7 @@
 //! Whole networks, from the host's inputs to the device's rest.
 
 use omma::models::{MODELS, ResNet};
-use omma::{BatchNorm, Conv2d, Optimizer, Result, Tensor};
+use omma::{BatchNorm, Conv2d, DeviceClass, Optimizer, Result, Tensor};
 
 use super::{Case, Fed, What};
 
@@ -16,8 +16,10 @@ pub(crate) struct Network {
     pub(crate) build: for<'g> fn(Tensor<'g>, usize) -> Result<Tensor<'g>>,
     /// Batches of the inferences that are timed.
     pub(crate) inference: &'static [usize],
-    /// Batch of the training that is timed; `None` for what is no classifier.
+    /// Batch of the training that is timed.
     pub(crate) training_batch: Option<usize>,
+    /// Batch of the training that is timed on GPUs alone.
+    pub(crate) gpu_training_batch: Option<usize>,
 }
 
 /// Every network.
@@ -29,6 +31,7 @@ pub(crate) const NETWORKS: &[Network] = &[
         build: MODELS[0].build,
         inference: &[1, 8],
         training_batch: Some(64),
+        gpu_training_batch: None,
     },
     Network {
         name: "resnet18",
@@ -37,6 +40,7 @@ pub(crate) const NETWORKS: &[Network] = &[
         build: |x, classes| ResNet::new(18)?.build(x, classes),
         inference: &[1, 8],
         training_batch: None,
+        gpu_training_batch: None,
     },
     Network {
         name: "resnet18-64",
@@ -45,6 +49,7 @@ pub(crate) const NETWORKS: &[Network] = &[
         build: |x, classes| ResNet::new(18)?.build(x, classes),
         inference: &[],
         training_batch: Some(4),
+        gpu_training_batch: None,
     },
     Network {
         name: "resnet18-32",
@@ -53,6 +58,7 @@ pub(crate) const NETWORKS: &[Network] = &[
         build: |x, classes| ResNet::new(18)?.small_images().build(x, classes),
         inference: &[],
         training_batch: Some(16),
+        gpu_training_batch: None,
     },
     Network {
         name: "resnet50",
@@ -61,6 +67,7 @@ pub(crate) const NETWORKS: &[Network] = &[
         build: |x, classes| ResNet::new(50)?.build(x, classes),
         inference: &[1],
         training_batch: None,
+        gpu_training_batch: Some(16),
     },
     Network {
         name: "mobilenet-block",
@@ -69,6 +76,7 @@ pub(crate) const NETWORKS: &[Network] = &[
         build: mobilenet_block,
         inference: &[1, 8],
         training_batch: None,
+        gpu_training_batch: None,
     },
 ];
 
@@ -118,6 +126,8 @@ pub(super) fn inference() -> Vec<Case> {
     NETWORKS.iter().flat_map(batches).collect()
 }
 
-pub(super) fn training() -> Vec<Case> {
-    NETWORKS.iter().filter_map(|network| Some(network.training(network.training_batch?))).collect()
+pub(super) fn training(class: DeviceClass) -> Vec<Case> {
+    let batch =
+        |network: &Network| network.training_batch.or(network.gpu_training_batch.filter(|_| class == DeviceClass::Gpu));
+    NETWORKS.iter().filter_map(|network| Some(network.training(batch(network)?))).collect()
 }
