@@ -196,10 +196,6 @@ impl<'g> Call<'_, '_, 'g> {
 
     /// An input of indices or labels on the device, as u32. A negative number is the last one of u32: it is in no range.
     pub(super) fn integers(&mut self, index: usize) -> Result<Tensor<'g>> {
-        if let Value::Known(constant) = self.required(index)? {
-            let constant = constant.clone();
-            return Ok(Tensor::new(self.graph(), self.import.lift_integers(self.node, &constant)?));
-        }
         let Computed { tensor, element, .. } = self.any(index)?;
         match element.is_integer() {
             true => tensor.convert(DType::U32),

@@ -129,8 +129,7 @@ fn max_pool<'g, const D: usize>(
 /// extents, with zeros behind.
 fn max_unpool<'g, const D: usize>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
     let (x, indices) = (call.tensor(0)?, call.integers(1)?);
-    let known =
-        matches!(call.inputs.get(1), Some(Some(Value::Known(_) | Value::Device(Computed { expected: Some(_), .. }))));
+    let known = matches!(call.inputs.get(1), Some(Some(Value::Known(_) | Value::Fed(_))));
     let shape = x.shape();
     let kernel = call.node.required("kernel_shape", numbers::<D>(call, "kernel_shape")?)?;
     let stride = per_axis::<D>(call, "strides", 1)?;
