@@ -92,12 +92,12 @@ networks! {
         googlenet "googlenet", inception_v3 "inception_v3", resnet18 "resnet18", resnet34 "resnet34",
         resnet50 "resnet50", resnet101 "resnet101", resnet152 "resnet152", resnext50 "resnext50_32x4d",
         densenet121 "densenet121", squeezenet1_0 "squeezenet1_0", squeezenet1_1 "squeezenet1_1",
-        mobilenet_v1 "mobilenet_v1", mobilenet_v2 "mobilenet_v2", shufflenet_v1 "shufflenet_v1",
+        mobilenet_v1 "mobilenet_v1", mobilenet_v2 "mobilenet_v2", mobilenet_v3_small "mobilenet_v3_small",
+        mobilenet_v3_large "mobilenet_v3_large", shufflenet_v1 "shufflenet_v1",
         shufflenet_v2 "shufflenet_v2", efficientnet_b0 "efficientnet_b0", unet "unet", m5 "m5", text_cnn "text_cnn";
-    // Images of 64x64 leave 2x2 pixels, of which the file makes 7x7 by a matrix; a hard sigmoid of any slope divides by none.
+    // Images of 64x64 leave 2x2 pixels, of which the file makes 7x7 by products with matrices.
     is_nearly_the_same: vgg11 "vgg11", vgg13 "vgg13", vgg16 "vgg16", vgg19 "vgg19", vgg11_bn "vgg11_bn",
-        vgg13_bn "vgg13_bn", vgg16_bn "vgg16_bn", vgg19_bn "vgg19_bn", mobilenet_v3_small "mobilenet_v3_small",
-        mobilenet_v3_large "mobilenet_v3_large";
+        vgg13_bn "vgg13_bn", vgg16_bn "vgg16_bn", vgg19_bn "vgg19_bn";
 }
 
 #[test]
