@@ -1,6 +1,6 @@
 //! Whole networks, from the host's inputs to the device's rest.
 
-use omma::models::{MODELS, ResNet};
+use omma::models::{MODELS, ResNet, Vgg};
 use omma::{BatchNorm, Conv2d, Optimizer, Result, Tensor};
 
 use super::{Case, Fed, What};
@@ -60,6 +60,14 @@ pub(crate) const NETWORKS: &[Network] = &[
         classes: 1000,
         build: |x, classes| ResNet::new(50)?.build(x, classes),
         inference: &[1],
+        training_batch: None,
+    },
+    Network {
+        name: "vgg19",
+        image: [3, 224, 224],
+        classes: 1000,
+        build: |x, classes| Vgg::new(19)?.build(x, classes),
+        inference: &[],
         training_batch: None,
     },
     Network {
