@@ -30,6 +30,7 @@ fn trained(gpu: &Gpu, sizes: [usize; 2], options: &PlanOptions) -> Vec<(String, 
     let [loss, y] = network(&graph, sizes);
     let variables = Variables::new(gpu, 1);
     let mut session = Session::with_options(gpu, &graph, &[loss, y], &variables, options).unwrap();
+    session.poison().unwrap();
     let mut all = Vec::new();
     for step in 0..STEPS {
         session.run_blocking(&[("labels", (&vec![0_u8, 1, 2, 3, 0]).into())]).unwrap();
