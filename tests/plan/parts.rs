@@ -1,7 +1,10 @@
 //! Dense layers whose weight is larger than a binding: computed in parts, and right.
 
+use omma::models::Model;
 use omma::wgpu::{Features, Limits};
-use omma::{Error, Evaluator, Gpu, Graph, Init, Mode, Optimizer, PlanOptions, Session, Tensor, Variables};
+use omma::{
+    Error, Evaluator, Gpu, Graph, Init, Mode, Optimizer, Plan, PlanOptions, Session, Tensor, VariableLayout, Variables,
+};
 use safetensors::SafeTensors;
 
 use super::plan;
@@ -27,6 +30,7 @@ fn trained(gpu: &Gpu, sizes: [usize; 2], options: &PlanOptions) -> Vec<(String, 
     let [loss, y] = network(&graph, sizes);
     let variables = Variables::new(gpu, 1);
     let mut session = Session::with_options(gpu, &graph, &[loss, y], &variables, options).unwrap();
+    session.poison().unwrap();
     let mut all = Vec::new();
     for step in 0..STEPS {
         session.run_blocking(&[("labels", (&vec![0_u8, 1, 2, 3, 0]).into())]).unwrap();
@@ -88,6 +92,28 @@ fn a_weight_larger_than_a_binding_trains() {
             for (actual, expected) in actual.iter().zip(evaluator.value(y)) {
                 assert!((*actual - *expected as f32).abs() <= bound(sizes, size), "{sizes:?} {actual} for {expected}");
             }
+        }
+    }
+}
+
+/// Planned without a device's memory: the largest networks, at full size, within what a small machine has.
+#[test]
+fn full_size_networks_fit_into_8_gib() {
+    let Some(gpu) = crate::gpu() else { return };
+    for name in ["resnet50", "vgg19"] {
+        for mode in [Mode::Evaluation, Mode::Training] {
+            let graph = Graph::new(mode);
+            let mut wanted = Model::named(name).unwrap().add_to(&graph, 1, 1000).unwrap();
+            if mode == Mode::Training {
+                wanted = wanted.softmax_cross_entropy(graph.label_input("labels", 1).unwrap()).unwrap();
+                graph.minimize(wanted, &Optimizer::sgd(0.01).momentum(0.9)).unwrap();
+            }
+            let layout = VariableLayout::on(&graph, gpu.capabilities()).unwrap();
+            let plan = Plan::new(&graph, &[wanted], &layout, gpu.capabilities(), &PlanOptions::default()).unwrap();
+            let bytes = plan.memory().total() + layout.bytes();
+            println!("{name} {mode:?}: {} MiB, of which variables {}", bytes >> 20, layout.bytes() >> 20);
+            assert!(bytes < 8 << 30, "{name} {mode:?}: {bytes} bytes");
+            assert!(bytes >= 4 * graph.parameter_count() as u64, "{name} {mode:?}: {bytes} bytes");
         }
     }
 }

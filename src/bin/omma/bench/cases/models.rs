@@ -1,6 +1,6 @@
 //! Whole networks, from the host's inputs to the device's rest.
 
-use omma::models::{MODELS, ResNet};
+use omma::models::{MODELS, ResNet, Vgg};
 use omma::{BatchNorm, Conv2d, DeviceClass, Optimizer, Result, Tensor};
 
 use super::{Case, Fed, What};
@@ -68,6 +68,15 @@ pub(crate) const NETWORKS: &[Network] = &[
         inference: &[1],
         training_batch: None,
         gpu_training_batch: Some(16),
+    },
+    Network {
+        name: "vgg19",
+        image: [3, 224, 224],
+        classes: 1000,
+        build: |x, classes| Vgg::new(19)?.build(x, classes),
+        inference: &[],
+        training_batch: None,
+        gpu_training_batch: None,
     },
     Network {
         name: "mobilenet-block",
