@@ -128,6 +128,8 @@ fn what_cannot_run_is_told_and_the_others_are_measured() {
     let told: Vec<&str> = errors.lines().filter(|line| line.contains(": not measured: --memory: ")).collect();
     assert!(!told.is_empty() && told.iter().all(|line| line.starts_with("avg pool 2 [")), "{errors}");
     assert_eq!(told.len() + lines.len(), 3, "{printed}{errors}");
+    let planned = errors.lines().filter(|line| line.contains(": planned for a step: ")).count();
+    assert_eq!(planned, lines.len(), "{errors}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 use omma::{DeviceClass, Error, Gpu, PlanOptions, Result};
 
 use cases::cases;
-pub(crate) use cases::{Case, NETWORKS, Network, Prepared};
+pub(crate) use cases::{Case, Network, Prepared};
 use ceilings::Ceilings;
 use overhead::{Opened, Section};
 use row::{Row, Table};
@@ -22,7 +22,22 @@ use timing::Timing;
 use crate::output::{Output, adapter, one_line, remark};
 use crate::{Device, Kernels, memory};
 
+/// What the columns of the table are.
+const COLUMNS: &str = "\
+Columns:
+  median ms, min .. max  of at least 3 runs, after some that do not count: of the device's own clock where it has one, for
+                         whole networks of the host's
+  GFLOP/s                what the formulas need, two for a multiply-add, whatever the kernels spend
+  GB/s                   of an operation the bytes that it must move at least, of a network those that its kernels bind
+  limit                  how near the row is to what bounds it here: the time that its arithmetic takes at the rate of a
+                         chain of multiply-adds, or its bytes at the rate of a copy, whichever is longer, as a share of
+                         the median; both rates are measured first, and above 100 % fewer operations or caches helped
+  error                  the largest error against a computation in f64, as a share of its derived bound; above 1 is
+                         wrong: such a row is not timed, and the exit code is 1
+  kernel                 the one that takes most of the time, of those that compute; empty for whole networks";
+
 #[derive(Debug, Args)]
+#[command(after_long_help = COLUMNS)]
 pub(crate) struct Bench {
     /// What to measure; everything where nothing is named
     #[arg(value_enum)]
@@ -74,6 +89,7 @@ impl Bench {
     pub(crate) fn run(&self) -> Result<ExitCode> {
         self.check_filter()?;
         let gpu = self.device.open()?;
+        self.kernels.check(&gpu);
         let mut out = Output::default();
         let ceilings = Ceilings::measure(&gpu)?;
         let mut table = Table { json: self.json, ceilings: &ceilings, out: &mut out };
@@ -168,7 +184,12 @@ impl Bench {
 
     /// Whether every variant of the case ran and was right.
     fn case(&self, gpu: &Gpu, set: Set, case: &Case, table: &mut Table<'_>) -> Result<bool> {
-        let options = self.kernels.options();
+        let options = Prepared::resolved(case, gpu, &self.kernels.options());
+        let Some(options) = attempted(options, &case.title())? else { return Ok(false) };
+        // Where nothing can be planned, the measurement says why.
+        if let (Some(_), Ok((plan, _))) = (self.kernels.memory, Prepared::plan(case, gpu.capabilities(), &options)) {
+            remark(format_args!("{}: planned for a step: {}", case.title(), memory::parts(&plan.memory())));
+        }
         let mut good = show(measure(gpu, case, &options, set, None), &case.title(), table)?;
         let variants = if self.variants { legal_variants(gpu, case, &options) } else { Ok(Vec::new()) };
         for variant in attempted(variants, &case.title())?.unwrap_or_default() {

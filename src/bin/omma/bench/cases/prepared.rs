@@ -42,6 +42,13 @@ impl<'a> Prepared<'a> {
         Ok(Self { case, gpu: gpu.clone(), graph, session, variables, fetched })
     }
 
+    /// The options with what the device decides of them, so that [`Prepared::plan`] is what [`Prepared::new`] runs.
+    pub(crate) fn resolved(case: &Case, gpu: &Gpu, options: &PlanOptions) -> Result<PlanOptions> {
+        let graph = Graph::new(case.mode);
+        let outputs = (case.build)(&graph)?;
+        case.options(options).resolved(gpu, &graph, &outputs)
+    }
+
     /// The plan of a case and its variables, without allocating anything.
     pub(crate) fn plan(
         case: &Case,
