@@ -334,7 +334,7 @@ impl<'a, 'g> Import<'a, 'g> {
         let mut reason = None;
         if let Some(compute) = on_host.filter(|_| all_known) {
             let arrays: Vec<Option<&Array>> = inputs.iter().map(|value| value.as_ref().and_then(array)).collect();
-            match compute(node, &arrays) {
+            match compute(&host::Call { node, inputs: &arrays }) {
                 Ok(outputs) => return Ok(outputs.into_iter().map(Value::known).collect()),
                 Err(Error::Unsupported(message)) => reason = Some(message),
                 Err(error) => return Err(node.located(error)),

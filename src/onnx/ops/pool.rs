@@ -7,7 +7,7 @@ use crate::Axes;
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::onnx::ElementType;
-use crate::onnx::value::{Computed, Value};
+use crate::onnx::value::Value;
 use crate::ops::Pool;
 use crate::ops::axis_map::PadMode;
 use crate::ops::max_unpool::unpooled;
