@@ -79,7 +79,9 @@ fn a_network_of_a_file_learns_with_a_new_head() {
 /// LeNet-5 with what matches the pattern frozen, and the loss of its step.
 fn training<'g>(graph: &'g Graph, frozen: Option<&str>) -> omma::Tensor<'g> {
     let logits = lenet5(graph.input("images", [BATCH, 1, 28, 28]).unwrap(), 10).unwrap();
-    frozen.into_iter().for_each(|pattern| drop(graph.freeze(pattern).unwrap()));
+    if let Some(pattern) = frozen {
+        graph.freeze(pattern).unwrap();
+    }
     let loss = logits.softmax_cross_entropy(graph.label_input("labels", BATCH).unwrap()).unwrap();
     graph.minimize(loss, &Optimizer::sgd(0.01).momentum(0.9).weight_decay(0.1)).unwrap();
     loss
