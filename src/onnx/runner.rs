@@ -23,7 +23,10 @@ impl Model {
     /// # Errors
     /// When the graph does not fit the device.
     pub fn plan(&self, capabilities: &crate::Capabilities, options: &PlanOptions) -> Result<crate::Plan> {
-        let mut fetch: Vec<TensorId> = self.fetched().into_iter().map(|(id, _)| id).collect();
+        let mut fetch: Vec<TensorId> = Vec::new();
+        for (id, _) in self.fetched() {
+            fetch.push(id);
+        }
         fetch.dedup();
         let fetch: Vec<Tensor<'_>> = fetch.into_iter().map(|id| Tensor::new(&self.graph, id)).collect();
         let layout = crate::VariableLayout::on(&self.graph, capabilities)?;

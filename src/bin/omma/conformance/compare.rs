@@ -56,7 +56,7 @@ fn worst<T: Display>(got: &ArrayD<T>, expected: &ArrayD<T>, excess: impl Fn(&T, 
     for ((index, expected), got) in expected.indexed_iter().zip(got) {
         let excess = excess(got, expected);
         // A tolerance that is not a number allows nothing.
-        if !(excess <= 1.0) {
+        if excess > 1.0 || excess.is_nan() {
             wrong += 1;
             if place.is_none() || excess > most {
                 (most, place) = (excess, Some((index, got, expected)));
