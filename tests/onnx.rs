@@ -1,5 +1,7 @@
 //! ONNX files: what they become, and what is wrong with them.
 
+mod layers;
+
 use std::path::Path;
 
 use omma::onnx::{self, Array, Options, Runner};
