@@ -410,7 +410,9 @@ impl<'a, 'g> Import<'a, 'g> {
         let element = array.element_type();
         let floats = element.is_float();
         match element {
-            ElementType::String => return Err(node.unsupported(format_args!("a constant {array} on the device"))),
+            _ if array.is_empty() || element == ElementType::String => {
+                return Err(node.unsupported(format_args!("a constant {array} on the device")));
+            }
             ElementType::I32 | ElementType::I64 | ElementType::U32 | ElementType::U64 => {
                 return self.lift_integers(node, constant);
             }
