@@ -2,6 +2,7 @@
 
 mod export;
 mod fine_tuning;
+mod layers;
 mod tensors;
 mod wire;
 

@@ -49,10 +49,7 @@ impl<'g> Tensor<'g> {
 
     /// The integers below the elements, as u32, for [`Tensor::gather`] and its like. A negative element, one beyond 32 bits
     /// and not-a-number become `u32::MAX`, which is no index. It has no gradient.
-    ///
-    /// # Errors
-    /// When the tensor is not f32.
-    pub fn to_indices(self) -> Result<Self> {
+    pub(crate) fn to_indices(self) -> Result<Self> {
         self.graph().apply_one(ToIndices, "", &[self])
     }
 

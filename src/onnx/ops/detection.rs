@@ -168,6 +168,8 @@ fn taps_along<'g>(place: Tensor<'g>, extent: usize, mode: Mode, beyond: Beyond, 
     let (from, to) = if aligned { (0.0, last) } else { (-0.5, last + 0.5) };
     let place = if mode == Mode::Nearest { place.round()? } else { place };
     let place = match beyond {
+        // A cubic kernel reaches beyond the border, and of what is there each cell is moved to it.
+        Beyond::Border if mode == Mode::Cubic => place,
         Beyond::Zeros => place,
         Beyond::Border => place.less(from)?.select(0.0, place.greater(to)?.select(last, place)?)?,
         Beyond::Reflection => reflected(place, from, to)?,

@@ -123,6 +123,28 @@ fn max_pool<'g, const D: usize>(
     Ok(vec![Value::of(y, element), Value::of(indices, ElementType::I64)])
 }
 
+/// Whether indices name cells of their own windows, as those of a pooling do.
+fn within<const D: usize>(
+    indices: &[i64],
+    stride: [usize; D],
+    kernel: [usize; D],
+    begin: [usize; D],
+    size: [usize; D],
+    windows: [usize; D],
+) -> bool {
+    indices.iter().enumerate().all(|(place, &index)| {
+        let (mut place, Ok(mut cell)) = (place, usize::try_from(index)) else { return false };
+        let own = (0..D).rev().all(|axis| {
+            let at = cell.checked_rem(size[axis]).unwrap_or(0).saturating_add(begin[axis]);
+            let first = (place % windows[axis]).saturating_mul(stride[axis]);
+            (place, cell) = (place / windows[axis], cell.checked_div(size[axis]).unwrap_or(0));
+            (first..first.saturating_add(kernel[axis])).contains(&at)
+        });
+        // What is left is the plane.
+        own && place == cell
+    })
+}
+
 /// Values back where they came from, by numbers of cells of the whole result. Its extents are the least that the pooling
 /// makes so many windows of, or are given. Then the numbers are those of cells of the result where a pooling in the same
 /// graph computes them, which has had that size; numbers in the file are, by ONNX's own test of it, those of the least
@@ -137,6 +159,9 @@ fn max_unpool<'g, const D: usize>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Val
     let window = Pool::new(kernel).stride(stride).paddings(begin, end);
     let windows: [usize; D] = std::array::from_fn(|axis| shape[2 + axis]);
     let least = window.input_size(windows);
+    if known && !within(&call.ints(1)?, stride, kernel, begin, least, windows) {
+        return Err(call.node.unsupported("indices of cells outside their windows"));
+    }
     if !call.has(2) {
         return one(unpooled(x, indices, window, least, true)?);
     }

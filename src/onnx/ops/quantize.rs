@@ -60,6 +60,10 @@ fn parameter<'g>(call: &mut Call<'_, '_, 'g>, x: Tensor<'g>, index: usize) -> Re
             if own[axis] != shape[axis].div_ceil(block) {
                 return Err(wrong());
             }
+            // What is picked is named on the host.
+            if shape[axis] > 1 << 24 {
+                return Err(call.node.unsupported(format_args!("blocks along an axis of {}", shape[axis])));
+            }
             let blocks: Vec<usize> = (0..shape[axis]).map(|place| place / block).collect();
             tensor.index_select(axis, &blocks)
         }
