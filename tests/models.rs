@@ -287,10 +287,9 @@ fn learns(name: &str, variables: &Variables) {
         let other = auxiliary.cross_entropy(labels, CrossEntropy::default()).unwrap();
         loss = loss.add(other.multiply(0.3).unwrap()).unwrap();
     }
-    // What is kept of the first gradient is the gradient itself, or a tenth of it. The largest networks do with one such
-    // memory.
+    // What is kept of the first gradient is a tenth or a hundredth of it. The largest networks do with one such memory.
     let (optimizer, kept) = match graph.parameter_count() > LARGE {
-        true => (Optimizer::sgd(0.01).momentum(0.9), ".momentum_buffer"),
+        true => (Optimizer::lion(3e-5), ".exp_avg"),
         false => (Optimizer::adam(1e-3), ".exp_avg"),
     };
     graph.minimize(loss, &optimizer).unwrap();
