@@ -7,7 +7,7 @@ ARGS  ?= conv --rounds 3
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test examples lint package bench-peers clean
+.PHONY: help demo test conformance examples lint package bench-peers clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-19s%s\n", $$1, $$2 }'
@@ -26,6 +26,13 @@ test: ## run the whole suite: unit, integration and documentation tests, on the 
 	@scripts/ensure-vulkan.sh $(TARGET)/debug/omma
 	$(CARGO) test --features cli
 
+# Needs Python 3.11 and PyPI, which nothing else here does. WHAT=nodes or WHAT=models runs a part.
+conformance: ## run ONNX's own tests, and its light models beside onnxruntime
+	@scripts/ensure-tools.sh cc
+	$(CARGO) build --features cli --bin omma
+	@scripts/ensure-vulkan.sh $(TARGET)/debug/omma
+	scripts/conformance.sh $(TARGET)/debug/omma $(WHAT)
+
 # A few steps of each: that it runs, not that it learns. Their defaults are for `cargo run --release --example NAME`.
 examples: ## run every example at a small size, pictures into out/
 	@scripts/ensure-tools.sh cc
@@ -37,6 +44,7 @@ examples: ## run every example at a small size, pictures into out/
 	$(CARGO) run --features cli --example sounds 4
 	$(CARGO) run --features cli --example sentences 20
 	$(CARGO) run --features cli --example compare 2
+	$(CARGO) run --features cli --example fine_tune 20
 
 lint: ## check the format, clippy for each feature set, and the documentation
 	$(CARGO) fmt --check

@@ -8,6 +8,7 @@
 // differences from the first tile's: a mean that is large against the deviation costs no accuracy.
 //
 // Memory traffic: 8 bytes a tile and channel. One array in workgroup memory, one barrier a level of the tree.
+// It has never been timed on a GPU, for which it is meant.
 //
 // Preconditions: WORKGROUP is a power of two; 1 <= M < 2^32; at most 65,535 - 8 tiles an invocation (the limit of loop
 // iterations on lavapipe).

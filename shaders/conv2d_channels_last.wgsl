@@ -136,10 +136,12 @@ fn meets(walk: Walk, between: vec2<u32>, positions: u32, tap: u32) -> bool {
 {% for i in rows %}
     let into{{ i }} = subgroupShuffle(pixel{{ i * share // lanes }}.into, {{ i * share % lanes }}u + sharer);
 {% endfor %}
+{% if planar %}
+    let plane = params.in_height * params.in_width;
+{% endif %}
 {% for q in quads %}
     let column{{ q }} = first_column + column + {{ q * lanes // share }}u;
 {% if planar %}
-    let plane = params.in_height * params.in_width;
 {% for i in rows %}
     if into{{ i }} != NOWHERE {
 {% for l in range(4) %}

@@ -10,6 +10,8 @@
 // Needs common/grid.wgsl, common/divide.wgsl, common/volume.wgsl.
 
 override WORKGROUP: u32 = 64u;
+/// Cells are numbered through all planes, else in each by themselves.
+override WHOLE: bool = false;
 
 {% if entry == "forward" %}
 @group(0) @binding(1) var<storage, read> x: array<f32>;
@@ -24,7 +26,7 @@ fn forward(at: Invocation) {
         return;
     }
     let place = place_of(index, params.in_depth, params.in_height, params.in_width);
-    let cell = index - place.outer * size;
+    let cell = select(index - place.outer * size, index, WHOLE);
     var value = 0.0;
     var found = false;
     // From the last window to the first.
@@ -49,13 +51,15 @@ fn grad_input(at: Invocation) {
         return;
     }
     let size = params.in_depth * params.in_height * params.in_width;
-    let plane = div_rem(index, windows).x;
+    let start = div_rem(index, windows).x * size;
     let cell = indices[index];
-    if cell >= size {
+    // One that is before the plane wraps around, beyond it.
+    let own = cell - select(0u, start, WHOLE);
+    if own >= size {
         dx[index] = 0.0;
         return;
     }
-    let place = place_of(plane * size + cell, params.in_depth, params.in_height, params.in_width);
+    let place = place_of(start + own, params.in_depth, params.in_height, params.in_width);
     var last = 0xffffffffu;
     // From the last window to the first.
 {% call each_window(most_depth, most_height, most_width) %}
@@ -63,6 +67,6 @@ fn grad_input(at: Invocation) {
                     last = at;
                 }
 {% endcall %}
-    dx[index] = select(0.0, dy[plane * size + cell], last == index);
+    dx[index] = select(0.0, dy[start + own], last == index);
 }
 {% endif %}

@@ -12,7 +12,7 @@
 //   weighted: y = sum(a^2) / sum(a), what draw gives on average, with a/m as for lp; mean = sum(a) / taps.
 //             dx = sum of dy (2a - y) / sum(a) where x > 0, else 0.
 // grad_input of max and draw: dx = sum of dy over the windows whose winner is this cell.
-// indices: from winners to numbers of cells in [depth, height, width], of planar tensors.
+// indices: from winners to numbers of cells in [depth, height, width] or in the whole tensor, of planar tensors.
 // Places are kept as floats, exact below 2^24: bits of small integers are subnormal floats.
 // One invocation computes one element of y, dx or the indices: gathers, no atomics.
 // Memory traffic: forward reads each input once or (lp, draw, weighted) twice for each window that holds it, caches hold
@@ -218,6 +218,11 @@ fn grad_input(at: Invocation) {
 {% endif %}
 }
 {% else %}
+/// Cells are numbered through all planes, each with its rows in turn; else by themselves.
+override WHOLE: bool = false;
+/// Neighbours along the first axis have neighbouring numbers, not those along the last.
+override COLUMN_MAJOR: bool = false;
+
 @group(0) @binding(1) var<storage, read> winner: array<f32>;
 @group(0) @binding(2) var<storage, read_write> indices_of: array<u32>;
 
@@ -233,6 +238,13 @@ fn indices(at: Invocation) {
     let i = cell_of(depth_axis(), span_of(depth_axis(), place.depth), row.x);
     let j = cell_of(height_axis(), span_of(height_axis(), place.height), row.y);
     let k = cell_of(width_axis(), span_of(width_axis(), place.width), column.y);
-    indices_of[index] = (i * params.in_height + j) * params.in_width + k;
+    var cell = (i * params.in_height + j) * params.in_width + k;
+    if COLUMN_MAJOR {
+        cell = i + params.in_depth * (j + params.in_height * k);
+    }
+    if WHOLE {
+        cell += place.outer * params.in_depth * params.in_height * params.in_width;
+    }
+    indices_of[index] = cell;
 }
 {% endif %}

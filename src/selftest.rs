@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 mod builder;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod report;
 mod rule;
 
@@ -24,6 +26,8 @@ use crate::reference::Checked;
 
 pub use builder::CaseBuilder;
 use builder::{Data, draw};
+#[cfg(feature = "onnx")]
+pub use onnx::OnnxCase;
 pub use report::{BOUND, Report};
 
 type Build = dyn for<'g> Fn(&CaseBuilder<'g>) -> Result<Vec<Tensor<'g>>> + Send + Sync;

@@ -3,6 +3,8 @@
 mod bench;
 mod cache;
 mod memory;
+mod onnx;
+mod onnx_run;
 mod profile;
 mod train;
 

@@ -100,6 +100,19 @@ fn operations_are_those_of_the_code() {
 }
 
 #[test]
+fn operators_of_onnx_are_those_of_the_code() {
+    let mut text = String::from(
+        "# ONNX's operators\n\nThose that files may use, with the rules of operator sets 1 to 25; made from the code by a test. What is not\n\
+         done of one is an error that names the node; [onnx-conformance.md](onnx-conformance.md) has ONNX's own tests of them.\n\n",
+    );
+    for operator in omma::onnx::operators() {
+        let page = format!("https://onnx.ai/onnx/operators/onnx__{operator}.html");
+        text += &format!("- [{operator}]({page})\n");
+    }
+    check("docs/onnx-operators.md", &text);
+}
+
+#[test]
 fn networks_are_those_of_the_code() {
     let mut text = String::from(
         "# Networks\n\nWhat `omma models` lists: inputs and classes of the papers. Made from the code by a test.\n\n\

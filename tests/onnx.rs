@@ -1,5 +1,11 @@
 //! ONNX files: what they become, and what is wrong with them.
 
+mod export;
+mod fine_tuning;
+mod layers;
+mod tensors;
+mod wire;
+
 use std::path::Path;
 
 use omma::onnx::{self, Array, Options, Runner};

@@ -5,6 +5,7 @@ mod epilogues;
 mod fusion;
 mod gradients;
 mod in_place;
+mod parts;
 
 use omma::models::ResNet;
 use omma::wgpu::Limits;

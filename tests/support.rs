@@ -36,6 +36,14 @@ pub(crate) fn own_gpu() -> Option<Gpu> {
 pub(crate) fn host_device(
     limits: impl FnOnce(wgpu::Limits) -> wgpu::Limits,
 ) -> Option<(wgpu::Adapter, wgpu::Device, wgpu::Queue)> {
+    host_device_with(wgpu::Features::empty(), limits)
+}
+
+/// [`host_device`] with these features.
+pub(crate) fn host_device_with(
+    required_features: wgpu::Features,
+    limits: impl FnOnce(wgpu::Limits) -> wgpu::Limits,
+) -> Option<(wgpu::Adapter, wgpu::Device, wgpu::Queue)> {
     let wanted = gpu()?.capabilities().info.clone();
     let backends = wgpu::Backends::from(wanted.backend);
     let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
@@ -46,7 +54,8 @@ pub(crate) fn host_device(
     };
     let adapter = adapters.into_iter().find(same).expect("the adapter that Omma found");
     let required_limits = limits(adapter.limits());
-    let descriptor = wgpu::DeviceDescriptor { label: Some("host"), required_limits, ..Default::default() };
+    let descriptor =
+        wgpu::DeviceDescriptor { label: Some("host"), required_features, required_limits, ..Default::default() };
     let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).expect("a second device");
     Some((adapter, device, queue))
 }

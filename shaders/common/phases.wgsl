@@ -15,10 +15,3 @@ fn phase_taps(distance: u32, kernel: u32, stride: u32, dilation: u32) -> Taps {
     while step < kernel && step * dilation % stride != 0u { step += 1u; }
     return Taps(first, step, (kernel - first + step - 1u) / step);
 }
-
-fn phase_tap(index: u32, vertical: Taps, horizontal: Taps) -> vec2<u32> {
-    return vec2(
-        vertical.first + index / horizontal.count * vertical.step,
-        horizontal.first + index % horizontal.count * horizontal.step,
-    );
-}

@@ -40,7 +40,7 @@ pub enum Cooperative {
     Absent,
     /// There are some of this size, 8 or 16, and nobody knows yet what they compute.
     Unchecked(u32),
-    /// They have computed a product exactly.
+    /// Every kernel with them has computed products exactly.
     Sound(u32),
     /// They have not.
     Unsound,

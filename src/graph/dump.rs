@@ -12,10 +12,12 @@ impl fmt::Display for Graph {
         for value in &data.values {
             let kind = match &value.source {
                 Source::Node { .. } => continue,
+                Source::Table(_) => "constant".to_string(),
                 Source::Input => "input".to_string(),
                 Source::Setting { default } => format!("setting, {default} at first"),
                 Source::Variable { role, init } => match role {
                     Role::Parameter => format!("parameter, {init:?}"),
+                    Role::Frozen => format!("frozen parameter, {init:?}"),
                     Role::State => format!("state, {init:?}"),
                     Role::Slot { .. } | Role::Average { .. } => "optimizer".to_string(),
                     Role::Metric => "metric".to_string(),

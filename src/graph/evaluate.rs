@@ -28,6 +28,9 @@ impl<'g> Evaluator<'g> {
         let data = graph.data();
         let kept = data.values.iter().enumerate().filter_map(|(index, value)| {
             let name = value.name.as_deref().unwrap_or_default();
+            if let Source::Table(integers) = &value.source {
+                return Some((data.id(index), integers.iter().map(|&integer| f64::from(integer)).collect()));
+            }
             let values = match &value.source {
                 // An average begins as its parameter.
                 Source::Variable { role: Role::Average { parameter }, .. } => {

@@ -15,6 +15,7 @@
 pub(crate) mod chain;
 mod dump;
 pub(crate) mod evaluate;
+mod freeze;
 pub(crate) mod fuse;
 pub(crate) mod gradients;
 pub(crate) mod init;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use evaluate::Evaluator;
+pub(crate) use freeze::updated;
 pub(crate) use gradients::GradientContext;
 pub use init::Init;
 pub(crate) use op::{Evaluation, Op};
@@ -61,6 +63,8 @@ pub struct TensorId {
 pub(crate) enum Role {
     /// Learned: has a gradient, is saved, is shared between sessions.
     Parameter,
+    /// A parameter that this graph does not learn ([`Graph::freeze`]): saved and shared as one.
+    Frozen,
     /// Kept but not learned (running statistics): saved and shared.
     State,
     /// An optimizer's memory for one parameter, number `index` of its kind: shared, not saved with the model.
@@ -90,6 +94,8 @@ pub(crate) enum Source {
     Setting { default: f32 },
     /// Lives on the device across steps.
     Variable { role: Role, init: Init },
+    /// Integers that never change, written to the device once.
+    Table(Arc<[u32]>),
     /// Computed.
     Node { node: usize },
 }
@@ -262,6 +268,17 @@ impl Graph {
     pub fn constant(&self, value: f32, shape: impl Into<Shape>) -> Result<Tensor<'_>> {
         let name = format!("constant.{}", self.data.borrow().values.len());
         self.variable(&name, shape, Role::Constant, Init::Constant(value))
+    }
+
+    /// A tensor of these integers, in row-major order, written to the device once.
+    #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "its one caller is a feature"))]
+    pub(crate) fn integers(&self, values: Vec<u32>, shape: impl Into<Shape>) -> Result<Tensor<'_>> {
+        let ty = TensorType::u32(shape);
+        let name = format!("constant.{}", self.data.borrow().values.len());
+        if values.len() != ty.elements() {
+            return Err(Error::shape(format!("`{name}`"), format!("integers for {ty}"), values.len()));
+        }
+        self.push_named(&name, ty, Source::Table(values.into()))
     }
 
     /// A one-element setting: the session keeps its value and sends it with every step.

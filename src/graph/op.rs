@@ -82,6 +82,12 @@ pub(crate) trait Op: Debug + Send + Sync + 'static {
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         Err(Error::NoKernel { op: cx.title.clone(), reason: "it has no lowering".into() })
     }
+
+    /// Adds the ONNX nodes that compute it, where there are some. A view is not asked.
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        Err(cx.refused("only a training has it, or ONNX has no such operator"))
+    }
 }
 
 /// What the reference sees of a node.

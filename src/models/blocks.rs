@@ -1,5 +1,6 @@
-//! What light networks are made of: convolutions that expand, see each channel by itself and contract, with weights for
-//! whole channels between (Hu et al. 2018, "Squeeze-and-Excitation Networks").
+//! What several families are made of: a convolution with its norm and activation, and the blocks of light networks, which
+//! expand, see each channel by itself and contract, with weights for whole channels between (Hu et al. 2018,
+//! "Squeeze-and-Excitation Networks").
 
 use super::{channels, normalized};
 use crate::error::Result;
@@ -43,6 +44,12 @@ pub(super) fn layer<'g>(
 ) -> Result<Tensor<'g>> {
     let x = normalized(x, &format!("{name}.0"), &format!("{name}.1"), settings, batch_norm)?;
     activation.of(x)
+}
+
+/// A convolution `NAME.conv`, the batch norm `NAME.bn` and ReLU, as both Inceptions are made of.
+pub(super) fn basic<'g>(x: Tensor<'g>, name: &str, settings: Conv2d) -> Result<Tensor<'g>> {
+    let batch_norm = BatchNorm::default().epsilon(0.001);
+    normalized(x, &format!("{name}.conv"), &format!("{name}.bn"), settings, batch_norm)?.relu()
 }
 
 /// An inverted residual block.

@@ -1,11 +1,10 @@
 //! GoogLeNet, or Inception v1 (Szegedy et al. 2015, "Going Deeper with Convolutions", table 1), in torchvision's form and
 //! with its parameter names: a batch norm behind every convolution, and 3x3 where the paper has 5x5.
 
-use super::normalized;
+use super::blocks::basic as layer;
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::ops::Pool2d;
-use crate::ops::batch_norm::BatchNorm;
 use crate::ops::conv2d::Conv2d;
 
 /// The network. [`GoogLeNet::build`] leaves the auxiliary classifiers out, which only training needs.
@@ -76,9 +75,4 @@ fn inception<'g>(x: Tensor<'g>, name: &str, widths: Widths) -> Result<Tensor<'g>
     let pooled = x.max_pool2d(Pool2d::new(3).stride(1).padding(1))?;
     let branch4 = layer(pooled, &format!("{name}.branch4.1"), Conv2d::new(project, 1))?;
     x.graph().concat(&[branch1, branch2, branch3, branch4], 1)
-}
-
-fn layer<'g>(x: Tensor<'g>, name: &str, settings: Conv2d) -> Result<Tensor<'g>> {
-    let batch_norm = BatchNorm::default().epsilon(0.001);
-    normalized(x, &format!("{name}.conv"), &format!("{name}.bn"), settings, batch_norm)?.relu()
 }

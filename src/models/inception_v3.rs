@@ -1,11 +1,10 @@
 //! Inception v3 (Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision", table 1), with
 //! torchvision's parameter names.
 
-use super::normalized;
+use super::blocks::basic as layer;
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::ops::Pool2d;
-use crate::ops::batch_norm::BatchNorm;
 use crate::ops::conv2d::Conv2d;
 
 /// The network. [`InceptionV3::build`] leaves the auxiliary classifier out, which only training needs.
@@ -131,11 +130,6 @@ fn large<'g>(x: Tensor<'g>, name: &str) -> Result<Tensor<'g>> {
 /// Convolutions one after the other.
 fn branch<'g>(x: Tensor<'g>, module: &str, layers: &[(&str, Conv2d)]) -> Result<Tensor<'g>> {
     layers.iter().try_fold(x, |x, (name, settings)| layer(x, &format!("{module}.{name}"), *settings))
-}
-
-fn layer<'g>(x: Tensor<'g>, name: &str, settings: Conv2d) -> Result<Tensor<'g>> {
-    let batch_norm = BatchNorm::default().epsilon(0.001);
-    normalized(x, &format!("{name}.conv"), &format!("{name}.bn"), settings, batch_norm)?.relu()
 }
 
 /// `length` taps in a row.

@@ -1,11 +1,13 @@
 //! LeNet-5 (LeCun et al. 1998, "Gradient-Based Learning Applied to Document Recognition"), in today's form: ReLU and max
 //! pooling instead of squashing and trainable averages, all feature maps connected, softmax at the end.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::Tensor;
 use crate::ops::conv2d::Conv2d;
 
-/// The logits of `classes` classes for images `[N, C, 28, 28]`.
+/// The logits of `classes` classes for images `[N, C, H, W]` of at least 12x12. The sizes of the table are those of 28x28, the
+/// digits of MNIST, to which the padding of the first layer adds the border of the paper's 32x32; `fc1` has as many inputs as
+/// conv2 leaves.
 ///
 /// | layer | output | parameters (one channel, 10 classes) |
 /// |---|---|---|
@@ -18,11 +20,8 @@ use crate::ops::conv2d::Conv2d;
 /// ReLU after pooling gives the same values as before it, from a quarter of the work.
 ///
 /// # Errors
-/// When the images are not `[N, C, 28, 28]` or the graph already has layers of these names.
+/// When the images are not f32 of rank 4, are too small, or the graph already has layers of these names.
 pub fn lenet5(x: Tensor<'_>, classes: usize) -> Result<Tensor<'_>> {
-    if x.shape().get(2..) != Some(&[28, 28]) {
-        return Err(Error::shape("lenet5", "images [N, C, 28, 28]", x.ty()));
-    }
     let graph = x.graph();
     let x = graph.name("conv1", x.conv2d("conv1", Conv2d::new(6, 5).padding(2))?)?;
     let x = graph.name("pool1", x.max_pool2d(2)?.relu()?)?;

@@ -15,6 +15,8 @@ pub fn m5(x: Tensor<'_>, classes: usize) -> Result<Tensor<'_>> {
     for (number, settings) in
         (1..).zip([Conv1d::new(128, 80).stride(4), Conv1d::new(128, 3), Conv1d::new(256, 3), Conv1d::new(512, 3)])
     {
+        // The norm would take a bias away again.
+        let settings = settings.without_bias();
         x = x.conv1d(&format!("conv{number}"), settings)?.batch_norm(&format!("bn{number}"), BatchNorm::default())?;
         x = x.relu()?.max_pool1d(4)?;
     }

@@ -1,7 +1,13 @@
 //! Networks made of the graph's operations, one file a family.
 //!
 //! Where torchvision has a network, parameters carry torchvision's names, so that its safetensors load by name. Images of
-//! any size that the network's strides can take will do, and any number of classes.
+//! any size that the network's strides can take will do, and any number of classes. Files with the auxiliary classifiers that
+//! only training needs, as torchvision's of GoogLeNet (`aux1.`, `aux2.`) and Inception v3 (`AuxLogits.`), load into networks
+//! without them by [`Variables::load_matching`](crate::Variables::load_matching).
+//!
+//! Images are what the weights were trained on: torchvision subtracts the mean (0.485, 0.456, 0.406) of the colours and divides
+//! by the deviation (0.229, 0.224, 0.225). Its pretrained GoogLeNet and Inception v3 set `transform_input`, which brings such
+//! images to the range from -1 to 1 that their weights know; here that is the caller's: give them (x - 0.5) / 0.5 instead.
 
 mod alexnet;
 mod blocks;

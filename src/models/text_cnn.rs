@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::graph::{Init, Tensor};
 use crate::ops::conv2d::Conv1d;
 
-/// The network's shape; the default is the paper's.
+/// The network's shape; [`TextCnn::new`] has the paper's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextCnn {
     vocabulary: usize,

@@ -7,8 +7,8 @@ use crate::graph::Tensor;
 use crate::ops::Pool2d;
 use crate::ops::conv2d::Conv2d;
 
-/// Contrast is normalised as in AlexNet, of which the paper gives no constants of its own. The logits `[N, classes]` of images `[N, C, H, W]` of about 224x224. The sizes of the maps are the figure's: 110, 55,
-/// 26, 13 and 6.
+/// The logits `[N, classes]` of images `[N, C, H, W]` of about 224x224: the sizes of the maps are the figure's then, 110, 55,
+/// 26, 13 and 6. Contrast is normalised as in AlexNet, since the paper gives no constants of its own.
 ///
 /// # Errors
 /// When the images are not f32 of rank 4, are too small, or the graph already has layers of these names.

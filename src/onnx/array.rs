@@ -4,6 +4,7 @@ use half::{bf16, f16};
 use ndarray::{ArrayD, IxDyn};
 
 use super::ElementType;
+use super::element::Number;
 use crate::error::{Error, Result};
 
 /// Elements of one of ONNX's types. 64-bit integers, doubles and strings keep their exact values.
@@ -71,19 +72,24 @@ macro_rules! with_array {
 }
 pub(super) use with_array;
 
-macro_rules! element {
-    ($($ty:ty => $variant:ident),*) => { $(
-        impl From<ArrayD<$ty>> for Array {
-            fn from(array: ArrayD<$ty>) -> Self {
-                Self::$variant(array)
-            }
+/// Evaluates an expression with the typed array inside where it is of one of these types, else another one.
+macro_rules! with_variants {
+    ([$($variant:ident)*] $array:expr, $name:ident => $body:expr, _ => $other:expr) => {
+        match $array {
+            $( $crate::onnx::Array::$variant($name) => $body, )*
+            _ => $other,
         }
-    )* };
+    };
 }
-element!(
-    f32 => F32, f64 => F64, f16 => F16, bf16 => Bf16, i8 => I8, i16 => I16, i32 => I32, i64 => I64,
-    u8 => U8, u16 => U16, u32 => U32, u64 => U64, bool => Bool, String => String
-);
+pub(super) use with_variants;
+
+/// [`with_variants`] of all numbers: no truth values, no texts.
+macro_rules! with_numbers {
+    ($($rest:tt)*) => {
+        $crate::onnx::array::with_variants!([F32 F64 F16 Bf16 I8 I16 I32 I64 U8 U16 U32 U64] $($rest)*)
+    };
+}
+pub(super) use with_numbers;
 
 impl Array {
     /// An array of these elements in row-major order.
@@ -141,15 +147,10 @@ impl Array {
 
     /// Every element as a wide number; `None` of texts.
     pub(super) fn numbers(&self) -> Option<Vec<Number>> {
-        macro_rules! numbers {
-            ($($variant:ident),*) => {
-                match self {
-                    $( Self::$variant(array) => Some(array.iter().map(|&v| v.into()).collect()), )*
-                    Self::String(_) => None,
-                }
-            };
-        }
-        numbers!(F32, F64, F16, Bf16, I8, I16, I32, I64, U8, U16, U32, U64, Bool)
+        with_numbers!(self, array => Some(array.iter().map(|&v| v.into()).collect()), _ => match self {
+            Self::Bool(array) => Some(array.iter().map(|&v| v.into()).collect()),
+            _ => None,
+        })
     }
 
     /// The elements in row-major order where they are integers that 64 bits with a sign hold.
@@ -158,7 +159,10 @@ impl Array {
             Number::Integer(value) => i64::try_from(value).ok(),
             Number::Float(_) => None,
         };
-        self.numbers()?.into_iter().map(whole).collect()
+        match self {
+            Self::I64(array) => Some(array.iter().copied().collect()),
+            _ => self.numbers()?.into_iter().map(whole).collect(),
+        }
     }
 
     /// The elements in row-major order, rounded to 32-bit floats; `None` of texts.
@@ -169,96 +173,102 @@ impl Array {
         }
     }
 
+    /// The elements in row-major order as 64-bit floats, which hold all numbers of the narrower types; `None` of texts.
+    pub fn to_f64(&self) -> Option<Vec<f64>> {
+        Some(self.numbers()?.into_iter().map(f64::from).collect())
+    }
+
     /// The same values under another type, as ONNX's Cast: floats lose their fraction on the way to integers, and what is
-    /// beyond their range becomes the nearest of them; integers keep their low bits; `None` from or to texts.
+    /// beyond their range becomes the nearest of them; integers keep their low bits; numbers are written as texts in
+    /// decimal, and read from them. `None` where a text is no number of the type.
     pub fn cast(&self, to: ElementType) -> Option<Self> {
         if self.element_type() == to {
             return Some(self.clone());
         }
-        let (numbers, shape) = (self.numbers()?, IxDyn(self.shape()));
-        macro_rules! cast {
+        match (self, to) {
+            (Self::String(texts), _) => parsed(texts, to),
+            (_, ElementType::String) => Some(Self::String(self.texts()?)),
+            (Self::Bool(array), _) => converted(array, to),
+            _ => with_numbers!(self, array => converted(array, to), _ => None),
+        }
+    }
+
+    /// Numbers as texts: floats in the fewest digits that mean them, with an exponent where there would be many zeros.
+    fn texts(&self) -> Option<ArrayD<String>> {
+        macro_rules! texts {
             ($($variant:ident),*) => {
-                match to {
-                    $( ElementType::$variant => {
-                        let elements = numbers.into_iter().map(From::from).collect();
-                        ArrayD::from_shape_vec(shape, elements).ok().map(Self::$variant)
-                    } )*
-                    ElementType::String => None,
+                match self {
+                    $( Self::$variant(array) => Some(array.mapv(|v| v.to_string())), )*
+                    Self::F32(array) => Some(array.mapv(|v| decimal(v, v.abs().into()))),
+                    Self::F64(array) => Some(array.mapv(|v| decimal(v, v.abs()))),
+                    Self::F16(array) => Some(array.mapv(|v| decimal(v, v.to_f64().abs()))),
+                    Self::Bf16(array) => Some(array.mapv(|v| decimal(v, v.to_f64().abs()))),
+                    Self::Bool(array) => Some(array.mapv(|v| if v { "True" } else { "False" }.into())),
+                    Self::String(_) => None,
                 }
             };
         }
-        cast!(F32, F64, F16, Bf16, I8, I16, I32, I64, U8, U16, U32, U64, Bool)
+        texts!(I8, I16, I32, I64, U8, U16, U32, U64)
     }
+}
+
+/// A float as NumPy writes it, but for the zero behind a whole number's point.
+fn decimal<T: std::fmt::Display + std::fmt::LowerExp>(value: T, magnitude: f64) -> String {
+    match magnitude {
+        _ if magnitude.is_nan() => "NaN".into(),
+        _ if magnitude.is_infinite() => if format!("{value}").starts_with('-') { "-INF" } else { "INF" }.into(),
+        _ if magnitude != 0.0 && !(1e-4..1e16).contains(&magnitude) => format!("{value:e}"),
+        _ => value.to_string(),
+    }
+}
+
+/// Numbers under another type.
+fn converted<T: Copy + Into<Number>>(array: &ArrayD<T>, to: ElementType) -> Option<Array> {
+    macro_rules! converted {
+        ($($variant:ident),*) => {
+            match to {
+                $( ElementType::$variant => Some(Array::$variant(array.mapv(|v| v.into().into()))), )*
+                ElementType::String => None,
+            }
+        };
+    }
+    converted!(F32, F64, F16, Bf16, I8, I16, I32, I64, U8, U16, U32, U64, Bool)
+}
+
+/// Numbers of texts.
+fn parsed(texts: &ArrayD<String>, to: ElementType) -> Option<Array> {
+    let shape = IxDyn(texts.shape());
+    macro_rules! parsed {
+        ($($variant:ident: $parse:expr),*) => {
+            match to {
+                $( ElementType::$variant => {
+                    let numbers: Option<Vec<_>> = texts.iter().map(|text| $parse(text.trim())).collect();
+                    ArrayD::from_shape_vec(shape, numbers?).ok().map(Array::$variant)
+                } )*
+                ElementType::String => Some(Array::String(texts.clone())),
+            }
+        };
+    }
+    // Integers exactly where they are written as such; a fraction goes the way that floats go.
+    fn number(text: &str) -> Option<Number> {
+        match text.parse::<i128>() {
+            Ok(integer) => Some(Number::Integer(integer)),
+            Err(_) => text.parse().ok().map(Number::Float),
+        }
+    }
+    fn of<T: std::convert::From<Number>>(text: &str) -> Option<T> {
+        number(text).map(T::from)
+    }
+    parsed!(
+        // Read at once, not by way of 64 bits.
+        F32: |text: &str| text.parse().ok(), F64: |text: &str| text.parse().ok(),
+        F16: of, Bf16: of, I8: of, I16: of, I32: of, I64: of, U8: of, U16: of, U32: of, U64: of, Bool: of
+    )
 }
 
 /// Type and shape, as `float[1, 3, 224, 224]`.
 impl std::fmt::Display for Array {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}{:?}", self.element_type(), self.shape())
-    }
-}
-
-/// A number that holds every value of every numeric type.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Number {
-    Float(f64),
-    Integer(i128),
-}
-
-macro_rules! integer {
-    ($($ty:ty),*) => { $(
-        impl From<$ty> for Number {
-            fn from(value: $ty) -> Self {
-                Self::Integer(value.into())
-            }
-        }
-        impl From<Number> for $ty {
-            fn from(number: Number) -> Self {
-                match number {
-                    Number::Float(value) => value as $ty,
-                    Number::Integer(value) => value as $ty,
-                }
-            }
-        }
-    )* };
-}
-integer!(i8, i16, i32, i64, u8, u16, u32, u64);
-
-macro_rules! float {
-    ($($ty:ty: $from_float:expr, $from_integer:expr;)*) => { $(
-        impl From<$ty> for Number {
-            fn from(value: $ty) -> Self {
-                Self::Float(value.into())
-            }
-        }
-        impl From<Number> for $ty {
-            fn from(number: Number) -> Self {
-                match number {
-                    Number::Float(value) => $from_float(value),
-                    Number::Integer(value) => $from_integer(value),
-                }
-            }
-        }
-    )* };
-}
-float!(
-    f64: |v| v, |v| v as f64;
-    f32: |v| v as f32, |v| v as f32;
-    f16: f16::from_f64, |v| f16::from_f64(v as f64);
-    bf16: bf16::from_f64, |v| bf16::from_f64(v as f64);
-);
-
-impl From<bool> for Number {
-    fn from(value: bool) -> Self {
-        Self::Integer(value.into())
-    }
-}
-
-impl From<Number> for bool {
-    fn from(number: Number) -> Self {
-        match number {
-            Number::Float(value) => value != 0.0,
-            Number::Integer(value) => value != 0,
-        }
     }
 }

@@ -2,8 +2,14 @@
 
 use std::fmt;
 
-/// The type of a tensor's elements, of those that ONNX names. On the device floats are f32, integers u32 or computed on the
-/// host, and truth values f32 masks of ones and zeros.
+use half::{bf16, f16};
+use ndarray::ArrayD;
+
+use super::Array;
+
+/// The type of a tensor's elements, of those that ONNX names. On the device floats are f32 and truth values f32 masks of ones
+/// and zeros. Integers are whole numbers in f32 there, as long as their range tells that all of them are exact, places that
+/// something has found are u32, and all other integers are computed on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ElementType {
@@ -81,5 +87,139 @@ impl ElementType {
 impl fmt::Display for ElementType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(TYPES.iter().find(|(ty, ..)| ty == self).map_or("", |&(.., name)| name))
+    }
+}
+
+/// A type of elements, with the arrays of it.
+pub(super) trait Element: Clone + Default + PartialEq {
+    /// The array of this type inside, where it is of this type.
+    fn of(array: &Array) -> Option<&ArrayD<Self>>;
+
+    /// Without its type on the outside.
+    fn wrap(array: ArrayD<Self>) -> Array;
+}
+
+macro_rules! element {
+    ($($ty:ty => $variant:ident),*) => { $(
+        impl From<ArrayD<$ty>> for Array {
+            fn from(array: ArrayD<$ty>) -> Self {
+                Self::$variant(array)
+            }
+        }
+        impl Element for $ty {
+            fn of(array: &Array) -> Option<&ArrayD<Self>> {
+                match array {
+                    Array::$variant(array) => Some(array),
+                    _ => None,
+                }
+            }
+            fn wrap(array: ArrayD<Self>) -> Array {
+                Array::$variant(array)
+            }
+        }
+    )* };
+}
+element!(
+    f32 => F32, f64 => F64, f16 => F16, bf16 => Bf16, i8 => I8, i16 => I16, i32 => I32, i64 => I64,
+    u8 => U8, u16 => U16, u32 => U32, u64 => U64, bool => Bool, String => String
+);
+
+/// A number that holds every value of every numeric type: what the host computes with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Number {
+    Float(f64),
+    Integer(i128),
+}
+
+/// A type of numbers, which are computed wide and come back by rounding, or by their low bits.
+pub(super) trait Numeric: Element + Copy + PartialOrd + Into<Number> + From<Number> {}
+
+impl<T: Element + Copy + PartialOrd + Into<Number> + From<Number>> Numeric for T {}
+
+impl Number {
+    /// As a float, rounded where it has to be.
+    pub(super) fn float(self) -> f64 {
+        match self {
+            Self::Float(value) => value,
+            Self::Integer(value) => value as f64,
+        }
+    }
+}
+
+macro_rules! integer {
+    ($($ty:ty),*) => { $(
+        impl From<$ty> for Number {
+            fn from(value: $ty) -> Self {
+                Self::Integer(value.into())
+            }
+        }
+        impl From<Number> for $ty {
+            fn from(number: Number) -> Self {
+                match number {
+                    Number::Float(value) => value as $ty,
+                    Number::Integer(value) => value as $ty,
+                }
+            }
+        }
+    )* };
+}
+integer!(i8, i16, i32, i64, u8, u16, u32, u64);
+
+macro_rules! float {
+    ($($ty:ty: $from_float:expr, $from_integer:expr;)*) => { $(
+        impl From<$ty> for Number {
+            fn from(value: $ty) -> Self {
+                Self::Float(value.into())
+            }
+        }
+        impl From<Number> for $ty {
+            fn from(number: Number) -> Self {
+                match number {
+                    Number::Float(value) => $from_float(value),
+                    Number::Integer(value) => $from_integer(value),
+                }
+            }
+        }
+    )* };
+}
+float!(
+    f64: |v| v, |v| v as f64;
+    f32: |v| v as f32, |v| v as f32;
+    f16: |v| f16::from_f32(odd_single(v)), |v| f16::from_f32(odd_single(odd_double(v)));
+    bf16: |v| bf16::from_f32(odd_single(v)), |v| bf16::from_f32(odd_single(odd_double(v)));
+);
+
+/// Rounds to odd: where the float is not exact, it is the odd one of the two beside the value, so that rounding it again to
+/// far fewer digits gives what the value itself would (Boldo and Melquiond 2008). The crate `half` rounds doubles by their
+/// upper words alone.
+macro_rules! odd {
+    ($name:ident: $from:ty => $to:ty) => {
+        fn $name(value: $from) -> $to {
+            let near = value as $to;
+            let back = near as $from;
+            // The bits of a float count its magnitude.
+            match near.to_bits() & 1 == 1 || back == value || !near.is_finite() {
+                true => near,
+                false if near != 0.0 && (back > value) == (near > 0.0) => <$to>::from_bits(near.to_bits() - 1),
+                false => <$to>::from_bits(near.to_bits() + 1),
+            }
+        }
+    };
+}
+odd!(odd_single: f64 => f32);
+odd!(odd_double: i128 => f64);
+
+impl From<bool> for Number {
+    fn from(value: bool) -> Self {
+        Self::Integer(value.into())
+    }
+}
+
+impl From<Number> for bool {
+    fn from(number: Number) -> Self {
+        match number {
+            Number::Float(value) => value != 0.0,
+            Number::Integer(value) => value != 0,
+        }
     }
 }

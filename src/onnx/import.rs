@@ -6,19 +6,20 @@ use std::sync::Arc;
 use prost::Message;
 use prost::bytes::Bytes;
 
+use super::inputs::Fed;
 use super::late::Late;
-use super::model::{From, Input, Model, Output};
+use super::model::{From, Model, Output};
 use super::node::Node;
 use super::ops::{self, Call};
 use super::proto::{
-    AttributeProto, DimensionValue, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
-    TensorTypeProto, ValueInfoProto,
+    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorTypeProto,
+    ValueInfoProto,
 };
 use super::tensor_proto::Folder;
-use super::value::{Computed, Constant, Value};
+use super::value::{Constant, Value};
 use super::{Array, ElementType, Options, host};
 use crate::error::{Error, Result};
-use crate::graph::{DType, Graph, Init, Role, Shape, TensorId, TensorType};
+use crate::graph::{Graph, Tensor, TensorId};
 
 /// The newest operator set whose rules are known.
 const NEWEST: i64 = 25;
@@ -32,13 +33,14 @@ pub(super) fn model(bytes: Bytes, folder: Folder, options: &Options) -> Result<M
     let proto = ModelProto::decode(bytes).map_err(|error| Error::Onnx(format!("no ONNX model: {error}")))?;
     let main = proto.graph.as_ref().ok_or_else(|| Error::Onnx("no ONNX model: it has no graph".into()))?;
     let graph = Graph::new(options.mode);
-    let (inputs, outputs, weights, late) = {
+    let (inputs, idle, outputs, weights, late) = {
         let functions = proto.functions.iter().map(|f| ((f.domain.as_str(), f.name.as_str(), f.overload.as_str()), f));
         let mut import = Import {
             graph: &graph,
             options,
             folder,
             functions: functions.collect(),
+            inputs: Vec::new(),
             lifted: HashMap::new(),
             weights: Vec::new(),
             late: Vec::new(),
@@ -46,14 +48,20 @@ pub(super) fn model(bytes: Bytes, folder: Folder, options: &Options) -> Result<M
             nodes: 0,
             depth: 0,
         };
-        let (inputs, outputs) = import.main(main, &opsets(&proto.opset_import)?)?;
+        let outputs = import.main(main, &opsets(&proto.opset_import)?)?;
         if !import.missing.is_empty() {
             let count = import.missing.len();
             return Err(Error::Unsupported(format!("{count} of the nodes: {}", import.missing.join("; "))));
         }
-        (inputs, outputs, import.weights, import.late)
+        let (used, idle): (Vec<Fed<'_>>, Vec<Fed<'_>>) = import.inputs.into_iter().partition(|input| input.used);
+        let input = |Fed { input, expected, fixed, .. }: Fed<'_>| super::Input {
+            fixed: expected.filter(|_| fixed.get()),
+            ..input
+        };
+        let [inputs, idle] = [used, idle].map(|inputs| inputs.into_iter().map(input).collect());
+        (inputs, idle, outputs, import.weights, import.late)
     };
-    Ok(Model { graph, inputs, outputs, weights, late })
+    Ok(Model { graph, inputs, idle, outputs, weights, late })
 }
 
 /// Versions of operator sets by domain; ONNX's own has two names.
@@ -100,9 +108,11 @@ pub(super) struct Import<'a, 'g> {
     pub(super) options: &'a Options,
     folder: Folder,
     functions: HashMap<(&'a str, &'a str, &'a str), &'a FunctionProto>,
+    /// The inputs that are no initializers.
+    pub(super) inputs: Vec<Fed<'g>>,
     /// The variables that stand for constants, by the address of the array.
-    lifted: HashMap<usize, TensorId>,
-    weights: Vec<(String, Arc<Array>)>,
+    pub(super) lifted: HashMap<usize, TensorId>,
+    pub(super) weights: Vec<(String, Arc<Array>)>,
     late: Vec<Late>,
     /// Nodes that are not supported.
     missing: Vec<String>,
@@ -111,7 +121,7 @@ pub(super) struct Import<'a, 'g> {
 }
 
 impl<'a, 'g> Import<'a, 'g> {
-    fn main(&mut self, main: &'a GraphProto, opsets: &Opsets) -> Result<(Vec<Input>, Vec<Output>)> {
+    fn main(&mut self, main: &'a GraphProto, opsets: &Opsets) -> Result<Vec<Output>> {
         let mut scope = Scope { values: HashMap::new(), outer: None, opsets, attributes: None };
         let wanted: Vec<String> = match &self.options.outputs {
             Some(names) => names.clone(),
@@ -119,7 +129,7 @@ impl<'a, 'g> Import<'a, 'g> {
         };
         let live = live(&main.node, &wanted);
         self.initializers(main, &mut scope, &live)?;
-        let inputs = self.inputs(main, &mut scope)?;
+        self.inputs(main, &mut scope, &live)?;
         self.nodes(&main.node, &wanted, &mut scope)?;
         let declared: HashMap<&str, Option<ElementType>> =
             main.output.iter().map(|info| (info.name.as_str(), tensor_type(info).and_then(element))).collect();
@@ -127,16 +137,53 @@ impl<'a, 'g> Import<'a, 'g> {
         for name in wanted {
             let value = scope.get(&name);
             let value = value.ok_or_else(|| Error::Onnx(format!("no node computes the output `{name}`")))?.clone();
-            let Some(from) = source(&value) else { continue };
-            let element = match &from {
-                From::Known(array) => Some(array.element_type()),
-                From::Device(_, element) => Some(*element),
-                From::Late { .. } => None,
-            };
+            let element = self.element(&value);
+            let Some(from) = self.source(&value) else { continue };
             let element = declared.get(name.as_str()).copied().flatten().or(element);
+            // Where the graph has another tensor of this name, the model alone knows what the output is.
+            if let From::Device(id, _) = from
+                && !name.is_empty()
+                && self.graph.tensor(&name).is_none()
+            {
+                self.graph.name(&name, Tensor::new(self.graph, id))?;
+            }
             outputs.push(Output { name, element, from });
         }
-        Ok((inputs, outputs))
+        Ok(outputs)
+    }
+
+    /// Declares the inputs that are no initializers.
+    fn inputs(&mut self, proto: &GraphProto, scope: &mut Scope<'_, 'g>, live: &HashSet<&str>) -> Result<()> {
+        let initializers: HashSet<&str> = proto.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+        let known =
+            |name: &&String| initializers.contains(name.as_str()) || proto.input.iter().any(|info| info.name == **name);
+        let mut told = self.options.values.keys().chain(self.options.shapes.keys());
+        if let Some(name) = told.find(|name| !known(name)) {
+            return Err(Error::Onnx(format!("there is no input `{name}` to tell a value or a shape of")));
+        }
+        for info in proto.input.iter().filter(|info| !initializers.contains(info.name.as_str())) {
+            if live.contains(info.name.as_str()) {
+                let value = self.fed(info)?;
+                scope.define(&info.name, value)?;
+            } else {
+                self.idle(&info.name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a value is to be had after a step.
+    fn source(&mut self, value: &Value<'g>) -> Option<From> {
+        match value {
+            Value::Known(constant) => Some(From::Known(constant.array.clone())),
+            Value::Device(computed) => Some(From::Device(computed.tensor.id(), computed.element)),
+            Value::Fed(number) => {
+                self.inputs[*number].used = true;
+                Some(From::Fed(self.inputs[*number].input.name.clone()))
+            }
+            Value::Late { node, output } => Some(From::Late { node: *node, output: *output }),
+            Value::Missing => None,
+        }
     }
 
     /// Reads the initializers that something needs.
@@ -156,92 +203,6 @@ impl<'a, 'g> Import<'a, 'g> {
             )?;
         }
         Ok(())
-    }
-
-    /// Declares the inputs that are no initializers.
-    fn inputs(&self, proto: &GraphProto, scope: &mut Scope<'_, 'g>) -> Result<Vec<Input>> {
-        let initializers: HashSet<&str> = proto.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
-        let mut inputs = Vec::new();
-        for info in proto.input.iter().filter(|info| !initializers.contains(info.name.as_str())) {
-            let name = info.name.as_str();
-            let wrong = |message: String| Error::Onnx(format!("input `{name}`: {message}"));
-            let ty = tensor_type(info).ok_or_else(|| Error::Unsupported(format!("input `{name}` is no tensor")))?;
-            let element = element(ty);
-            let element =
-                element.ok_or_else(|| Error::Unsupported(format!("input `{name}`: element type {}", ty.elem_type)))?;
-            let given = self.options.values.get(name);
-            if let Some(array) = given {
-                if array.element_type() != element {
-                    return Err(wrong(format!("expected {element}, got {array}")));
-                }
-                self.check_shape(name, ty, array.shape())?;
-                if !element.is_float() || array.is_empty() {
-                    scope.define(name, Value::Known(Constant { array: array.clone(), initializer: None }))?;
-                    continue;
-                }
-            }
-            let shape = match (given, self.options.shapes.get(name)) {
-                (Some(array), _) => array.shape().to_vec(),
-                (None, Some(shape)) => {
-                    self.check_shape(name, ty, shape)?;
-                    shape.clone()
-                }
-                (None, None) => self.shape(name, ty)?,
-            };
-            let dtype = match element {
-                ElementType::String => return Err(Error::Unsupported(format!("input `{name}` of texts"))),
-                _ if element.is_integer() => DType::U32,
-                _ => DType::F32,
-            };
-            let tensor = self.graph.input_of(name, TensorType { dtype, shape: shape.clone().into() })?;
-            scope.define(name, Value::Device(Computed { tensor, element, expected: given.cloned() }))?;
-            inputs.push(Input { name: name.into(), element, shape: shape.into() });
-        }
-        Ok(inputs)
-    }
-
-    /// Extents by what the file and the options say.
-    fn shape(&self, name: &str, ty: &TensorTypeProto) -> Result<Vec<usize>> {
-        let dims = ty.shape.as_ref().map(|shape| &shape.dim);
-        let dims = dims.ok_or_else(|| Error::Onnx(format!("input `{name}` has no shape in the file: give it one")))?;
-        let extent = |(axis, dim): (usize, &super::proto::Dimension)| match &dim.value {
-            Some(DimensionValue::Extent(extent)) if *extent > 0 => Ok(*extent as usize),
-            Some(DimensionValue::Extent(0)) | None => {
-                let unknown = || format!("extent {axis} of input `{name}` is not known: give the input a shape");
-                self.options.rest.ok_or_else(|| Error::Onnx(unknown()))
-            }
-            Some(DimensionValue::Extent(extent)) => {
-                Err(Error::Onnx(format!("input `{name}`: an extent of {extent} along axis {axis}")))
-            }
-            Some(DimensionValue::Symbol(symbol)) => {
-                let given = self.options.dims.get(symbol).copied().or(self.options.rest);
-                let unknown = || format!("the extent `{symbol}` of input `{name}` is not known: give it a number");
-                given.ok_or_else(|| Error::Onnx(unknown()))
-            }
-        };
-        dims.iter().enumerate().map(extent).collect()
-    }
-
-    /// Whether a given shape is one that the file allows.
-    fn check_shape(&self, name: &str, ty: &TensorTypeProto, shape: &[usize]) -> Result<()> {
-        let Some(dims) = ty.shape.as_ref().map(|shape| &shape.dim) else { return Ok(()) };
-        let fits = |(dim, &extent): (&super::proto::Dimension, &usize)| match &dim.value {
-            Some(DimensionValue::Extent(expected)) if *expected != 0 => *expected == extent as i64,
-            Some(DimensionValue::Symbol(symbol)) => self.options.dims.get(symbol).is_none_or(|&given| given == extent),
-            _ => true,
-        };
-        match dims.len() == shape.len() && dims.iter().zip(shape).all(fits) {
-            true => Ok(()),
-            false => {
-                let text = |dim: &super::proto::Dimension| match &dim.value {
-                    Some(DimensionValue::Extent(extent)) => extent.to_string(),
-                    Some(DimensionValue::Symbol(symbol)) => symbol.clone(),
-                    None => "?".into(),
-                };
-                let expected = dims.iter().map(text).collect::<Vec<_>>().join(", ");
-                Err(Error::Onnx(format!("input `{name}`: expected the shape [{expected}], got {shape:?}")))
-            }
-        }
     }
 
     /// Imports the nodes that the wanted values need, in the file's order.
@@ -360,6 +321,10 @@ impl<'a, 'g> Import<'a, 'g> {
 
     /// An operator of ONNX's: on the host where all is known, else on the device, else on the host after a step.
     fn operator(&mut self, node: &Node, inputs: &[Option<Value<'g>>]) -> Result<Vec<Value<'g>>> {
+        // Whatever it is and wherever: the same under another name.
+        if let ("Identity", [Some(value)]) = (node.operator.as_str(), inputs) {
+            return Ok(vec![value.clone()]);
+        }
         let (on_host, on_device) = (host::find(&node.operator), ops::find(&node.operator));
         if on_host.is_none() && on_device.is_none() {
             return Err(node.unsupported("no such operator"));
@@ -369,7 +334,7 @@ impl<'a, 'g> Import<'a, 'g> {
         let mut reason = None;
         if let Some(compute) = on_host.filter(|_| all_known) {
             let arrays: Vec<Option<&Array>> = inputs.iter().map(|value| value.as_ref().and_then(array)).collect();
-            match compute(node, &arrays) {
+            match compute(&host::Call { node, inputs: &arrays }) {
                 Ok(outputs) => return Ok(outputs.into_iter().map(Value::known).collect()),
                 Err(Error::Unsupported(message)) => reason = Some(message),
                 Err(error) => return Err(node.located(error)),
@@ -377,9 +342,11 @@ impl<'a, 'g> Import<'a, 'g> {
         }
         if let Some(compute) = on_device.filter(|_| !late) {
             let graph = self.graph;
-            let mut call = Call { node, inputs, import: &mut *self };
-            match graph.in_layer(node.label(), || compute(&mut call)) {
-                Ok(outputs) => return Ok(outputs),
+            match self.whole(|import| {
+                let mut call = Call { node, inputs, import };
+                graph.in_layer(node.label(), || compute(&mut call))
+            }) {
+                Ok(outputs) => return Ok(self.relabelled(node, inputs, outputs)),
                 Err(Error::Unsupported(message)) => reason = Some(message),
                 Err(error) => return Err(node.located(error)),
             }
@@ -387,7 +354,7 @@ impl<'a, 'g> Import<'a, 'g> {
         match on_host {
             Some(compute) if !all_known => {
                 let number = self.late.len();
-                let inputs = inputs.iter().map(|value| value.as_ref().and_then(source)).collect();
+                let inputs = inputs.iter().map(|value| self.source(value.as_ref()?)).collect();
                 self.late.push(Late { node: node.clone(), compute, inputs });
                 Ok((0..node.outputs()).map(|output| Value::Late { node: number, output }).collect())
             }
@@ -396,43 +363,6 @@ impl<'a, 'g> Import<'a, 'g> {
                 Error::Unsupported,
             )),
         }
-    }
-
-    /// The variable that holds a constant on the device: a parameter where it is an initializer of floats with axes.
-    pub(super) fn lift(&mut self, node: &Node, constant: &Constant) -> Result<TensorId> {
-        let address = Arc::as_ptr(&constant.array) as usize;
-        if let Some(&id) = self.lifted.get(&address) {
-            return Ok(id);
-        }
-        let array = &constant.array;
-        let shape: Shape = array.shape().into();
-        let floats = array.element_type().is_float();
-        if !floats && array.element_type() != ElementType::Bool {
-            return Err(node.unsupported(format_args!("a constant {array} on the device")));
-        }
-        let role = match &constant.initializer {
-            Some(_) if floats && !shape.is_empty() => Role::Parameter,
-            _ => Role::State,
-        };
-        let name = constant.initializer.as_deref().map_or_else(|| format!("{}.constant", node.label()), String::from);
-        let name = (0..)
-            .map(|n: usize| if n == 0 { name.clone() } else { format!("{name}.{n}") })
-            .find(|name| self.graph.tensor(name).is_none())
-            .unwrap_or(name);
-        let id = self.graph.variable(&name, shape, role, Init::Zeros)?.id();
-        self.weights.push((name, array.clone()));
-        self.lifted.insert(address, id);
-        Ok(id)
-    }
-}
-
-/// Where a value is to be had after a step.
-fn source(value: &Value<'_>) -> Option<From> {
-    match value {
-        Value::Known(constant) => Some(From::Known(constant.array.clone())),
-        Value::Device(computed) => Some(From::Device(computed.tensor.id(), computed.element)),
-        Value::Late { node, output } => Some(From::Late { node: *node, output: *output }),
-        Value::Missing => None,
     }
 }
 
@@ -443,11 +373,11 @@ fn array<'v>(value: &'v Value<'_>) -> Option<&'v Array> {
     }
 }
 
-fn tensor_type(info: &ValueInfoProto) -> Option<&TensorTypeProto> {
+pub(super) fn tensor_type(info: &ValueInfoProto) -> Option<&TensorTypeProto> {
     info.r#type.as_ref()?.tensor_type.as_ref()
 }
 
-fn element(ty: &TensorTypeProto) -> Option<ElementType> {
+pub(super) fn element(ty: &TensorTypeProto) -> Option<ElementType> {
     ElementType::from_code(ty.elem_type)
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Array;
-use super::host::OnHost;
+use super::host::{Call, OnHost};
 use super::model::From;
 use super::node::Node;
 use crate::error::Result;
@@ -30,7 +30,7 @@ pub(super) fn run(late: &[Late], read: impl Fn(&From) -> Option<Array>) -> Resul
                 _ => own.as_ref(),
             })
             .collect();
-        let outputs = compute(node, &arguments).map_err(|error| node.located(error))?;
+        let outputs = compute(&Call { node, inputs: &arguments }).map_err(|error| node.located(error))?;
         done.extend(outputs.into_iter().enumerate().map(|(output, array)| ((number, output), array)));
     }
     Ok(done)

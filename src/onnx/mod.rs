@@ -2,7 +2,11 @@
 //!
 //! [`load`] turns a file into a [`Graph`](crate::Graph) whose inputs, parameters and outputs carry the file's names. What
 //! depends on constants alone (shapes above all) is computed on the host then, in the file's own integer types; floats are
-//! computed on the device, in f32; integers that depend on what the device computes are computed on the host after a step.
+//! computed on the device, in f32. Integers that are fed or depend on what the device computes are whole numbers in f32 there,
+//! as long as the operators tell that all of them are within 2²⁴, up to which f32 has them all; what could be beyond is computed
+//! on the host after a step. So fed integers that the device computes with may be 2²² at most, which a step checks.
+//! An index that is fed counts from the end where it is negative; one out of range gives not-a-number, as
+//! [`Tensor::gather`](crate::Tensor::gather) does, and an error where that would be an integer.
 //!
 //! ```no_run
 //! use omma::onnx::{self, Array, Runner};
@@ -21,9 +25,12 @@
 //! ```
 
 mod array;
+mod declared;
 mod element;
+mod export;
 mod host;
 mod import;
+mod inputs;
 mod late;
 mod model;
 mod node;
@@ -35,7 +42,10 @@ mod tensor_proto;
 mod value;
 
 pub use array::Array;
+pub use declared::{Declared, Extent, inputs};
 pub use element::ElementType;
+pub use export::Export;
+pub(crate) use export::{Exporting, Pooled, function, map, pool, reduce, sum};
 pub use model::{Input, Model, Output};
 pub use options::{Options, Source};
 pub use runner::Runner;
@@ -62,6 +72,12 @@ pub fn read_tensor(bytes: &[u8]) -> Result<Array> {
     tensor_proto::Folder::default().read(&tensor)
 }
 
+/// The bytes of a `TensorProto` file, which [`read_tensor`] reads.
+pub fn write_tensor(name: &str, array: &Array) -> Vec<u8> {
+    use prost::Message;
+    tensor_proto::write(name, array).encode_to_vec()
+}
+
 /// The names of a model's inputs that are no initializers, in the file's order.
 ///
 /// # Errors
@@ -73,4 +89,12 @@ pub fn input_names(bytes: &[u8]) -> Result<Vec<String>> {
     let initializers: std::collections::HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
     let names = graph.input.iter().map(|info| info.name.clone());
     Ok(names.filter(|name| !initializers.contains(name.as_str())).collect())
+}
+
+/// The operators that are computed, by their names in ONNX, in order. A function that a file brings along, or that ONNX
+/// writes out into such operators, is one more.
+pub fn operators() -> Vec<&'static str> {
+    // A branch is taken at load.
+    let names: std::collections::BTreeSet<&str> = ops::names().chain(host::names()).chain(["If"]).collect();
+    names.into_iter().collect()
 }

@@ -18,6 +18,8 @@ pub struct Input {
     pub element: ElementType,
     /// Its extents.
     pub shape: Shape,
+    /// The value that it must have: the graph was made for it.
+    pub(super) fixed: Option<Arc<Array>>,
 }
 
 /// An output of the model.
@@ -30,12 +32,27 @@ pub struct Output {
     pub(super) from: From,
 }
 
+impl Output {
+    /// Its value, where that is known before a step.
+    pub fn constant(&self) -> Option<&Array> {
+        match &self.from {
+            From::Known(array) => Some(array),
+            _ => None,
+        }
+    }
+}
+
 /// Where a value is to be had after a step.
 #[derive(Debug, Clone)]
 pub(super) enum From {
     Known(Arc<Array>),
+    /// What is fed under this name.
+    Fed(String),
     Device(TensorId, ElementType),
-    Late { node: usize, output: usize },
+    Late {
+        node: usize,
+        output: usize,
+    },
 }
 
 /// A network from an ONNX file.
@@ -43,6 +60,8 @@ pub(super) enum From {
 pub struct Model {
     pub(super) graph: Graph,
     pub(super) inputs: Vec<Input>,
+    /// Inputs of the file that no step needs.
+    pub(super) idle: Vec<Input>,
     pub(super) outputs: Vec<Output>,
     /// Names of variables, with what the file says they are.
     pub(super) weights: Vec<(String, Arc<Array>)>,
@@ -73,6 +92,9 @@ impl Model {
         let output = self.outputs.iter().find(|output| output.name == name);
         match output.map(|output| &output.from) {
             Some(From::Device(id, _)) => Ok(Tensor::new(&self.graph, *id)),
+            Some(From::Fed(name)) if self.graph.tensor(name).is_some() => {
+                self.graph.tensor(name).ok_or_else(|| Error::Onnx(format!("no input `{name}`")))
+            }
             Some(_) => Err(Error::Onnx(format!("output `{name}` is not computed on the device"))),
             None => {
                 let names: Vec<&str> = self.outputs.iter().map(|output| output.name.as_str()).collect();

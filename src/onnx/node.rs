@@ -1,6 +1,6 @@
 //! A node of an ONNX graph as its operator sees it: attributes with their types checked, errors that say where.
 
-use super::proto::{AttributeProto, GraphProto, NodeProto, TensorProto, attribute_type};
+use super::proto::{AttributeProto, NodeProto, TensorProto, attribute_type};
 use crate::error::{Error, Result};
 
 /// A node with the version of its operator's rules.
@@ -128,11 +128,6 @@ impl Node {
     /// A tensor.
     pub(super) fn tensor(&self, name: &str) -> Result<Option<&TensorProto>> {
         self.typed(name, "a tensor", |a| a.t.as_ref())
-    }
-
-    /// A graph.
-    pub(super) fn graph(&self, name: &str) -> Result<Option<&GraphProto>> {
-        self.typed(name, "a graph", |a| a.g.as_deref())
     }
 
     /// A required value, as `kernel_shape`.

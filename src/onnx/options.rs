@@ -102,7 +102,7 @@ impl Options {
 
     /// Tells the value that an input will have. Integers, truth values and texts become constants of the graph, which then
     /// computes with them on the host, exactly; of floats the shape is taken, and the values only where the graph's shapes
-    /// depend on them.
+    /// depend on them. What has been taken so must be the input's value in every step.
     pub fn value(mut self, input: &str, value: impl Into<Arc<Array>>) -> Self {
         self.values.insert(input.into(), value.into());
         self

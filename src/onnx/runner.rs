@@ -1,7 +1,8 @@
 //! Runs a loaded model: inputs and outputs in the file's own types.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
+use super::inputs::fed_range;
 use super::model::From;
 use super::{Array, ElementType, Model, late};
 use crate::error::{Error, Result};
@@ -14,6 +15,23 @@ use crate::plan::{HostTensor, PlanOptions, Session};
 pub struct Runner<'m> {
     model: &'m Model,
     session: Session,
+}
+
+impl Model {
+    /// What a step of a [`Runner`] is on such a device: kernels and memory, before anything is allocated.
+    ///
+    /// # Errors
+    /// When the graph does not fit the device.
+    pub fn plan(&self, capabilities: &crate::Capabilities, options: &PlanOptions) -> Result<crate::Plan> {
+        let mut fetch: Vec<TensorId> = Vec::new();
+        for (id, _) in self.fetched() {
+            fetch.push(id);
+        }
+        fetch.dedup();
+        let fetch: Vec<Tensor<'_>> = fetch.into_iter().map(|id| Tensor::new(&self.graph, id)).collect();
+        let layout = crate::VariableLayout::on(&self.graph, capabilities)?;
+        crate::Plan::new(&self.graph, &fetch, &layout, capabilities, options)
+    }
 }
 
 impl<'m> Runner<'m> {
@@ -30,7 +48,9 @@ impl<'m> Runner<'m> {
     /// # Errors
     /// See [`Runner::new`].
     pub fn with_options(gpu: &Gpu, model: &'m Model, options: &PlanOptions) -> Result<Self> {
-        let fetch: Vec<Tensor<'_>> = model.fetched().map(|(id, _)| Tensor::new(&model.graph, id)).collect();
+        let mut fetch: Vec<TensorId> = model.fetched().into_iter().map(|(id, _)| id).collect();
+        fetch.dedup();
+        let fetch: Vec<Tensor<'_>> = fetch.into_iter().map(|id| Tensor::new(&model.graph, id)).collect();
         let variables = model.variables(gpu, 0)?;
         Ok(Self { model, session: Session::with_options(gpu, &model.graph, &fetch, &variables, options)? })
     }
@@ -49,9 +69,9 @@ impl<'m> Runner<'m> {
         self.session.run(&fed).await?;
         let mut read = HashMap::new();
         for (id, element) in self.model.fetched() {
-            read.insert(id, self.read(id, element).await?);
+            read.insert((id, element), self.read(id, element).await?);
         }
-        self.finish(read)
+        self.finish(inputs, &read)
     }
 
     /// [`Runner::run`], blocking.
@@ -68,26 +88,40 @@ impl<'m> Runner<'m> {
         let mut fed = Vec::new();
         for &(name, array) in inputs {
             let wrong = |message: String| Error::Onnx(format!("input `{name}`: {message}"));
-            let known = self.model.inputs.iter().find(|input| input.name == name);
-            let Some(input) = known else {
+            let of = |inputs: &'m [super::Input]| inputs.iter().find(|input| input.name == name);
+            let idle = of(&self.model.idle);
+            let Some(input) = of(&self.model.inputs).or(idle) else {
                 let names: Vec<&str> = self.model.inputs.iter().map(|input| input.name.as_str()).collect();
                 return Err(Error::Onnx(format!(
                     "there is no input `{name}` to be fed; there are {}",
                     names.join(", ")
                 )));
             };
+            if input.fixed.as_ref().is_some_and(|told| **told != *array) {
+                return Err(wrong("the model was loaded for another value of it".into()));
+            }
+            if idle.is_some() {
+                continue;
+            }
             if array.element_type() != input.element || array.shape() != &input.shape[..] {
                 return Err(wrong(format!("expected {}{}, got {array}", input.element, input.shape)));
             }
+            if self.model.graph.tensor(name).is_none() {
+                // Only the host needs it.
+                continue;
+            }
             let tensor = match array {
                 Array::F32(array) => HostTensor::from(array),
-                _ if input.element.is_integer() => {
-                    let words = array.to_i64().unwrap_or_default();
-                    let words = words.into_iter().map(u32::try_from).collect::<Result<Vec<u32>, _>>();
-                    HostTensor::owned(words.map_err(|_| wrong("a number that is negative or beyond 32 bits".into()))?)
-                }
                 _ => HostTensor::owned(array.to_f32().unwrap_or_default()),
             };
+            if input.element.is_integer() {
+                let [least, greatest] = fed_range(input.element);
+                let integers = array.to_i64().unwrap_or_default();
+                if integers.len() != array.len() || integers.iter().any(|value| !(least..=greatest).contains(value)) {
+                    let range = format!("the device computes with its integers, which may be {least} to {greatest}");
+                    return Err(wrong(format!("a number is out of range: {range}")));
+                }
+            }
             fed.push((name, tensor));
         }
         let missing = self.model.inputs.iter().find(|input| !inputs.iter().any(|(name, _)| *name == input.name));
@@ -106,14 +140,25 @@ impl<'m> Runner<'m> {
             DType::U8 => Array::from(self.session.read::<u8>(id)?.await?),
             _ => Array::from(self.session.read::<f32>(id)?.await?),
         };
+        if let Array::F32(values) = &array
+            && element.is_integer()
+            && values.iter().any(|value| value.is_nan())
+        {
+            return Err(Error::Onnx("a step gave no number for an integer: an index was out of range".into()));
+        }
         array.cast(element).ok_or_else(|| Error::Onnx(format!("{array} has no values of type {element}")))
     }
 
     /// What the host computes of the fetched tensors, and the outputs.
-    fn finish(&self, read: HashMap<TensorId, Array>) -> Result<Vec<(String, Array)>> {
+    fn finish(
+        &self,
+        inputs: &[(&str, &Array)],
+        read: &HashMap<(TensorId, ElementType), Array>,
+    ) -> Result<Vec<(String, Array)>> {
         let of = |from: &From| match from {
-            From::Device(id, _) => read.get(id).cloned(),
+            From::Device(id, element) => read.get(&(*id, *element)).cloned(),
             From::Known(array) => Some(array.as_ref().clone()),
+            From::Fed(name) => inputs.iter().find(|(other, _)| other == name).map(|(_, array)| (*array).clone()),
             From::Late { .. } => None,
         };
         let late = late::run(&self.model.late, of)?;
@@ -130,21 +175,17 @@ impl<'m> Runner<'m> {
 }
 
 impl Model {
-    /// The tensors that are wanted from the device, each once.
-    fn fetched(&self) -> impl Iterator<Item = (TensorId, ElementType)> {
+    /// The tensors that are wanted from the device, each once in each type, those of one tensor side by side.
+    fn fetched(&self) -> Vec<(TensorId, ElementType)> {
         let late = self.late.iter().flat_map(|late| late.inputs.iter().flatten());
-        let mut seen = HashSet::new();
-        let mut fetched: Vec<(TensorId, ElementType)> = self
-            .outputs
-            .iter()
-            .map(|output| &output.from)
-            .chain(late)
-            .filter_map(|from| match from {
-                From::Device(id, element) => Some((*id, *element)),
-                _ => None,
-            })
-            .collect();
-        fetched.retain(|(id, _)| seen.insert(*id));
-        fetched.into_iter()
+        let device = |from: &From| match from {
+            From::Device(id, element) => Some((*id, *element)),
+            _ => None,
+        };
+        let outputs = self.outputs.iter().map(|output| &output.from);
+        let mut fetched: Vec<(TensorId, ElementType)> = outputs.chain(late).filter_map(device).collect();
+        fetched.sort_unstable_by_key(|(id, element)| (id.index, element.code()));
+        fetched.dedup();
+        fetched
     }
 }

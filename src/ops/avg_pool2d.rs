@@ -124,6 +124,11 @@ impl Op for AvgPool2d {
         let x = cx.inputs[0].clone();
         lower(cx, &self.0, "forward", &x, format)
     }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        crate::onnx::pool(cx, crate::onnx::Pooled::Average, &self.0)
+    }
 }
 
 /// dy -> dx

@@ -12,6 +12,8 @@ mod windows;
 use std::sync::Arc;
 
 pub use pad::PadMode;
+#[cfg_attr(not(feature = "onnx"), allow(unused_imports, reason = "its one user elsewhere is a feature"))]
+pub(crate) use resize::Resized;
 pub use resize::{Coordinates, Resize, Rounding};
 use table::Table;
 
@@ -47,10 +49,18 @@ fn map<'g>(x: Tensor<'g>, name: &'static str, mut tables: Vec<(usize, Table)>) -
         let extents = [table.columns(), table.rows()];
         match maps.last_mut() {
             Some(last) if last.first + last.axes.len() == axis && joins(&last.table, &table, ty.elements()) => {
-                last.table = Arc::new(last.table.with_inner(&table));
+                let joined = Arc::new(last.table.with_inner(&table));
+                let first = std::mem::replace(&mut last.table, joined);
+                if last.parts.is_empty() {
+                    last.parts.push(first);
+                }
+                last.parts.push(Arc::new(table));
                 last.axes.push(extents);
             }
-            _ => maps.push(AxisMap { name, first: axis, axes: vec![extents], table: Arc::new(table) }),
+            _ => {
+                let (axes, parts) = (vec![extents], Vec::new());
+                maps.push(AxisMap { name, first: axis, axes, table: Arc::new(table), parts });
+            }
         }
     }
     // What becomes smaller does so first: the others then have less to move.
@@ -106,6 +116,8 @@ struct AxisMap {
     /// What each has in x and in y.
     axes: Vec<[usize; 2]>,
     table: Arc<Table>,
+    /// The table of each axis, where there are several: what other runtimes are told.
+    parts: Vec<Arc<Table>>,
 }
 
 impl AxisMap {
@@ -144,6 +156,7 @@ impl Op for AxisMap {
             first: self.first,
             axes: self.axes.iter().map(|&[columns, rows]| [rows, columns]).collect(),
             table: Arc::new(self.table.transposed()),
+            parts: Vec::new(),
         };
         Ok(vec![Some(cx.graph().apply_one(op, cx.layer(), &[dy])?)])
     }
@@ -177,6 +190,13 @@ impl Op for AxisMap {
                 dispatch(cx, &sums, around, [Operand::ScratchRead(scratch), ends[1]])
             }
         }
+    }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        let parts = if self.parts.is_empty() { std::slice::from_ref(&self.table) } else { &self.parts };
+        let axes: Vec<_> = parts.iter().map(|table| (table.columns(), table.view())).collect();
+        crate::onnx::map(cx, self.first, &axes)
     }
 }
 

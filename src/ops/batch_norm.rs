@@ -93,12 +93,29 @@ impl<'g> Tensor<'g> {
 impl<'g> Tensor<'g> {
     /// Brings each channel of `[N, C, ...]` to a mean of 0 and a variance of 1, whatever the graph's mode:
     /// (x - mean) / sqrt(variance + epsilon), the variance biased.
-    pub(super) fn standardized(self, epsilon: f32) -> Result<Self> {
+    pub(crate) fn standardized(self, epsilon: f32) -> Result<Self> {
         let graph = self.graph();
         let [_, channels, _] = view(&self.ty())?;
-        let batch = graph.apply(Statistics, "", &[self])?;
         let [ones, zeros] = [graph.constant(1.0, channels)?, graph.constant(0.0, channels)?];
-        graph.apply_one(Standardize { epsilon, training: true }, "", &[self, batch[0], batch[1], ones, zeros])
+        Ok(self.normalized_by_batch([ones, zeros], epsilon)?[0])
+    }
+
+    /// gamma·(x - mean)/sqrt(variance + epsilon) + beta by the batch's own mean and biased variance, and these two, which
+    /// have no gradient of their own.
+    pub(crate) fn normalized_by_batch(self, affine: [Self; 2], epsilon: f32) -> Result<[Self; 3]> {
+        let batch = self.graph().apply(Statistics, "", &[self])?;
+        let y = self.normalized_by([batch[0], batch[1]], affine, epsilon, true)?;
+        Ok([y, batch[0], batch[1]])
+    }
+
+    /// The same by a mean and a variance that have no gradient; `training` says that they are those of the tensor.
+    pub(crate) fn normalized_by(self, by: [Self; 2], affine: [Self; 2], epsilon: f32, training: bool) -> Result<Self> {
+        let channels = TensorType::f32(view(&self.ty())?[1]);
+        for tensor in by.iter().chain(&affine) {
+            super::expect(NAME, "mean, variance, gamma and beta of", &channels, &tensor.ty())?;
+        }
+        let inputs = [self, by[0], by[1], affine[0], affine[1]];
+        self.graph().apply_one(Standardize { epsilon, training }, "", &inputs)
     }
 }
 
@@ -191,6 +208,12 @@ impl Op for Statistics {
         let operands = [Operand::ScratchRead(partial), Operand::Output(0), Operand::Output(1)];
         cx.dispatch_flat(kernel("merge"), &params, &operands, channels)
     }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        // Where they are those of what is normalised, its node computes them itself.
+        cx.keeps_examples(false)
+    }
 }
 
 /// (x, mean, variance, gamma, beta) -> y
@@ -246,6 +269,21 @@ impl Op for Standardize {
         let mut inputs = vec![Extent::Channel; 5];
         inputs[0] = Extent::Element;
         Some(Pointwise { function: "standardize", inputs, constants: vec![self.epsilon] })
+    }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        let epsilon = [("epsilon", self.epsilon.into())];
+        cx.keeps_examples(!self.training)?;
+        let [x, gamma, beta] = [cx.input(0)?, cx.input(3)?, cx.input(4)?];
+        if !self.training {
+            let [mean, variance] = [cx.input(1)?, cx.input(2)?];
+            return cx.finish("BatchNormalization", &[&x, &gamma, &beta, &mean, &variance], &epsilon);
+        }
+        match cx.inputs[0].shape.first() {
+            Some(1) => cx.finish("InstanceNormalization", &[&x, &gamma, &beta], &epsilon),
+            _ => Err(cx.refused("statistics of a batch: a graph of Mode::Evaluation has running ones")),
+        }
     }
 }
 

@@ -136,6 +136,14 @@ impl Op for Concat {
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         lower(cx, self.axis, false)
     }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        cx.keeps_examples(self.axis > 0)?;
+        let parts = cx.all_inputs()?;
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        cx.finish("Concat", &parts, &[("axis", self.axis.into())])
+    }
 }
 
 #[derive(Debug)]
@@ -200,6 +208,17 @@ impl Op for Split {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         lower(cx, self.axis, true)
+    }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        cx.keeps_examples(self.axis > 0)?;
+        let lengths = cx.integers(self.lengths.iter().map(|&length| length as i64))?;
+        let x = cx.input(0)?;
+        let shapes: Vec<_> = cx.outputs.iter().map(|ty| ty.shape.clone()).collect();
+        let parts = shapes.iter().enumerate().map(|(index, shape)| cx.output(index, shape)).collect();
+        cx.push("Split", &[&x, &lengths], parts, &[("axis", self.axis.into())]);
+        Ok(())
     }
 }
 

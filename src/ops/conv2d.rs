@@ -17,7 +17,10 @@ use crate::plan::{Shader, params, shader};
 
 mod cases;
 mod channels_last;
+mod cut;
 mod depthwise;
+#[cfg(feature = "onnx")]
+mod export;
 mod geometry;
 mod kernels;
 mod layer;

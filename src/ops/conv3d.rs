@@ -135,6 +135,14 @@ impl Op for AddToChannels {
         let bias: Vec<f64> = (0..cx.inputs[0].len()).map(|index| cx.inputs[1][index / inner % channels]).collect();
         vec![reference::add(cx.inputs[0], &bias)]
     }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        cx.keeps_examples(true)?;
+        let shape = [&[cx.inputs[1].elements()][..], &vec![1; cx.inputs[0].shape.len() - 2]].concat();
+        let (x, bias) = (cx.input(0)?, cx.input_as(1, &shape)?);
+        cx.finish("Add", &[&x, &bias], &[])
+    }
 }
 
 /// Name, x `[N, C, D, H, W]`, settings.

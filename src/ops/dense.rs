@@ -90,7 +90,7 @@ impl<'g> Tensor<'g> {
 
 pub(crate) fn cases() -> Vec<OpCase> {
     let mut cases: Vec<OpCase> =
-        [[64, 400, 120], [1, 1, 1], [3, 67, 10], [7, 131, 257], [5, 1100, 9], [LONGEST_BATCH + 1, 3, 2]]
+        [[64, 400, 120], [1, 1, 1], [3, 67, 10], [3, 67, 12], [7, 131, 257], [5, 1100, 9], [LONGEST_BATCH + 1, 3, 2]]
             .into_iter()
             .map(|[batch, inputs, outputs]| {
                 OpCase::new(format!("dense [{batch}, {inputs}] to {outputs}"), move |cx| {

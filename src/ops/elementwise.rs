@@ -256,6 +256,11 @@ impl Op for Elementwise {
         let (inputs, constants) = (self.extents.clone(), self.numbers.clone());
         Some(Pointwise { function: self.function.kernel, inputs, constants })
     }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        crate::onnx::function(cx, self.function.name, &self.numbers)
+    }
 }
 
 #[cfg(test)]

@@ -158,6 +158,18 @@ impl Op for Expand {
         let kernel = Kernel::new(&SHADER, "forward").template("form", form);
         cx.dispatch_flat(kernel, &params, &[Operand::Input(0), Operand::Output(0)], count)
     }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        let (own, rank) = (cx.inputs[0].shape.clone(), self.0.len());
+        let missing = rank - own.len();
+        // What stays as it is may be of any length.
+        let copied = |axis: usize| axis < missing || own[axis - missing] != self.0[axis];
+        let extents: Vec<i64> = (0..rank).map(|axis| if copied(axis) { self.0[axis] as i64 } else { 1 }).collect();
+        cx.keeps_examples(missing == 0 && !copied(0))?;
+        let (x, extents) = (cx.input(0)?, cx.integers(extents)?);
+        cx.finish("Expand", &[&x, &extents], &[])
+    }
 }
 
 /// x -> its sums over two axes of a view `[groups, outer, channels, inner]`, outer and inner

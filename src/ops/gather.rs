@@ -15,6 +15,7 @@ use crate::selftest::OpCase;
 const NAME: &str = "gather";
 const ALONG: &str = "take_along_axis";
 const ONE_HOT: &str = "one_hot";
+const TO_INDICES: &str = "to_indices";
 /// Places that have lists of their own: an invocation runs over a slice at most.
 const SLICE: usize = 1 << 15;
 const _: () = assert!(SLICE < MAX_ITERATIONS);
@@ -44,6 +45,12 @@ impl<'g> Tensor<'g> {
     /// more than 65,535 elements along it.
     pub fn take_along_axis(self, indices: Self, axis: usize) -> Result<Self> {
         self.graph().apply_one(Along { axis }, "", &[self, indices])
+    }
+
+    /// The integers below the elements, as u32, for [`Tensor::gather`] and its like. A negative element, one beyond 32 bits
+    /// and not-a-number become `u32::MAX`, which is no index. It has no gradient.
+    pub(crate) fn to_indices(self) -> Result<Self> {
+        self.graph().apply_one(ToIndices, "", &[self])
     }
 
     /// Rows of `depth` zeros, with a one where the index says, behind all other axes: u32 `[N]` to f32 `[N, depth]`. An index
@@ -143,6 +150,14 @@ impl Op for Gather {
         let view = around(NAME, &cx.inputs[0], self.axis)?;
         let places = cx.inputs[1].elements();
         take(cx, "forward", view, places)
+    }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        let (x, indices) = (cx.held(0)?, cx.held(1)?);
+        cx.keeps_examples(if self.axis == 0 { !x.examples } else { !indices.examples })?;
+        let inputs = [cx.input(0)?, cx.input(1)?];
+        cx.finish("Gather", &[&inputs[0], &inputs[1]], &[("axis", self.axis.into())])
     }
 }
 
@@ -247,6 +262,14 @@ impl Op for Along {
         let places = cx.inputs[1].shape[self.axis];
         take(cx, "along", view, places)
     }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        let (x, indices) = (cx.held(0)?, cx.held(1)?);
+        cx.keeps_examples(self.axis > 0 && x.examples == indices.examples)?;
+        let inputs = [cx.input(0)?, cx.input(1)?];
+        cx.finish("GatherElements", &[&inputs[0], &inputs[1]], &[("axis", self.axis.into())])
+    }
 }
 
 /// (indices, dy) -> dx
@@ -287,6 +310,36 @@ impl Op for AlongGrad {
             .template("form", "elements")
             .template("texture", u8::from(textured));
         cx.dispatch_flat(kernel, &params(view, places, 0, [count, 1])?, &operands, count)
+    }
+}
+
+/// x -> indices
+#[derive(Debug)]
+struct ToIndices;
+
+impl Op for ToIndices {
+    fn name(&self) -> &'static str {
+        TO_INDICES
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
+        super::float(TO_INDICES, &inputs[0])?;
+        Ok(vec![TensorType::u32(inputs[0].shape.clone())])
+    }
+
+    fn gradient<'g>(&self, _: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
+        Ok(vec![None])
+    }
+
+    fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
+        vec![Checked::exact(reference::to_indices(cx.inputs[0]).into_iter().map(f64::from).collect())]
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let count = cx.outputs[0].elements();
+        let kernel = Kernel::new(&SHADER, TO_INDICES).template("entry", TO_INDICES).template("form", "elements");
+        let params = params([1, 1, 1], 1, 0, [count, 1])?;
+        cx.dispatch_flat(kernel, &params, &[Operand::Input(0), Operand::Output(0)], count)
     }
 }
 
@@ -334,6 +387,13 @@ impl Op for OneHot {
         let params = params([1, self.depth, 1], 1, 0, [count, 1])?;
         cx.dispatch_flat(kernel, &params, &[Operand::Input(0), Operand::Output(0)], count)
     }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        cx.keeps_examples(true)?;
+        let (places, depth, values) = (cx.input(0)?, cx.integer(self.depth)?, cx.floats(&[2], vec![0.0, 1.0])?);
+        cx.finish("OneHot", &[&places, &depth, &values], &[])
+    }
 }
 
 pub(crate) fn cases() -> Vec<OpCase> {
@@ -371,6 +431,11 @@ pub(crate) fn cases() -> Vec<OpCase> {
         })
     });
     let mut cases: Vec<OpCase> = gathered.chain(along).chain(hot).collect();
+    cases.push(OpCase::new("to_indices", |cx| {
+        let far = [-0.5, -0.0, 0.0, 0.9, 1.0, 7.5, 16_777_217.0, 4_294_967_040.0, 4_294_967_296.0, -3e38];
+        let values = far.into_iter().chain([f32::NAN, f32::INFINITY, f32::NEG_INFINITY]).collect();
+        Ok(vec![cx.values("x", [13], values)?.to_indices()?])
+    }));
     let beyond = OpCase::new("gather with indices out of range", |cx| {
         let x = cx.normal("x", [4, 8])?;
         Ok(vec![

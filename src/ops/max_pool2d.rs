@@ -121,6 +121,11 @@ impl Op for MaxPool2d {
         let params = self.0.params(NAME, &x, format)?;
         dispatch_finished(cx, kernel, &params, &operands, (format, textured), count)
     }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        crate::onnx::pool(cx, crate::onnx::Pooled::Max, &self.0)
+    }
 }
 
 fn only_planar(format: Format) -> Option<String> {

@@ -22,7 +22,7 @@ impl<'g> Tensor<'g> {
     /// When the tensor is not f32 of rank 3, the indices are not u32 of its shape, or the window does not make so many
     /// windows of the size.
     pub fn max_unpool1d(self, indices: Self, window: impl Into<Pool1d>, size: impl Into<PerAxis<1>>) -> Result<Self> {
-        unpooled(self, indices, window.into(), size.into().0)
+        unpooled(self, indices, window.into(), size.into().0, false)
     }
 
     /// Undoes [`Tensor::max_pool2d_with_indices`] with the same window: each value of `[N, C, H, W]` goes to the cell of its
@@ -44,7 +44,7 @@ impl<'g> Tensor<'g> {
     /// When the tensor is not f32 of rank 4, the indices are not u32 of its shape, or the window does not make so many
     /// windows of the size.
     pub fn max_unpool2d(self, indices: Self, window: impl Into<Pool2d>, size: impl Into<PerAxis<2>>) -> Result<Self> {
-        unpooled(self, indices, window.into(), size.into().0)
+        unpooled(self, indices, window.into(), size.into().0, false)
     }
 
     /// [`Tensor::max_unpool2d`] of volumes `[N, C, D, H, W]`.
@@ -53,17 +53,19 @@ impl<'g> Tensor<'g> {
     /// When the tensor is not f32 of rank 5, the indices are not u32 of its shape, or the window does not make so many
     /// windows of the size.
     pub fn max_unpool3d(self, indices: Self, window: impl Into<Pool3d>, size: impl Into<PerAxis<3>>) -> Result<Self> {
-        unpooled(self, indices, window.into(), size.into().0)
+        unpooled(self, indices, window.into(), size.into().0, false)
     }
 }
 
-fn unpooled<'g, const D: usize>(
+/// `whole` says that indices number the cells of all planes, one plane behind the other.
+pub(crate) fn unpooled<'g, const D: usize>(
     x: Tensor<'g>,
     indices: Tensor<'g>,
     window: Pool<D>,
     size: [usize; D],
+    whole: bool,
 ) -> Result<Tensor<'g>> {
-    let op = MaxUnpool { window, size };
+    let op = MaxUnpool { window, size, whole };
     x.graph().apply_one(op, "", &[x, indices])
 }
 
@@ -73,6 +75,8 @@ struct MaxUnpool<const D: usize> {
     window: Pool<D>,
     /// Of y.
     size: [usize; D],
+    /// Whether indices number the cells of all planes and not each plane's by themselves.
+    whole: bool,
 }
 
 impl<const D: usize> MaxUnpool<D> {
@@ -95,6 +99,7 @@ impl<const D: usize> MaxUnpool<D> {
         let [name, _] = self.names();
         let params = self.windows().params(name, y, Format::Planar)?;
         let kernel = Kernel::new(&SHADER, entry).template("entry", entry);
+        let kernel = kernel.flag("WHOLE", self.whole);
         let kernel = self.windows().choose(cx, &format!("{name}.{entry}"), kernel)?;
         cx.dispatch_flat(kernel, &params, operands, count)
     }
@@ -106,7 +111,8 @@ impl<const D: usize> Op for MaxUnpool<D> {
     }
 
     fn attributes(&self) -> String {
-        format!("size {:?}, {}", self.size, self.window.describe())
+        let whole = if self.whole { ", indices of the whole" } else { "" };
+        format!("size {:?}, {}{whole}", self.size, self.window.describe())
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
@@ -133,7 +139,7 @@ impl<const D: usize> Op for MaxUnpool<D> {
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
         let g = self.windows().reference(&cx.output_types[0]);
-        vec![reference::forward(&g, cx.inputs[0], &cx.integers(1))]
+        vec![reference::forward(&g, cx.inputs[0], &cx.integers(1), self.whole)]
     }
 
     fn reach(&self, _: &[TensorType]) -> Reach {
@@ -166,7 +172,7 @@ impl<const D: usize> Op for MaxUnpoolGradInput<D> {
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
         let g = self.0.windows().reference(&cx.input_types[1]);
-        vec![reference::grad_input(&g, &cx.integers(0), cx.inputs[1])]
+        vec![reference::grad_input(&g, &cx.integers(0), cx.inputs[1], self.0.whole)]
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
@@ -183,7 +189,18 @@ fn case<const D: usize>(shape: &'static [usize], window: Pool<D>) -> OpCase {
         let [pooled, indices] = pool::with_indices(cx.normal("pooled", shape.to_vec())?, windows)?;
         let x = cx.normal("x", pooled.shape())?;
         let size = <[usize; D]>::try_from(&shape[2..]).unwrap_or([0; D]);
-        Ok(vec![unpooled(x, indices, window, size)?])
+        Ok(vec![unpooled(x, indices, window, size, false)?])
+    })
+}
+
+/// The same by numbers of the whole tensor.
+fn whole<const D: usize>(shape: &'static [usize], window: Pool<D>) -> OpCase {
+    OpCase::new(format!("max_unpool{D}d of the whole to {shape:?} {}", window.describe()), move |cx| {
+        let numbers = pool::Numbering { whole: true, column_major: false };
+        let [pooled, indices] = cx.normal("pooled", shape.to_vec())?.max_pool_numbered(window, numbers)?;
+        let x = cx.normal("x", pooled.shape())?;
+        let size = <[usize; D]>::try_from(&shape[2..]).unwrap_or([0; D]);
+        Ok(vec![unpooled(x, indices, window, size, true)?])
     })
 }
 
@@ -198,6 +215,8 @@ pub(crate) fn cases() -> Vec<OpCase> {
         case(&[2, 5, 6, 7], Pool2d::new([3, 2]).stride(1).ceil_mode(true)),
         case(&[1, 1, 1, 1], Pool2d::new(1)),
         case(&[1, 2, 9, 10], Pool2d::new(2).stride([3, 1]).dilation([2, 3]).paddings([0, 1], [1, 2])),
+        whole(&[2, 3, 7, 9], Pool2d::new(3).stride(2).padding(1)),
+        whole(&[1, 67, 13], Pool1d::new(2)),
         case(&[1, 3, 5, 7, 4], Pool3d::new(2).stride(1)),
         case(&[2, 1, 7, 5, 3], Pool3d::new([3, 2, 1]).stride([2, 3, 1]).padding([1, 0, 0]).ceil_mode(true)),
     ]

@@ -16,6 +16,7 @@ pub(crate) mod concat;
 pub(crate) mod conv2d;
 pub(crate) mod conv3d;
 pub(crate) mod conv_transpose;
+pub(crate) mod convert;
 pub(crate) mod cross_entropy;
 pub(crate) mod dense;
 pub(crate) mod dropout;
@@ -106,6 +107,7 @@ pub const FAMILIES: &[Family] = &[
     Family { stem: "conv3d", shaders: &[], cases: conv3d::cases },
     // A transposed convolution is a convolution's input gradient.
     Family { stem: "conv_transpose", shaders: &[], cases: conv_transpose::cases },
+    Family { stem: "convert", shaders: &[&convert::SHADER], cases: convert::cases },
     Family { stem: "cross_entropy", shaders: &[&cross_entropy::SHADER], cases: cross_entropy::cases },
     // A dense layer is a convolution of 1x1 images and runs its kernels.
     Family { stem: "dense", shaders: &[], cases: dense::cases },

@@ -106,6 +106,18 @@ impl Op for Normalize {
         let kernel = Kernel::new(&SHADER, "forward").flag("WHOLE", whole);
         cx.dispatch_flat(kernel, &params, &operands, count.div_ceil(4))
     }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        cx.keeps_examples(true)?;
+        let channels = self.factors.len();
+        let (scale, offset): (Vec<f32>, Vec<f32>) = self.factors.iter().copied().unzip();
+        let [scale, offset] = [cx.floats(&[channels, 1, 1], scale)?, cx.floats(&[channels, 1, 1], offset)?];
+        let x = cx.input(0)?;
+        let x = cx.float(&x);
+        let scaled = cx.between("Mul", &[&x, &scale], &[]);
+        cx.finish("Add", &[&scaled, &offset], &[])
+    }
 }
 
 pub(crate) fn cases() -> Vec<OpCase> {

@@ -16,7 +16,7 @@ pub use rule::Optimizer;
 
 use crate::error::{Error, Result};
 use crate::graph::{
-    Evaluation, GradientContext, Graph, Init, LEARNING_RATE, MOMENTUM, Op, Role, Source, Tensor, TensorType,
+    Evaluation, GradientContext, Graph, Init, LEARNING_RATE, MOMENTUM, Op, Role, Source, Tensor, TensorType, updated,
 };
 use crate::plan::Lowering;
 use crate::reference::{Checked, optimizer as reference};
@@ -86,8 +86,7 @@ impl Graph {
 
     /// Whether an optimizer changes it.
     fn is_updated(&self, parameter: Tensor<'_>) -> bool {
-        let data = self.data();
-        data.nodes.iter().any(|node| node.op.flat_gradients().iter().any(|&(_, p)| node.inputs[p] == parameter.id()))
+        updated(&self.data()).contains(&parameter.id())
     }
 }
 

@@ -18,6 +18,8 @@ mod windows;
 
 pub(super) use average::averaged;
 pub(crate) use cases::cases;
+#[cfg_attr(not(feature = "onnx"), allow(unused_imports, reason = "its one user elsewhere is a feature"))]
+pub(crate) use max::Numbering;
 pub(super) use max::{pooled, with_indices};
 pub(super) use planes::{PoolParams, case_windows};
 pub(super) use window::spatial;
@@ -190,6 +192,20 @@ impl<const D: usize> Op for Pooling<D> {
         }
         let kernel = self.windows.specialise(self.kernel("forward", textured)).template("second", u8::from(second));
         cx.dispatch_flat(kernel, &params, &operands, cx.outputs[0].elements())
+    }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        use crate::onnx::{Pooled, pool};
+        let Windows::Sliding(window) = &self.windows else {
+            return Err(cx.refused("ONNX has no adaptive pooling"));
+        };
+        match self.kind {
+            Kind::Max => pool(cx, Pooled::Max, window),
+            Kind::Average { .. } => pool(cx, Pooled::Average, window),
+            Kind::Lp(p) => pool(cx, Pooled::Lp(p), window),
+            Kind::Draw { .. } | Kind::Weighted => Err(cx.refused("ONNX has no stochastic pooling")),
+        }
     }
 }
 

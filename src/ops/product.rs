@@ -74,6 +74,12 @@ impl Op for Product {
         let (params, rows) = (params(&cx.inputs[0])?, cx.outputs[0].elements());
         cx.dispatch_flat(kernel("forward"), &params, &[Operand::Input(0), Operand::Output(0)], rows)
     }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        let [outer, length, inner] = around(NAME, &cx.inputs[0], 1)?;
+        crate::onnx::reduce(cx, "ReduceProd", [outer, length, inner, 1])
+    }
 }
 
 /// (x, dy) -> dx

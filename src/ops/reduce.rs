@@ -71,7 +71,15 @@ impl<'g> Tensor<'g> {
     /// # Errors
     /// Those of [`Tensor::sum`].
     pub fn mean(self, axes: impl Into<Axes>) -> Result<Self> {
-        self.add_up("mean", &axes.into(), true)
+        let axes = axes.into();
+        // Images are pooled in whatever format they have.
+        if let [n, c, h, w] = self.shape()[..]
+            && h * w > 1
+            && *axes.of("mean", &self.shape())?.output == [n, c, 1, 1]
+        {
+            return self.global_avg_pool2d();
+        }
+        self.add_up("mean", &axes, true)
     }
 
     /// Σ|x| over axes: ONNX's `ReduceL1`.
@@ -312,6 +320,11 @@ impl Op for ChannelSum {
             self.scale(),
             [Operand::Input(0), Operand::Output(0)],
         )
+    }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        crate::onnx::sum(cx, self.name, self.view, self.mean)
     }
 }
 

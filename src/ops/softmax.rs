@@ -156,6 +156,13 @@ impl Op for Softmax {
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         Self::lower(*self, cx, "forward", &mut [Operand::Input(0), Operand::Output(0)])
     }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        cx.keeps_examples(self.axis > 0)?;
+        let x = cx.input(0)?;
+        cx.finish("Softmax", &[&x], &[("axis", self.axis.into())])
+    }
 }
 
 /// (y, dy) -> dx

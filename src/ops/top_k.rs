@@ -186,6 +186,28 @@ impl Op for TopK {
         let operands = [operand, Operand::ScratchRead(found), outputs[0], outputs[1]];
         cx.dispatch_flat(self.kernel("forward", "merge"), &params, &operands, outer * inner)
     }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        cx.keeps_examples(self.axis > 0)?;
+        let extreme = if self.largest { "Max" } else { "Min" };
+        if self.count == 1 && !cx.needs(1) {
+            let [outer, length, inner] = around(NAME, &cx.inputs[0], self.axis)?;
+            return crate::onnx::reduce(cx, &format!("Reduce{extreme}"), [outer, length, inner, 1]);
+        }
+        let shape = cx.outputs[0].shape.clone();
+        let x = cx.input(0)?;
+        if self.count == 1 && !cx.needs(0) {
+            let places = vec![cx.output(1, &shape)];
+            cx.push(&format!("Arg{extreme}"), &[&x], places, &[("axis", self.axis.into())]);
+            return Ok(());
+        }
+        let count = cx.integers([self.count as i64])?;
+        let outputs = vec![cx.output(0, &shape), cx.output(1, &shape)];
+        let attributes = [("axis", self.axis.into()), ("largest", self.largest.into())];
+        cx.push("TopK", &[&x, &count], outputs, &attributes);
+        Ok(())
+    }
 }
 
 /// (places, dy) -> dx

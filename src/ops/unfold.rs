@@ -154,6 +154,41 @@ impl Op for Window {
     fn takes_epilogue(&self) -> bool {
         self.back
     }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        let Geometry { outer, channels, length, inner, positions, taps, stride, dilation, pad } = self.geometry;
+        let plain = taps == 1 && stride == 1 && pad == 0 && length == positions;
+        cx.keeps_examples(false)?;
+        let exchanged = [("perm", (&[0, 2, 1, 3][..]).into())];
+        match (plain, self.back) {
+            (true, false) => {
+                let x = cx.input_as(0, &[outer, channels, length, inner])?;
+                cx.finish_as(&[outer, length, channels, inner], "Transpose", &[&x], &exchanged)
+            }
+            (true, true) => {
+                let y = cx.input_as(0, &[outer, length, channels, inner])?;
+                cx.finish_as(&[outer, channels, length, inner], "Transpose", &[&y], &exchanged)
+            }
+            (false, true) => Err(cx.refused("ONNX has no sum of windows that overlap")),
+            (false, false) => {
+                let x = cx.input_as(0, &[outer, channels, length, inner])?;
+                let reach = (positions - 1) * stride + (taps - 1) * dilation + 1;
+                let behind = reach.saturating_sub(pad + length) as i64;
+                let (amounts, zero) = (cx.integers([0, 0, pad as i64, 0, 0, 0, behind, 0])?, cx.number(0.0)?);
+                let padded = cx.between("Pad", &[&x, &amounts, &zero], &[]);
+                let places = (0..positions).flat_map(|p| (0..taps).map(move |t| (p * stride + t * dilation) as i64));
+                let places = cx.integers(places)?;
+                let windows = cx.between("Gather", &[&padded, &places], &[("axis", 2_usize.into())]);
+                let shape = [outer, channels, positions, taps, inner];
+                let shape = cx.integers(shape.into_iter().map(|extent| extent as i64))?;
+                let windows = cx.between("Reshape", &[&windows, &shape], &[]);
+                let order = [("perm", (&[0, 2, 1, 3, 4][..]).into())];
+                let shape = [outer, positions, channels, taps, inner];
+                cx.finish_as(&shape, "Transpose", &[&windows], &order)
+            }
+        }
+    }
 }
 
 pub(crate) fn cases() -> Vec<OpCase> {

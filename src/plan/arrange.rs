@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::build::{Builder, Key};
 use super::in_place::{IN_PLACE, Replaced};
-use super::kernel::{Access, Operand};
+use super::kernel::{Access, Dispatch, Operand, Span};
 use super::limits::{check_buffers, check_step};
 use super::memory::{ALIGNMENT, Block, align, place};
 use super::schedule::{Uses, apart};
@@ -130,7 +130,7 @@ impl Builder<'_> {
 
     /// The dispatches with everything that they bind.
     fn steps(&mut self, locations: &HashMap<Key, Location>, kept: &HashMap<Key, usize>) -> Result<()> {
-        let place = |step: usize, node: usize, operand: Operand| {
+        let place = |step: usize, node: usize, (operand, span): (Operand, Option<Span>)| {
             let (place, access) = self.resolve(node, operand);
             let once = match place {
                 Err(key) if kept.contains_key(&key) => Once::Computed { by: kept[&key] },
@@ -138,11 +138,16 @@ impl Builder<'_> {
                 _ => Once::Never,
             };
             // Every key was placed.
-            (place.unwrap_or_else(|key| locations[&key]), access, once)
+            let whole = place.unwrap_or_else(|key| locations[&key]);
+            (span.map_or(whole, |span| whole.part(span)), access, once)
+        };
+        let operands = |dispatch: &Dispatch| -> Vec<(Operand, Option<Span>)> {
+            dispatch.operands.iter().enumerate().map(|(number, &operand)| (operand, dispatch.span(number))).collect()
         };
         let mut textures = Textures::new(self.plan.kept_steps);
         for (step, (node, dispatch)) in self.dispatches.iter().enumerate() {
-            let places = || dispatch.operands.iter().map(|&operand| place(step, *node, operand));
+            let operands = operands(dispatch);
+            let places = || operands.iter().map(|&operand| place(step, *node, operand));
             for (at, _, once) in places().filter(|(_, access, _)| *access == Access::Texture) {
                 textures.read(at, step, once);
             }
@@ -153,7 +158,7 @@ impl Builder<'_> {
         let mut uniforms: HashMap<Vec<u32>, (u64, u64)> = HashMap::new();
         let (mut blocks, mut steps) = (Vec::new(), Vec::new());
         for (number, (node, dispatch)) in self.dispatches.iter().enumerate() {
-            let bind = |&operand: &Operand| match place(number, *node, operand) {
+            let bind = |operand: (Operand, Option<Span>)| match place(number, *node, operand) {
                 (at, Access::Texture, once) => {
                     let buffer = BufferRef::Texture(textures.of(at, number, once));
                     (Location { buffer, offset: 0, bytes: at.bytes }, BindingKind::TextureRead)
@@ -172,7 +177,7 @@ impl Builder<'_> {
                 kernel: dispatch.kernel.clone(),
                 params: *uniforms.entry(dispatch.params.clone()).or_insert_with_key(|words| append(&mut blocks, words)),
                 workgroups: dispatch.workgroups,
-                bindings: dispatch.operands.iter().map(bind).collect(),
+                bindings: operands(dispatch).into_iter().map(bind).collect(),
                 begins_pass: !copies.is_empty(),
                 copies,
             };

@@ -188,7 +188,6 @@ impl<'a> Builder<'a> {
 
     /// Gives inputs, settings, variables and the optimizers' gradients their places.
     fn fix_places(&mut self) -> Result<()> {
-        let used: HashSet<TensorId> = self.nodes.iter().flat_map(|node| &node.inputs).copied().collect();
         for (index, value) in self.data.values.iter().enumerate() {
             let id = self.data.id(index);
             let name = value.name.clone().unwrap_or_default();
@@ -211,20 +210,23 @@ impl<'a> Builder<'a> {
                     self.plan.feeds.push(Feed { name, ty: value.ty.clone(), offset, default: Some(*default) });
                     Location { buffer: BufferRef::Inputs, offset, bytes }
                 }
-                Source::Variable { role: Role::Constant, init } if used.contains(&id) => {
+                Source::Variable { role: Role::Constant, init } if self.needed.contains(&id) => {
                     let fill = match init {
                         Init::Constant(fill) => *fill,
                         _ => 0.0,
                     };
                     self.plan.constants.fill(value.ty.elements(), fill)
                 }
-                Source::Variable { role: Role::Constant, .. } => continue,
+                Source::Table(integers) if self.needed.contains(&id) => {
+                    self.plan.constants.table(integers.iter().map(|&integer| f32::from_bits(integer)).collect())
+                }
+                Source::Variable { role: Role::Constant, .. } | Source::Table(_) => continue,
                 Source::Variable { role: Role::Metric, .. } => {
                     let offset = self.plan.metrics.len() as u64 * ALIGNMENT;
                     self.plan.metrics.push((name, offset));
                     Location { buffer: BufferRef::Metrics, offset, bytes }
                 }
-                Source::Variable { role: Role::Parameter | Role::State, .. } => {
+                Source::Variable { role: Role::Parameter | Role::Frozen | Role::State, .. } => {
                     let entry = self.layout.entries.get(&name).ok_or_else(|| undeclared(&name))?;
                     self.formats.insert(id, entry.format);
                     entry.location
@@ -268,6 +270,7 @@ impl<'a> Builder<'a> {
             formats: node.inputs.iter().map(|&id| self.format(id)).collect(),
             reads: vec![Format::Planar; node.inputs.len()],
             writes: vec![Format::Planar; node.outputs.len()],
+            partial: None,
             keeps_filter: self.kept_filter(&node).is_some(),
             room_for_filters: self.room_for_filters,
             residences: node.inputs.iter().map(|&id| self.residence(id)).collect(),
@@ -317,10 +320,12 @@ impl<'a> Builder<'a> {
     fn repeats(&mut self, node: usize, dispatch: &Dispatch) -> bool {
         let mut written = Vec::new();
         let mut read = Vec::new();
-        for &operand in &dispatch.operands {
+        for (number, &operand) in dispatch.operands.iter().enumerate() {
             match operand {
                 Operand::ScratchWrite(number) => written.push(number),
-                Operand::Input(_) | Operand::InputTexture(_) => read.push(self.resolve(node, operand)),
+                Operand::Input(_) | Operand::InputTexture(_) => {
+                    read.push((self.resolve(node, operand), dispatch.span(number)));
+                }
                 _ => return false,
             }
         }

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use ndarray::{ArrayD, IxDyn};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
 use super::VariableLayout;
 use super::layout::Entry;
-use super::variables::{NamedArrays, Variables};
+use super::variables::{NamedArrays, Store, Variables};
 use crate::error::{Error, Result};
 
 /// PyTorch counts the batches that a batch norm has seen in an integer of this name, beside the running mean; nothing
@@ -67,17 +68,45 @@ impl Variables {
         self.load_safetensors(&bytes).map_err(|error| Error::data(path, error))
     }
 
+    /// [`Variables::load`] of a file that may hold more: the names, sorted, of the tensors that belong to no variable, such as
+    /// the auxiliary classifiers of a network that is declared without them.
+    ///
+    /// # Errors
+    /// When the file is damaged, or a tensor of a variable is missing, misshapen or not f32; then nothing is changed.
+    pub fn load_matching(&self, path: impl AsRef<Path>) -> Result<Vec<String>> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        self.load_safetensors_matching(&bytes).map_err(|error| Error::data(path, error))
+    }
+
+    /// [`Variables::load_matching`] from memory.
+    ///
+    /// # Errors
+    /// See [`Variables::load_matching`].
+    pub fn load_safetensors_matching(&self, bytes: &[u8]) -> Result<Vec<String>> {
+        let store = self.store();
+        let layout = &store.layout;
+        let (tensors, others) = tensors(bytes, layout.expected(), |name| layout.knows(name))?;
+        self.write(&store, tensors)?;
+        Ok(others)
+    }
+
+    /// Writes what a file has of the variables.
+    fn write(&self, store: &Store, tensors: Vec<(&Entry, &[u8])>) -> Result<()> {
+        for (entry, data) in tensors {
+            entry.write(&self.gpu, &store.buffers, "checkpoint", bytemuck::pod_collect_to_vec(data))?;
+        }
+        self.changed();
+        Ok(())
+    }
+
     /// [`Variables::load`] from memory.
     ///
     /// # Errors
     /// See [`Variables::load`].
     pub fn load_safetensors(&self, bytes: &[u8]) -> Result<()> {
         let store = self.store();
-        for (entry, data) in store.layout.tensors(bytes)? {
-            entry.write(&self.gpu, &store.buffers, "checkpoint", bytemuck::pod_collect_to_vec(data))?;
-        }
-        self.changed();
-        Ok(())
+        self.write(&store, store.layout.tensors(bytes)?)
     }
 
     /// What optimizers keep beside the variables, in the safetensors format: velocities, moments and averages under the
@@ -123,15 +152,13 @@ impl Variables {
         let memory: HashMap<&str, &Entry> = store.layout.memory().map(|(name, entry)| (name.as_str(), entry)).collect();
         let known = |name: &str| memory.contains_key(name);
         let expected = store.layout.memory().map(|(name, entry)| (name.as_str(), entry));
-        let tensors = tensors(bytes, expected, known, "no optimizer of these variables")?;
+        let (tensors, others) = tensors(bytes, expected, known)?;
+        none_left(&others, "no optimizer of these variables")?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| Error::Checkpoint(error.to_string()))?;
         let steps = header.metadata().as_ref().and_then(|texts| texts.get(STEPS)?.parse().ok());
         let steps = steps.ok_or_else(|| Error::Checkpoint(format!("the metadata `{STEPS}` is no number")))?;
-        for (entry, data) in tensors {
-            entry.write(&self.gpu, &store.buffers, "checkpoint", bytemuck::pod_collect_to_vec(data))?;
-        }
+        self.write(&store, tensors)?;
         self.set_steps(steps);
-        self.changed();
         Ok(())
     }
 }
@@ -145,25 +172,66 @@ impl VariableLayout {
         self.tensors(bytes).map(drop)
     }
 
+    /// The values that these variables have in a safetensors file; it needs no device.
+    ///
+    /// # Errors
+    /// See [`Variables::load`].
+    pub fn read_safetensors(&self, bytes: &[u8]) -> Result<NamedArrays> {
+        let tensors = self.tensors(bytes)?;
+        let array = |(name, (entry, data)): (&String, (&Entry, &[u8]))| {
+            let array = ArrayD::from_shape_vec(IxDyn(&entry.ty.shape), bytemuck::pod_collect_to_vec(data));
+            Ok((name.clone(), array.map_err(|error| Error::Checkpoint(format!("`{name}`: {error}")))?))
+        };
+        self.order.iter().zip(tensors).map(array).collect()
+    }
+
+    /// What these variables start from under a seed, as [`Variables::new`] has it; it needs no device.
+    pub fn initial_values(&self, seed: u64) -> NamedArrays {
+        let values = |name: &String| {
+            let Entry { ty, init, .. } = &self.entries[name];
+            ArrayD::from_shape_vec(IxDyn(&ty.shape), init.values(name, &ty.shape, seed)).ok()
+        };
+        self.order.iter().filter_map(|name| Some((name.clone(), values(name)?))).collect()
+    }
+
     /// Each variable with its values in a safetensors file, all of them or an error.
     fn tensors<'a>(&self, bytes: &'a [u8]) -> Result<Vec<(&Entry, &'a [u8])>> {
-        let counts_batches = |name: &str| {
-            name.strip_suffix(BATCH_COUNTER)
-                .is_some_and(|layer| self.entries.contains_key(&format!("{layer}{RUNNING_MEAN}")))
-        };
-        let known = |name: &str| self.entries.contains_key(name) || counts_batches(name);
-        let expected = self.order.iter().map(|name| (name.as_str(), &self.entries[name]));
-        tensors(bytes, expected, known, "no variable of this network")
+        let (tensors, others) = tensors(bytes, self.expected(), |name| self.knows(name))?;
+        none_left(&others, "no variable of this network")?;
+        Ok(tensors)
+    }
+
+    fn expected(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.order.iter().map(|name| (name.as_str(), &self.entries[name]))
+    }
+
+    /// Whether a tensor of this name is a variable's, or says of one what is not needed.
+    fn knows(&self, name: &str) -> bool {
+        let counts_batches = name
+            .strip_suffix(BATCH_COUNTER)
+            .is_some_and(|layer| self.entries.contains_key(&format!("{layer}{RUNNING_MEAN}")));
+        counts_batches || self.entries.contains_key(name)
     }
 }
 
-/// Each of the expected entries with its values in a safetensors file that has nothing but what is `known`, or an error.
+/// An error where there is a tensor that belongs to nobody.
+fn none_left(others: &[String], owner: &str) -> Result<()> {
+    match others.first() {
+        Some(name) => Err(Error::Checkpoint(format!("`{name}` belongs to {owner}"))),
+        None => Ok(()),
+    }
+}
+
+/// Entries with their values in a file, and the names in it that belong to none.
+type Found<'a, 'e> = (Vec<(&'e Entry, &'a [u8])>, Vec<String>);
+
+/// Each of the expected entries with its values in a safetensors file, and what else is there than is `known`, sorted; or an
+/// error.
 fn tensors<'a, 'e>(
     bytes: &'a [u8],
     expected: impl Iterator<Item = (&'e str, &'e Entry)>,
     known: impl Fn(&str) -> bool,
-    owner: &str,
-) -> Result<Vec<(&'e Entry, &'a [u8])>> {
+) -> Result<Found<'a, 'e>> {
     let file = SafeTensors::deserialize(bytes)
         .map_err(|error| Error::Checkpoint(format!("not a safetensors file: {error}")))?;
     let mut tensors = Vec::new();
@@ -176,10 +244,10 @@ fn tensors<'a, 'e>(
         }
         tensors.push((entry, tensor.data()));
     }
-    if let Some(name) = file.names().into_iter().filter(|name| !known(name)).min() {
-        return Err(Error::Checkpoint(format!("`{name}` belongs to {owner}")));
-    }
-    Ok(tensors)
+    let mut others: Vec<String> =
+        file.names().into_iter().filter(|name| !known(name)).map(|name| name.to_string()).collect();
+    others.sort_unstable();
+    Ok((tensors, others))
 }
 
 fn serialized(arrays: &NamedArrays, metadata: &BTreeMap<String, String>) -> Result<Vec<u8>> {

@@ -44,7 +44,7 @@ impl Format {
     }
 
     /// How a device keeps the filters of convolutions and dense layers.
-    pub(super) fn of_filters(ty: &TensorType, capabilities: &Capabilities) -> Self {
+    pub(crate) fn of_filters(ty: &TensorType, capabilities: &Capabilities) -> Self {
         let fits = matches!(ty.shape.len(), 2 | 4) && ty.shape[0].is_multiple_of(4);
         match capabilities.class {
             DeviceClass::Cpu if fits && capabilities.subgroup().is_some() => Self::TapsFirst,
@@ -152,7 +152,7 @@ pub(super) fn conversion(
     let source = Operand::InFormat(tensor, from);
     let source = if textured { source.textured() } else { source };
     let operands = vec![source, Operand::Converted(tensor, to)];
-    Ok(Dispatch { kernel, operands, params: params.words(), workgroups, over: Vec::new() })
+    Ok(Dispatch { kernel, operands, spans: Vec::new(), params: params.words(), workgroups, over: Vec::new() })
 }
 
 #[cfg(test)]

@@ -275,6 +275,13 @@ pub(crate) struct FlatOperand {
     pub(crate) access: Access,
 }
 
+/// Bytes of a tensor: a kernel that cannot bind all of it binds these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) offset: u64,
+    pub(crate) bytes: u64,
+}
+
 /// How a dispatch gets at an operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -291,6 +298,8 @@ pub(crate) enum Access {
 pub(crate) struct Dispatch {
     pub(crate) kernel: Kernel,
     pub(crate) operands: Vec<Operand>,
+    /// The operands of which only a part is bound, and the part.
+    pub(crate) spans: Vec<(usize, Span)>,
     pub(crate) params: Vec<u32>,
     pub(crate) workgroups: [u32; 3],
     /// The operands that the first one, the result, may be written over: tensors of its size, read from buffers, of which
@@ -299,6 +308,11 @@ pub(crate) struct Dispatch {
 }
 
 impl Dispatch {
+    /// The part of an operand that is bound, if it is not all of it.
+    pub(super) fn span(&self, operand: usize) -> Option<Span> {
+        self.spans.iter().find(|(number, _)| *number == operand).map(|&(_, span)| span)
+    }
+
     /// Writes the result over an operand, which then is bound no more: the kernel's template reads it from the result.
     pub(super) fn write_over(&mut self, operand: usize) {
         self.operands.remove(operand);

@@ -7,7 +7,7 @@ use super::{BufferRef, Format, Location};
 use crate::error::{Error, Result};
 use crate::gpu::Capabilities;
 use crate::graph::init::Init;
-use crate::graph::{Graph, Role, Source, TensorId, TensorType};
+use crate::graph::{Graph, Role, Source, TensorId, TensorType, updated};
 
 /// One flat buffer of parameters, one of state, and the optimizer slots that mirror the parameters.
 #[derive(Debug, Clone, Default)]
@@ -83,20 +83,27 @@ impl VariableLayout {
     /// biases in another way goes over two runs.
     ///
     /// # Errors
-    /// When a name is known with another shape or role.
+    /// When a name is known with another shape or role, or one that was frozen when it was added is to be learned.
     pub fn extend(&mut self, graph: &Graph, max_buffer_size: u64) -> Result<()> {
         let data = graph.data();
         let filters: HashSet<TensorId> = data.nodes.iter().filter_map(|n| Some(n.inputs[n.op.filter()?])).collect();
+        let updated = updated(&data);
         let mut added = Vec::new();
         for (index, value) in data.values.iter().enumerate() {
             let id = data.id(index);
-            let Source::Variable { role: role @ (Role::Parameter | Role::State), init } = value.source else {
+            let Source::Variable { role: role @ (Role::Parameter | Role::Frozen | Role::State), init } = value.source
+            else {
                 continue;
             };
             let name = value.name.clone().unwrap_or_default();
             if let Some(entry) = self.entries.get(&name) {
                 let variable = || format!("variable `{name}`");
-                if entry.role != role {
+                if entry.role == Role::Frozen && updated.contains(&id) {
+                    let message = "it was frozen by the graph that declared it, and is now to be learned";
+                    return Err(Error::argument(variable(), message));
+                }
+                // Who does not learn a parameter can use it all the same.
+                if (entry.role == Role::State) != (role == Role::State) {
                     return Err(Error::shape(variable(), named(entry.role, &entry.ty), named(role, &value.ty)));
                 }
                 if entry.ty != value.ty {
@@ -187,7 +194,7 @@ impl VariableLayout {
 
 /// `a parameter f32[2]`, for errors about one of the two roles that have a place here.
 fn named(role: Role, ty: &TensorType) -> String {
-    format!("a {} {ty}", if role == Role::Parameter { "parameter" } else { "state" })
+    format!("a {} {ty}", if role == Role::State { "state" } else { "parameter" })
 }
 
 /// Joins locations that follow each other without a gap into runs of at most `limit` bytes; returns index lists.

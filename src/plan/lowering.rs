@@ -52,6 +52,8 @@ pub(crate) struct Lowering<'a> {
     /// How the dispatches read each input and write each output.
     pub(super) reads: Vec<Format>,
     pub(super) writes: Vec<Format>,
+    /// How the filter lies where what is lowered is a part of the node: the plan converts no parts.
+    pub(crate) partial: Option<Format>,
     /// Whether the node's filter stays as it is, so that it is packed once for many steps.
     pub(crate) keeps_filter: bool,
     /// Bytes that such filters may still take when packed, beside the variables themselves.
@@ -177,6 +179,15 @@ impl Lowering<'_> {
         self.writes.fill(format);
     }
 
+    /// How the inputs are read so far, and the outputs written.
+    pub(crate) fn reads(&self) -> &[Format] {
+        &self.reads
+    }
+
+    pub(crate) fn writes(&self) -> &[Format] {
+        &self.writes
+    }
+
     /// Temporary memory for `elements` words; returns its number.
     pub(crate) fn scratch(&mut self, elements: usize) -> usize {
         self.scratch.push(elements as u64 * 4);
@@ -220,6 +231,9 @@ impl Lowering<'_> {
 
     /// Why a variant cannot have operands in half precision.
     pub(crate) fn half_refusal(&self, variant: &str) -> Option<String> {
+        if self.partial.is_some() {
+            return Some("the operands are parts of tensors".into());
+        }
         if !self.options.half && !self.options.prefers(variant) {
             return Some("half precision is not asked for".into());
         }
@@ -261,6 +275,7 @@ impl Lowering<'_> {
         self.dispatches.push(Dispatch {
             kernel,
             operands: operands.to_vec(),
+            spans: Vec::new(),
             params: params.words(),
             workgroups,
             over: Vec::new(),

@@ -41,7 +41,7 @@ use std::collections::HashMap;
 
 pub(crate) use format::Format;
 pub use host::{Element, HostTensor, HostValues};
-pub(crate) use kernel::{Access, FlatOperand, Operand, Params, Word, params, shader};
+pub(crate) use kernel::{Access, FlatOperand, Operand, Params, Span, Word, params, shader};
 pub use kernel::{Kernel, Shader};
 pub use layout::VariableLayout;
 pub(crate) use layout::runs;
@@ -93,6 +93,11 @@ pub(crate) struct Location {
 }
 
 impl Location {
+    /// Some of the bytes that are here.
+    fn part(self, Span { offset, bytes }: Span) -> Self {
+        Self { offset: self.offset + offset, bytes, ..self }
+    }
+
     /// Whether a variable that lasts is here: a parameter or a state.
     fn is_variable(self) -> bool {
         matches!(self.buffer, BufferRef::Parameters(_) | BufferRef::State(_))

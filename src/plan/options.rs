@@ -4,6 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::tuning::Tuning;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::{
+    error::Result,
+    gpu::Gpu,
+    graph::{Graph, Tensor},
+};
 
 /// Kernel preferences, tuning and diagnostics. The default is right for everything but tests and strange drivers.
 #[derive(Debug, Clone)]
@@ -97,6 +103,18 @@ impl PlanOptions {
     pub fn tune(mut self, file: Option<PathBuf>) -> Self {
         self.tune = Some(file);
         self
+    }
+
+    /// The options with everything settled that a session of this graph would settle before it plans: cooperative matrices
+    /// are checked, and kernels timed ([`PlanOptions::tune`]). What [`Plan::new`](crate::Plan::new) makes of them is the plan
+    /// of a session that is given them, so that its memory is known before anything is allocated for it.
+    ///
+    /// # Errors
+    /// When the graph cannot be planned, or the device is lost.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn resolved(&self, gpu: &Gpu, graph: &Graph, fetch: &[Tensor<'_>]) -> Result<Self> {
+        super::cooperative::check(gpu, self)?;
+        super::tune::tuned(gpu, graph, fetch, self)
     }
 
     /// Puts sentinel words behind every tensor, which [`Session::check_guards`] compares.

@@ -106,9 +106,7 @@ impl Session {
         mut progress: impl FnMut(Compiling<'_>),
     ) -> Result<Self> {
         #[cfg(not(target_arch = "wasm32"))]
-        super::cooperative::check(gpu, options)?;
-        #[cfg(not(target_arch = "wasm32"))]
-        let options = &super::tune::tuned(gpu, graph, fetch, options)?;
+        let options = &options.resolved(gpu, graph, fetch)?;
         let layout = variables.declare(graph)?;
         let plan = Plan::new(graph, fetch, &layout, gpu.capabilities(), options)?;
         let mut buffers = variables.buffers();

@@ -30,22 +30,35 @@ impl Tuning {
         self.0.insert(problem.into(), variant.into());
     }
 
-    /// What `path` knows of a device; nothing where there is no good file.
+    /// What `path` knows of a device; nothing where there is no good file, which is said.
     pub(super) fn load(path: &Path, capabilities: &Capabilities) -> Self {
-        let Some(devices) = devices(path) else { return Self::default() };
-        let known = devices.get(&device(capabilities)).filter(|entry| entry["kernels"] == kernels());
-        let choices = known.and_then(|entry| entry["choices"].as_object());
+        let known = devices(path).and_then(|devices| Self::of(&devices, capabilities));
+        known.unwrap_or_else(|fault| {
+            log::warn!("{}: {fault}; kernels are timed anew", path.display());
+            Self::default()
+        })
+    }
+
+    /// What the entries tell of a device; nothing where its kernels were others.
+    fn of(devices: &Map<String, Value>, capabilities: &Capabilities) -> Result<Self, String> {
+        let Some(entry) = devices.get(&device(capabilities)) else { return Ok(Self::default()) };
         let variant = |(problem, variant): (&String, &Value)| Some((problem.clone(), variant.as_str()?.to_string()));
-        Self(choices.into_iter().flatten().filter_map(variant).collect())
+        let choices = entry["choices"].as_object().and_then(|choices| choices.iter().map(variant).collect());
+        match (entry["kernels"].as_str(), choices) {
+            (Some(hash), Some(_)) if hash != kernels() => Ok(Self::default()),
+            (Some(_), Some(choices)) => Ok(Self(choices)),
+            _ => Err("the entry of this device is damaged".into()),
+        }
     }
 
     /// Adds itself to what is in the file by now: another process may have written meanwhile. A file that cannot be written
     /// costs the time to tune again.
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn save(&self, path: &Path, capabilities: &Capabilities) {
-        let mut all = Self::load(path, capabilities);
-        all.0.extend(self.0.clone());
+        // What is wrong with the file was said when it was loaded.
         let mut devices = devices(path).unwrap_or_default();
+        let mut all = Self::of(&devices, capabilities).unwrap_or_default();
+        all.0.extend(self.0.clone());
         devices.insert(device(capabilities), json!({ "kernels": kernels(), "choices": all.0 }));
         let text = format!("{:#}\n", json!({ "format": FORMAT, "devices": devices }));
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -61,29 +74,27 @@ impl Tuning {
 /// The format's name and version.
 const FORMAT: &str = "omma tuning 1";
 
-/// The entries of all devices. `None` where there is no file, or, with a warning, none of this format.
-fn devices(path: &Path) -> Option<Map<String, Value>> {
+/// The entries of all devices, none where there is no file; or why it is none of this format.
+fn devices(path: &Path) -> Result<Map<String, Value>, String> {
     let text = match fs::read(path) {
         Ok(text) => text,
-        Err(error) => {
-            if error.kind() != ErrorKind::NotFound {
-                log::warn!("{}: {error}; kernels are timed anew", path.display());
-            }
-            return None;
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Map::new()),
+        Err(error) => return Err(error.to_string()),
     };
     let file: Value = serde_json::from_slice(&text).unwrap_or_default();
     let devices = file["devices"].as_object().filter(|_| file["format"] == FORMAT);
-    if devices.is_none() {
-        log::warn!("{}: it is no file of omma's tuning, or damaged; kernels are timed anew", path.display());
-    }
-    devices.cloned()
+    devices.cloned().ok_or_else(|| "it is no file of omma's tuning, or damaged".into())
 }
 
-/// The device, as the file names it.
+/// The device, as the file names it: where a back end names no driver, with the numbers of its maker and model.
 fn device(capabilities: &Capabilities) -> String {
     let info = &capabilities.info;
-    format!("{} ({}), driver {} {}", info.name, info.backend, info.driver, info.driver_info)
+    let driver = format!("{} {}", info.driver, info.driver_info);
+    let driver = match driver.trim() {
+        "" => format!("vendor {:#06x}, device {:#06x}", info.vendor, info.device),
+        driver => format!("driver {driver}"),
+    };
+    format!("{} ({}), {driver}", info.name, info.backend)
 }
 
 /// A hash of all kernels and of the version, with which the code that chooses and dispatches them changes.

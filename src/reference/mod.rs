@@ -15,6 +15,7 @@ pub mod concat;
 pub mod conv2d;
 pub mod conv3d;
 pub mod conv_transpose;
+pub mod convert;
 pub mod cross_entropy;
 pub mod dense;
 pub mod dropout;

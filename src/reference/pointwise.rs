@@ -148,7 +148,7 @@ pub fn cos_grad(x: &[f64], dy: &[f64]) -> Checked {
 }
 
 /// erf by its Maclaurin series (Abramowitz and Stegun 7.1.6, whose terms are positive), beyond 3 as 1 - erfc.
-pub(super) fn error_function(x: f64) -> f64 {
+pub(crate) fn error_function(x: f64) -> f64 {
     if x.abs() > 3.0 {
         return x.signum() * (1.0 - complement(x.abs()));
     }

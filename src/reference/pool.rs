@@ -229,14 +229,21 @@ pub fn grad_places(g: &Geometry, places: &[f64], dy: &[f64]) -> Checked {
     dx
 }
 
-/// The numbers of these places' cells in their planes.
+/// The numbers of these places' cells in their planes, or in the whole tensor; rows first, or columns first within planes.
 #[must_use]
-pub fn indices(g: &Geometry, places: &[f64]) -> Vec<f64> {
+pub fn indices(g: &Geometry, places: &[f64], whole: bool, column_major: bool) -> Vec<f64> {
     let plane = g.input.iter().product::<usize>();
+    let [depth, height, width] = g.input;
+    let number = |cell: usize| {
+        let (own, before) = (cell % plane, cell - cell % plane);
+        let [i, j, k] = [own / width / height, own / width % height, own % width];
+        let own = if column_major { (k * height + j) * depth + i } else { own };
+        (if whole { before + own } else { own }) as f64
+    };
     let mut indices = Vec::new();
     g.for_each(|window, cells, _| {
         let here = cells.iter().find(|(place, _)| *place as f64 == places[window]);
-        indices.push(here.map_or(f64::NAN, |(_, cell)| (cell % plane) as f64));
+        indices.push(here.map_or(f64::NAN, |&(_, cell)| number(cell)));
     });
     indices
 }

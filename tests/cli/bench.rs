@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{omma, text};
+use super::{fails, omma, text};
 
 /// Of every line.
 const KEYS: [&str; 12] = [
@@ -27,8 +27,12 @@ const COUNTED: [&str; 2] = ["value", "unit"];
 /// The lines of a bench that is to succeed, those of the ceilings apart.
 fn bench(arguments: &[&str]) -> Vec<Value> {
     let output = omma(&[&["bench", "--json"], arguments].concat());
-    let (printed, errors) = (text(&output.stdout), text(&output.stderr));
-    assert!(output.status.success(), "{arguments:?}: {printed}{errors}");
+    assert!(output.status.success(), "{arguments:?}: {}{}", text(&output.stdout), text(&output.stderr));
+    lines(&text(&output.stdout))
+}
+
+/// What was printed, but for the ceilings.
+fn lines(printed: &str) -> Vec<Value> {
     let lines: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for line in &lines {
         let keys: BTreeSet<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
@@ -37,6 +41,8 @@ fn bench(arguments: &[&str]) -> Vec<Value> {
     }
     let (ceilings, rows): (Vec<Value>, Vec<Value>) = lines.into_iter().partition(|line| line["set"] == "ceilings");
     assert_eq!(ceilings.len(), 2, "{printed}");
+    // They say what all was measured on.
+    assert!(ceilings.iter().all(|line| line["shape"].as_str().unwrap().contains(", driver ")), "{printed}");
     rows
 }
 
@@ -84,7 +90,46 @@ fn networks_are_checked_in_inference_and_training() {
     assert_eq!(rows(&lines), [inference, inference, ["train", "lenet5", "training"]]);
     let batches: Vec<&str> = lines.iter().map(|line| line["shape"].as_str().unwrap()).collect();
     assert_eq!(batches, ["[1, 1, 28, 28]", "[8, 1, 28, 28]", "[64, 1, 28, 28]"]);
-    assert!(lines.iter().all(|line| line["error_over_bound"].is_f64() && line["median_ms"].is_f64()), "{lines:?}");
+    let measured = ["error_over_bound", "median_ms", "gflops", "gbps", "ceiling_fraction"];
+    assert!(lines.iter().all(|line| measured.iter().all(|key| line[key].is_f64())), "{lines:?}");
+}
+
+#[test]
+fn every_legal_variant_has_a_row() {
+    if crate::gpu().is_none() {
+        return;
+    }
+    let lines = bench(&["conv", "--variants", "--filter", "[1, 256, 14, 14] to 256 channels forward"]);
+    let kernels: Vec<&str> = lines.iter().map(|line| line["kernel"].as_str().unwrap()).collect();
+    let (chosen, variants) = kernels.split_first().unwrap();
+    let chosen = chosen.strip_suffix(']').unwrap().split_once('[').unwrap().1;
+    let names: Vec<&str> =
+        variants.iter().map(|kernel| kernel.strip_suffix(')').unwrap().split_once(" (").unwrap().1).collect();
+    assert!(names.contains(&chosen) && names.contains(&"naive"), "{kernels:?}");
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{kernels:?}");
+    // Also those that the longest kernel's name does not show.
+    assert!(
+        variants.iter().any(|kernel| !kernel.contains(&format!("[{}]", kernel.split([' ', '(', ')']).nth(2).unwrap())))
+    );
+    assert!(lines.iter().all(|line| line["error_over_bound"].as_f64().unwrap() <= 1.0), "{lines:?}");
+}
+
+#[test]
+fn what_cannot_run_is_told_and_the_others_are_measured() {
+    if crate::gpu().is_none() {
+        return;
+    }
+    // The results of the first two are larger, and on a GPU the images are.
+    let output = omma(&["bench", "--json", "ops", "--filter", "avg pool", "--memory", "14MiB"]);
+    let (printed, errors) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    let lines = lines(&printed);
+    assert_eq!(rows(&lines).last(), Some(&["ops", "global avg pool", "forward"]), "{errors}");
+    let told: Vec<&str> = errors.lines().filter(|line| line.contains(": not measured: --memory: ")).collect();
+    assert!(!told.is_empty() && told.iter().all(|line| line.starts_with("avg pool 2 [")), "{errors}");
+    assert_eq!(told.len() + lines.len(), 3, "{printed}{errors}");
+    let planned = errors.lines().filter(|line| line.contains(": planned for a step: ")).count();
+    assert_eq!(planned, lines.len(), "{errors}");
 }
 
 #[test]
@@ -103,4 +148,40 @@ fn overheads_are_measured_one_by_one() {
     assert_eq!(value("submissions a step"), 1.0);
     assert_eq!(value("memory planned"), value("memory allocated"));
     assert!(value("barriers needed") <= value("barriers"), "{lines:?}");
+}
+
+#[test]
+fn a_filter_is_a_part_of_the_title_and_one_that_matches_nothing_names_the_choices() {
+    // No device is opened for it.
+    let nowhere = ["--adapter", "nosuch"];
+    let nothing = [&["bench", "ops", "overhead", "--filter", "resnet 3x3"], &nowhere[..]].concat();
+    fails(&nothing, &["--filter", "`resnet 3x3`", "batch norm training, ", "open the device", "readback"]);
+    fails(&[&["bench", "--filter", "lenet6"], &nowhere[..]].concat(), &["`lenet6`", "resnet 3x3, ", "lenet5"]);
+    if crate::gpu().is_none() {
+        return;
+    }
+    // Over the borders of the columns, and in no other section than its own.
+    let lines = bench(&["overhead", "ops", "--filter", "readback 4 b"]);
+    assert_eq!(rows(&lines), [["overhead", "readback", ""]]);
+    let lines = bench(&["models", "train", "--filter", "28, 28] training"]);
+    assert_eq!(rows(&lines), [["train", "lenet5", "training"]]);
+}
+
+/// The layers of a list of convolutions: name, sizes and batches, whatever brackets stand around them.
+fn layers(path: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let layer = |line: &str| {
+        let line = line.trim().trim_start_matches("Layer").strip_prefix("(\"")?.strip_suffix("),")?;
+        line.ends_with(['E', 'H']).then(|| line.replace(['[', ']'], ""))
+    };
+    text.lines().filter_map(layer).collect()
+}
+
+#[test]
+fn the_peers_time_the_layers_of_the_bench() {
+    let own = layers("src/bin/omma/bench/cases/conv.rs");
+    assert!(own.len() > 10 && own[0] == "resnet 3x3\", 64, 64, 56, 3, 1, 1, BOTH", "{own:?}");
+    for peers in ["benches/peers/src/cases.rs", "benches/peers/python/peers.py"] {
+        assert_eq!(layers(peers), own, "{peers}");
+    }
 }

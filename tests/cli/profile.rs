@@ -99,11 +99,43 @@ fn the_trace_has_an_event_for_every_dispatch() {
 #[test]
 fn what_cannot_be_profiled_is_one_line() {
     fails(&["profile", "lenet6"], &["MODEL: expected one of lenet5, ", "mobilenet-block", ", got `lenet6`"]);
-    fails(&["profile", "lenet6", "--tune"], &["MODEL"]);
+    fails(&["profile", "lenet6", "--tune"], &["MODEL", "resnet18-64, ", "densenet121, ", ", text_cnn, got"]);
+    fails(&["profile", "unet", "--training"], &["--training: expected a classifier, `unet` is none"]);
     fails(&["profile", "lenet5", "--steps", "0"], &["--steps: expected at least 1, got 0"]);
     fails(&["profile", "lenet5", "--batch", "0"], &["--batch: expected at least 1, got 0"]);
     fails(
         &["profile", "mobilenet-block", "--training"],
         &["--training: expected a classifier, `mobilenet-block` is none"],
     );
+}
+
+#[test]
+fn any_network_can_be_profiled_whatever_it_takes() {
+    if crate::gpu().is_none() {
+        return;
+    }
+    for arguments in [&["profile", "text_cnn", "--training", "--batch", "2"][..], &["profile", "squeezenet1_1"]] {
+        let output = omma(&[arguments, &["--json", "--steps", "1"]].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let printed = text(&output.stdout);
+        let head: Value = serde_json::from_str(printed.lines().next().unwrap()).unwrap();
+        assert_eq!(head["model"], arguments[1]);
+        assert_eq!(head["dispatches"].as_u64(), Some(printed.lines().count() as u64 - 1));
+    }
+}
+
+#[test]
+fn a_name_to_exclude_that_nothing_has_is_told_of() {
+    if crate::gpu().is_none() {
+        return;
+    }
+    let output = omma(&["profile", "lenet5", "--steps", "1", "--exclude", "wnograd", "--exclude", "winograd"]);
+    let errors = text(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let told: Vec<&str> = errors.lines().filter(|line| line.starts_with("warning: --exclude: ")).collect();
+    assert!(told.len() == 1 && told[0].contains("`wnograd`; there are "), "{errors}");
+    assert!(told[0].contains(" winograd, ") && told[0].contains(" overlap, "), "{errors}");
+    let good = ["--exclude", "overlap", "--exclude", "conv2d.forward[naive]"];
+    let output = omma(&[&["profile", "lenet5", "--steps", "1"], &good[..]].concat());
+    assert!(!text(&output.stderr).contains("--exclude"), "{}", text(&output.stderr));
 }

@@ -14,11 +14,21 @@ fn overlapping() -> Geometry {
 #[test]
 fn the_last_window_that_names_a_cell_counts() {
     let (g, x) = (overlapping(), [1.0, 2.0, 3.0]);
-    assert_eq!(forward(&g, &x, &[1, 1, 3]).values, [0.0, 2.0, 0.0, 3.0]);
-    assert_eq!(grad_input(&g, &[1, 1, 3], &[5.0, 6.0, 7.0, 8.0]).values, [0.0, 6.0, 8.0]);
+    assert_eq!(forward(&g, &x, &[1, 1, 3], false).values, [0.0, 2.0, 0.0, 3.0]);
+    assert_eq!(grad_input(&g, &[1, 1, 3], &[5.0, 6.0, 7.0, 8.0], false).values, [0.0, 6.0, 8.0]);
     // The first window has no cell 2, the last no cell 1, and nothing has cell 9.
-    assert_eq!(forward(&g, &x, &[2, 9, 1]).values, [0.0; 4]);
-    assert_eq!(grad_input(&g, &[2, 9, 1], &[5.0, 6.0, 7.0, 8.0]).values, [0.0; 3]);
+    assert_eq!(forward(&g, &x, &[2, 9, 1], false).values, [0.0; 4]);
+    assert_eq!(grad_input(&g, &[2, 9, 1], &[5.0, 6.0, 7.0, 8.0], false).values, [0.0; 3]);
+}
+
+#[test]
+fn indices_may_number_all_planes() {
+    let (g, x) = (Geometry { planes: 2, ..overlapping() }, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    // The last names a cell of the other plane.
+    let indices = [1, 1, 3, 5, 5, 3];
+    assert_eq!(forward(&g, &x, &indices, true).values, [0.0, 2.0, 0.0, 3.0, 0.0, 5.0, 0.0, 0.0]);
+    let dy = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+    assert_eq!(grad_input(&g, &indices, &dy, true).values, [0.0, 2.0, 4.0, 0.0, 6.0, 0.0]);
 }
 
 #[test]
@@ -30,9 +40,10 @@ fn gradients() {
     ] {
         let mut random = Random(9);
         let (_, places) = pool::max(&g, &random.distinct(g.inputs()));
-        let indices: Vec<u32> = pool::indices(&g, &places).into_iter().map(|index| index as u32).collect();
+        let indices: Vec<u32> =
+            pool::indices(&g, &places, false, false).into_iter().map(|index| index as u32).collect();
         let (x, dy) = (random.uniform(g.outputs()), random.uniform(g.inputs()));
-        let dx = grad_input(&g, &indices, &dy);
-        check_gradient(&format!("{g:?}"), &x, &dy, &dx, |x| forward(&g, x, &indices));
+        let dx = grad_input(&g, &indices, &dy, false);
+        check_gradient(&format!("{g:?}"), &x, &dy, &dx, |x| forward(&g, x, &indices, false));
     }
 }

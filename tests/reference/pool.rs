@@ -143,7 +143,12 @@ fn places_and_indices() {
     assert_eq!(y.values, [4.0, 9.0, 9.0, 5.0, 8.0, 8.0, 7.0, 7.0]);
     // Layer, then column, in the window: the first one has its left half in the padding.
     assert_eq!(places, [3.0, 1.0, 0.0, 2.0, 1.0, 0.0, 1.0, 0.0]);
-    assert_eq!(pool::indices(&g, &places), [6.0, 1.0, 1.0, 8.0, 3.0, 3.0, 5.0, 5.0]);
+    assert_eq!(pool::indices(&g, &places, false, false), [6.0, 1.0, 1.0, 8.0, 3.0, 3.0, 5.0, 5.0]);
+    assert_eq!(pool::indices(&g, &places, false, true), [1.0, 4.0, 4.0, 9.0, 2.0, 2.0, 10.0, 10.0]);
+    let planes = Geometry { planes: 2, ..row(4, 2, 2) };
+    let (_, places) = pool::max(&planes, &[1.0, 2.0, 4.0, 3.0, 9.0, 8.0, 0.0, 1.0]);
+    assert_eq!(pool::indices(&planes, &places, false, false), [1.0, 2.0, 0.0, 3.0]);
+    assert_eq!(pool::indices(&planes, &places, true, false), [1.0, 2.0, 4.0, 7.0]);
 }
 
 #[test]

@@ -16,8 +16,13 @@ ENGINES = {
 STAGES = [(64, 1), (128, 2), (256, 2), (512, 2)]
 
 
+class Case:
+    def title(self):
+        return f"{self.name} {self.shape()} {self.direction}"
+
+
 @dataclass
-class Convolution:
+class Convolution(Case):
     """Forward with bias and ReLU, or one gradient."""
 
     name: str
@@ -52,7 +57,20 @@ class Convolution:
 
 
 @dataclass
-class Network:
+class Product(Case):
+    """Of two square matrices."""
+
+    name: str
+    side: int
+    half: bool
+    direction = "forward"
+
+    def shape(self):
+        return f"{[self.side] * 3}"
+
+
+@dataclass
+class Network(Case):
     name: str
     images: list
     classes: int

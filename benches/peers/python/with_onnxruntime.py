@@ -4,7 +4,7 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from models import STAGES, Convolution, Inference
+from models import STAGES, Convolution, Inference, Product
 
 OPSET, IR_VERSION = 17, 8
 
@@ -22,6 +22,9 @@ class Onnxruntime:
             network, shape = Builder(), case.x
             y = network.conv("x", case.in_channels, case.out_channels, case.kernel, case.stride, case.groups, bias=True)
             output = network.node("Relu", [y])
+        elif isinstance(case, Product) and not case.half:
+            network, shape = Builder(), [case.side] * 2
+            output = network.node("MatMul", ["x", network.uniform(shape, 1)])
         elif isinstance(case, Inference):
             network, shape = Builder(), case.images
             output = resnet18(network, case.classes)

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models import LEARNING_RATE, MOMENTUM, STAGES, Convolution, Inference
+from models import LEARNING_RATE, MOMENTUM, STAGES, Convolution, Inference, Product
 
 
 class Torch:
@@ -27,6 +27,8 @@ class Torch:
         torch.manual_seed(0)
         if isinstance(case, Convolution):
             work = self.convolution(case)
+        elif isinstance(case, Product):
+            work = self.product(case)
         elif isinstance(case, Inference):
             work = self.inference(case)
         else:
@@ -58,6 +60,17 @@ class Torch:
 
         return work
 
+    def product(self, case):
+        left, right = (self.noise([case.side] * 2) for _ in range(2))
+        if case.half:
+            left, right = left.half(), right.half()
+
+        @torch.inference_mode()
+        def work():
+            return left @ right
+
+        return work
+
     def inference(self, case):
         network = resnet18(case.classes).to(self.device).eval()
         images = torch.rand(case.images) * 2 - 1
@@ -69,7 +82,7 @@ class Torch:
         return work
 
     def training(self, case):
-        build = lenet5 if case.name == "lenet5" else resnet18
+        build = {"lenet5": lenet5, "resnet50": resnet50}.get(case.name, resnet18)
         network = build(case.classes).to(self.device).train()
         optimizer = torch.optim.SGD(network.parameters(), LEARNING_RATE, MOMENTUM)
         images = torch.rand(case.images) * 2 - 1
@@ -107,6 +120,31 @@ class Block(nn.Module):
 
     def forward(self, x):
         return F.relu(self.second(F.relu(self.first(x))) + self.skip(x))
+
+
+class Bottleneck(nn.Module):
+    """To four times the channels; the 3x3 has the stride."""
+
+    def __init__(self, inputs, channels, stride):
+        super().__init__()
+        self.first = normalized(inputs, channels, 1, 1)
+        self.second = normalized(channels, channels, 3, stride)
+        self.third = normalized(channels, 4 * channels, 1, 1)
+        same = stride == 1 and inputs == 4 * channels
+        self.skip = nn.Identity() if same else normalized(inputs, 4 * channels, 1, stride)
+
+    def forward(self, x):
+        return F.relu(self.third(F.relu(self.second(F.relu(self.first(x))))) + self.skip(x))
+
+
+def resnet50(classes):
+    layers = [normalized(3, 64, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+    inputs = 64
+    for (channels, first), blocks in zip(STAGES, (3, 4, 6, 3)):
+        for stride in [first] + [1] * (blocks - 1):
+            layers.append(Bottleneck(inputs, channels, stride))
+            inputs = 4 * channels
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes))
 
 
 def resnet18(classes):

@@ -13,7 +13,7 @@ pub(crate) struct Case {
 /// What can be asked for by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Set {
-    /// Convolutions: forward with bias and ReLU, and both gradients
+    /// Convolutions, forward with bias and ReLU, and both gradients; products of matrices
     Conv,
     /// An inference of a whole network
     Models,
@@ -25,6 +25,8 @@ pub(crate) enum Set {
 pub(crate) enum Work {
     /// The operands stay where the engine computes; so does the result.
     Convolution(Convolution, Direction),
+    /// Of two square matrices that stay where the engine computes, in single or in half precision.
+    Product { side: usize, half: bool },
     /// From images on the host to logits where the engine computes.
     Inference(Network, usize),
     /// From images and labels on the host to changed parameters: forward, backward, SGD with momentum.
@@ -96,28 +98,45 @@ impl Network {
     }
 }
 
-/// A layer: name, channels in and out, side of the image, kernel, stride, groups. Each is timed at both batches.
-struct Layer(&'static str, [usize; 2], usize, usize, usize, usize);
+/// A layer: name, channels in and out, side of the image, kernel, stride, groups, batches on a software adapter; a GPU has
+/// both.
+struct Layer(&'static str, [usize; 2], usize, usize, usize, usize, &'static [usize]);
+
+const BOTH: &[usize] = &[1, 8];
+const ONE: &[usize] = &[1];
 
 const LAYERS: &[Layer] = &[
-    Layer("resnet 3x3", [64, 64], 56, 3, 1, 1),
-    Layer("resnet 3x3", [128, 128], 28, 3, 1, 1),
-    Layer("resnet 3x3", [256, 256], 14, 3, 1, 1),
-    Layer("resnet 3x3", [512, 512], 7, 3, 1, 1),
-    Layer("resnet 1x1", [64, 256], 56, 1, 1, 1),
-    Layer("resnet 1x1", [256, 64], 56, 1, 1, 1),
-    Layer("resnet 1x1", [512, 128], 28, 1, 1, 1),
-    Layer("resnet stem 7x7/2", [3, 64], 224, 7, 2, 1),
-    Layer("mobilenet depthwise 3x3", [32, 32], 112, 3, 1, 32),
+    Layer("resnet 3x3", [64, 64], 56, 3, 1, 1, BOTH),
+    Layer("resnet 3x3", [128, 128], 28, 3, 1, 1, BOTH),
+    Layer("resnet 3x3", [256, 256], 14, 3, 1, 1, BOTH),
+    Layer("resnet 3x3", [512, 512], 7, 3, 1, 1, BOTH),
+    Layer("resnet 1x1", [64, 256], 56, 1, 1, 1, BOTH),
+    Layer("resnet 1x1", [256, 64], 56, 1, 1, 1, BOTH),
+    Layer("resnet 1x1", [512, 128], 28, 1, 1, 1, BOTH),
+    Layer("resnet 3x3/2", [64, 128], 56, 3, 2, 1, ONE),
+    Layer("resnet 1x1/2", [64, 128], 56, 1, 2, 1, ONE),
+    Layer("resnet stem 7x7/2", [3, 64], 224, 7, 2, 1, BOTH),
+    Layer("vgg 3x3", [64, 64], 224, 3, 1, 1, ONE),
+    Layer("vgg 3x3", [128, 128], 112, 3, 1, 1, ONE),
+    Layer("vgg 3x3", [256, 256], 56, 3, 1, 1, ONE),
+    Layer("vgg 3x3", [512, 512], 28, 3, 1, 1, ONE),
+    Layer("mobilenet depthwise 3x3", [32, 32], 112, 3, 1, 32, BOTH),
+    Layer("mobilenet depthwise 3x3/2", [64, 64], 112, 3, 2, 64, BOTH),
+    Layer("mobilenet depthwise 3x3", [512, 512], 14, 3, 1, 512, ONE),
+    Layer("mobilenet 1x1", [32, 64], 112, 1, 1, 1, BOTH),
+    Layer("mobilenet 1x1", [512, 512], 14, 1, 1, 1, ONE),
 ];
-const BATCHES: [usize; 2] = [1, 8];
+
+/// Sides of the matrices that are multiplied in single precision, and in half.
+const PRODUCTS_ON_SOFTWARE: [&[usize]; 2] = [&[512], &[]];
+const PRODUCTS_ON_GPUS: [&[usize]; 2] = [&[1024, 4096], &[8192]];
 const DIRECTIONS: [Direction; 3] = [Direction::Forward, Direction::InputGradient, Direction::WeightGradient];
 
-/// Every case.
-pub(crate) fn cases() -> Vec<Case> {
+/// Every case of a software adapter or of a GPU.
+pub(crate) fn cases(software: bool) -> Vec<Case> {
     let mut cases = Vec::new();
-    for &Layer(name, [in_channels, out_channels], side, kernel, stride, groups) in LAYERS {
-        for batch in BATCHES {
+    for &Layer(name, [in_channels, out_channels], side, kernel, stride, groups, batches) in LAYERS {
+        for &batch in if software { batches } else { BOTH } {
             let convolution = Convolution { batch, in_channels, out_channels, side, kernel, stride, groups };
             cases.extend(DIRECTIONS.map(|direction| {
                 let work = Work::Convolution(convolution, direction);
@@ -126,6 +145,10 @@ pub(crate) fn cases() -> Vec<Case> {
         }
     }
     let case = |set, name, work| Case { set, name, work };
+    let [single, half] = if software { PRODUCTS_ON_SOFTWARE } else { PRODUCTS_ON_GPUS };
+    let of = |half: bool| move |&side: &usize| Work::Product { side, half };
+    cases.extend(single.iter().map(of(false)).map(|work| case(Set::Conv, "matmul", work)));
+    cases.extend(half.iter().map(of(true)).map(|work| case(Set::Conv, "matmul f16", work)));
     cases.push(case(Set::Models, "resnet18", Work::Inference(Network::ResNet18(224), 1)));
     cases.push(case(Set::Train, "lenet5", Work::Training(Network::LeNet5, 64)));
     cases.push(case(Set::Train, "resnet18-64", Work::Training(Network::ResNet18(64), 4)));
@@ -138,13 +161,14 @@ impl Case {
             Work::Convolution(convolution, _) => {
                 format!("{:?} to {} channels", convolution.x(), convolution.out_channels)
             }
+            Work::Product { side, .. } => format!("{:?}", [side; 3]),
             Work::Inference(network, batch) | Work::Training(network, batch) => format!("{:?}", network.images(batch)),
         }
     }
 
     pub(crate) fn direction(&self) -> &'static str {
         match self.work {
-            Work::Convolution(_, Direction::Forward) => "forward",
+            Work::Convolution(_, Direction::Forward) | Work::Product { .. } => "forward",
             Work::Convolution(_, Direction::InputGradient) => "input gradient",
             Work::Convolution(_, Direction::WeightGradient) => "weight gradient",
             Work::Inference(..) => "inference",
@@ -152,7 +176,7 @@ impl Case {
         }
     }
 
-    /// Whether a word of it contains the text.
+    /// Whether name, shape and direction, in one line, contain the text.
     pub(crate) fn contains(&self, text: &str) -> bool {
         self.to_string().contains(text)
     }

@@ -6,6 +6,7 @@ mod engines;
 mod rounds;
 mod table;
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
@@ -13,6 +14,7 @@ use omma::{DeviceClass, Gpu, GpuOptions};
 
 use cases::{Set, cases};
 use engines::{Burn, Engine, Omma, Tract};
+use rounds::Verdict;
 use table::Table;
 
 /// Times Omma and its peers on the same work, in turns, and prints medians in milliseconds.
@@ -21,7 +23,7 @@ struct Arguments {
     /// What to time; everything where nothing is named
     #[arg(value_enum)]
     sets: Vec<Set>,
-    /// Only the rows that contain TEXT: a part of `name shape direction`
+    /// Only the rows that contain TEXT, one word or several: a part of `name shape direction`
     #[arg(long, value_name = "TEXT", default_value = "")]
     filter: String,
     /// Turns of each engine
@@ -49,7 +51,23 @@ enum Name {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let gpu = match Gpu::new_blocking(&GpuOptions::default()) {
+    let wanted = |case: &cases::Case| {
+        (arguments.sets.is_empty() || arguments.sets.contains(&case.set)) && case.contains(&arguments.filter)
+    };
+    let all: Vec<_> = [true, false].into_iter().flat_map(cases).collect();
+    if !all.iter().any(wanted) {
+        let names: BTreeSet<&str> = all.iter().map(|case| case.name).collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        let filter = &arguments.filter;
+        eprintln!(
+            "error: --filter: no row's name, shape and direction contain `{filter}`; the names are {}",
+            names.join(", ")
+        );
+        return ExitCode::FAILURE;
+    }
+    // For products in half precision; nothing else uses them.
+    let options = GpuOptions::default().cooperative_matrices();
+    let gpu = match Gpu::new_blocking(&options) {
         Ok(gpu) => gpu,
         Err(error) => {
             eprintln!("error: {error}");
@@ -68,11 +86,11 @@ fn main() -> ExitCode {
     let engines: Vec<_> = arguments.engines.iter().map(engine).collect();
     let table = Table { json: arguments.json };
     table.header(&engines);
-    let wanted = |case: &cases::Case| {
-        (arguments.sets.is_empty() || arguments.sets.contains(&case.set)) && case.contains(&arguments.filter)
-    };
-    for case in cases().into_iter().filter(wanted) {
-        table.row(&case, &rounds::run(&engines, &case, arguments.rounds));
+    let mut good = true;
+    for case in cases(software).into_iter().filter(wanted) {
+        let outcomes = rounds::run(&engines, &case, arguments.rounds);
+        table.row(&case, &outcomes);
+        good &= !outcomes.iter().any(|outcome| matches!(outcome.verdict, Verdict::Failed(_)));
     }
-    ExitCode::SUCCESS
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

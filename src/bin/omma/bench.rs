@@ -10,26 +10,42 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use omma::{Gpu, PlanOptions, Result};
+use omma::{DeviceClass, Error, Gpu, PlanOptions, Result};
 
 use cases::cases;
-pub(crate) use cases::{Case, NETWORKS, Network, Prepared};
+pub(crate) use cases::{Case, Network, Prepared};
 use ceilings::Ceilings;
+use overhead::{Opened, Section};
 use row::{Row, Table};
 use timing::Timing;
 
-use crate::output::{Output, adapter, remark};
-use crate::{Device, Kernels};
+use crate::output::{Output, adapter, one_line, remark};
+use crate::{Device, Kernels, memory};
+
+/// What the columns of the table are.
+const COLUMNS: &str = "\
+Columns:
+  median ms, min .. max  of at least 3 runs, after some that do not count: of the device's own clock where it has one, for
+                         whole networks of the host's
+  GFLOP/s                what the formulas need, two for a multiply-add, whatever the kernels spend
+  GB/s                   of an operation the bytes that it must move at least, of a network those that its kernels bind
+  limit                  how near the row is to what bounds it here: the time that its arithmetic takes at the rate of a
+                         chain of multiply-adds, or its bytes at the rate of a copy, whichever is longer, as a share of
+                         the median; both rates are measured first, and above 100 % fewer operations or caches helped
+  error                  the largest error against a computation in f64, as a share of its derived bound; above 1 is
+                         wrong: such a row is not timed, and the exit code is 1
+  kernel                 the one that takes most of the time, of those that compute; empty for whole networks";
 
 #[derive(Debug, Args)]
+#[command(after_long_help = COLUMNS)]
 pub(crate) struct Bench {
     /// What to measure; everything where nothing is named
     #[arg(value_enum)]
     sets: Vec<Set>,
-    /// Only the rows whose name, shape or direction contain TEXT
+    /// Only the rows that contain TEXT, one word or several: a part of `name shape direction`
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
-    /// Every legal kernel variant instead of the chosen one
+    /// Below each row one for every legal kernel variant, whose name stands behind the kernel that it makes the longest
     #[arg(long)]
     variants: bool,
     /// Print one JSON object a line
@@ -71,22 +87,21 @@ impl Set {
 
 impl Bench {
     pub(crate) fn run(&self) -> Result<ExitCode> {
+        self.check_filter()?;
         let gpu = self.device.open()?;
+        self.kernels.check(&gpu);
         let mut out = Output::default();
         let ceilings = Ceilings::measure(&gpu)?;
         let mut table = Table { json: self.json, ceilings: &ceilings, out: &mut out };
         self.introduce(&gpu, &mut table);
         let mut good = true;
-        for set in SETS.into_iter().filter(|set| self.sets.is_empty() || self.sets.contains(set)) {
+        for set in self.sets() {
             if set == Set::Overhead {
-                let wants = |name: &str, shape: &str| self.wants(name, shape, "");
-                for row in overhead::rows(&self.device, &self.kernels.options(), wants)? {
-                    table.row(&row);
-                }
+                good &= self.overhead(&mut table)?;
                 continue;
             }
             for case in cases(set.name(), gpu.capabilities().class) {
-                if self.wants(&case.name, &case.shape, case.direction) && !table.out.is_closed() {
+                if self.wants(&case.title()) && !table.out.is_closed() {
                     good &= self.case(&gpu, set, &case, &mut table)?;
                 }
             }
@@ -95,27 +110,71 @@ impl Bench {
         Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    fn wants(&self, name: &str, shape: &str, direction: &str) -> bool {
-        self.filter.as_deref().is_none_or(|filter| [name, shape, direction].iter().any(|text| text.contains(filter)))
+    fn sets(&self) -> impl Iterator<Item = Set> {
+        SETS.into_iter().filter(|set| self.sets.is_empty() || self.sets.contains(set))
+    }
+
+    /// Whether the filter lets a title through: name, shape and direction.
+    fn wants(&self, title: &str) -> bool {
+        self.filter.as_deref().is_none_or(|filter| title.contains(filter))
+    }
+
+    /// Refuses a filter that lets nothing through on any device.
+    fn check_filter(&self) -> Result<()> {
+        let mut names = Vec::new();
+        for set in self.sets() {
+            let sections = if set == Set::Overhead { overhead::sections() } else { Vec::new() };
+            let rows = sections.iter().flat_map(|section| section.rows()).map(|row| (row.title(), row.name));
+            let cases = [DeviceClass::Cpu, DeviceClass::Gpu].into_iter().flat_map(|class| cases(set.name(), class));
+            let all: Vec<_> = rows.chain(cases.map(|case| (case.title(), case.name))).collect();
+            if all.iter().any(|(title, _)| self.wants(title)) {
+                return Ok(());
+            }
+            names.extend(all.into_iter().map(|(_, name)| name));
+        }
+        let mut seen = BTreeSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        let filter = self.filter.as_deref().unwrap_or_default();
+        let message =
+            format!("no row's name, shape and direction contain `{filter}`; the names are {}", names.join(", "));
+        Err(Error::Argument { op: "--filter".into(), message })
+    }
+
+    /// The rows of the last set that are wanted; what has none is not measured. Whether all could be.
+    fn overhead(&self, table: &mut Table<'_>) -> Result<bool> {
+        let wanted = |section: &Section| section.rows().iter().any(|row| self.wants(&row.title()));
+        let sections: Vec<_> = overhead::sections().into_iter().filter(wanted).collect();
+        if sections.is_empty() {
+            return Ok(true);
+        }
+        let opened = Opened::new(&self.device)?;
+        let mut good = true;
+        for section in sections {
+            let titles = section.rows();
+            let what = titles.first().map(Row::title).unwrap_or_default();
+            let rows = attempted(section.measure(&opened, &self.kernels.options()), &what)?;
+            good &= rows.is_some();
+            rows.iter().flatten().filter(|row| self.wants(&row.title())).for_each(|row| table.row(row));
+        }
+        Ok(good)
     }
 
     /// The adapter, and the ceilings that everything is compared with.
     fn introduce(&self, gpu: &Gpu, table: &mut Table<'_>) {
-        let ceilings = table.ceilings;
+        let (ceilings, info) = (table.ceilings, &gpu.capabilities().info);
         if self.json {
-            for (name, timing) in [("fma chain", ceilings.fma), ("vec4 copy", ceilings.copy)] {
-                let value = if name == "fma chain" { (ceilings.gflops, "GFLOP/s") } else { (ceilings.gbps, "GB/s") };
-                let row = Row { set: "ceilings", name: name.into(), timing: Some(timing), ..Row::default() };
-                table.row(&Row { value: Some(value), ..row });
+            let fma = ("fma chain", ceilings.fma, (ceilings.gflops, "GFLOP/s"));
+            for (name, timing, value) in [fma, ("vec4 copy", ceilings.copy, (ceilings.gbps, "GB/s"))] {
+                let row = Row { set: "ceilings", name: name.into(), shape: adapter(info), ..Row::default() };
+                table.row(&Row { timing: Some(timing), value: Some(value), ..row });
             }
             return;
         }
-        let info = &gpu.capabilities().info;
         let clock = match gpu.capabilities().features.contains(omma::wgpu::Features::TIMESTAMP_QUERY) {
             true => "timestamps of the device",
             false => "the host's clock, a submission for each dispatch",
         };
-        table.out.line(adapter(info));
+        table.out.line(format_args!("adapter {}", adapter(info)));
         table.out.line(format_args!(
             "ceilings {:.1} GFLOP/s (chains of multiply-adds), {:.2} GB/s (copy, read and written); dispatches by {clock}",
             ceilings.gflops, ceilings.gbps
@@ -123,54 +182,75 @@ impl Bench {
         table.header();
     }
 
-    /// Whether every variant of the case was right.
+    /// Whether every variant of the case ran and was right.
     fn case(&self, gpu: &Gpu, set: Set, case: &Case, table: &mut Table<'_>) -> Result<bool> {
-        let options = self.kernels.options();
-        let chosen = measure(gpu, case, &options, set)?;
-        let variants = if self.variants { legal_variants(gpu, case, &options)? } else { BTreeSet::new() };
-        let mut good = show(&chosen, table);
-        for variant in variants {
-            let row = measure(gpu, case, &options.clone().prefer(variant), set)?;
-            if row.kernel != chosen.kernel {
-                good &= show(&row, table);
-            }
+        let options = Prepared::resolved(case, gpu, &self.kernels.options());
+        let Some(options) = attempted(options, &case.title())? else { return Ok(false) };
+        // Where nothing can be planned, the measurement says why.
+        if let (Some(_), Ok((plan, _))) = (self.kernels.memory, Prepared::plan(case, gpu.capabilities(), &options)) {
+            remark(format_args!("{}: planned for a step: {}", case.title(), memory::parts(&plan.memory())));
+        }
+        let mut good = show(measure(gpu, case, &options, set, None), &case.title(), table)?;
+        let variants = if self.variants { legal_variants(gpu, case, &options) } else { Ok(Vec::new()) };
+        for variant in attempted(variants, &case.title())?.unwrap_or_default() {
+            let row = measure(gpu, case, &options.clone().prefer(variant), set, Some(variant));
+            good &= show(row, &format!("{} ({variant})", case.title()), table)?;
         }
         Ok(good)
     }
 }
 
 /// Prints a row and says whether it was right.
-fn show(row: &Row, table: &mut Table<'_>) -> bool {
-    table.row(row);
-    row.error.is_none_or(|error| error <= 1.0)
+fn show(row: Result<Row>, what: &str, table: &mut Table<'_>) -> Result<bool> {
+    let Some(row) = attempted(row, what)? else { return Ok(false) };
+    table.row(&row);
+    Ok(row.error.is_none_or(|error| error <= 1.0))
 }
 
-fn legal_variants(gpu: &Gpu, case: &Case, options: &PlanOptions) -> Result<BTreeSet<&'static str>> {
-    let mut prepared = Prepared::new(case, gpu, options)?;
-    let choices = prepared.session().plan().choices().iter();
-    let others = choices.flat_map(|choice| &choice.candidates).filter(|candidate| candidate.refusal.is_none());
-    Ok(others.map(|candidate| candidate.name).collect())
+/// What came of some work: nothing where it failed, which is said, and the bench goes on. On a lost device nothing would.
+fn attempted<T>(result: Result<T>, what: &str) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(lost @ Error::DeviceLost(_)) => Err(lost),
+        Err(error) => {
+            remark(format_args!("{what}: not measured: {}", one_line(memory::explained(error))));
+            Ok(None)
+        }
+    }
+}
+
+/// In order of preference, those of the first choice first.
+fn legal_variants(gpu: &Gpu, case: &Case, options: &PlanOptions) -> Result<Vec<&'static str>> {
+    let (plan, _) = Prepared::plan(case, gpu.capabilities(), options)?;
+    let legal =
+        plan.choices().iter().flat_map(|choice| &choice.candidates).filter(|candidate| candidate.refusal.is_none());
+    let mut seen = BTreeSet::new();
+    Ok(legal.map(|candidate| candidate.name).filter(|name| seen.insert(*name)).collect())
 }
 
 /// Checks, then times. What is wrong is not timed.
-fn measure(gpu: &Gpu, case: &Case, options: &PlanOptions, set: Set) -> Result<Row> {
+fn measure(gpu: &Gpu, case: &Case, options: &PlanOptions, set: Set, variant: Option<&str>) -> Result<Row> {
     let mut prepared = Prepared::new(case, gpu, options)?;
     let report = prepared.check()?;
+    let work = prepared.work()?;
     let mut row = Row {
         set: set.name(),
         name: case.name.clone(),
         shape: case.shape.clone(),
         direction: case.direction.into(),
+        kernel: work.kernel,
+        flops: work.flops,
+        bytes: work.bytes,
         error: Some(report.worst),
         ..Row::default()
     };
-    let sample = prepared.sample()?;
-    (row.kernel, row.flops, row.bytes) = (sample.kernel, sample.flops, sample.bytes);
+    if let Some(variant) = variant {
+        row.kernel = format!("{} ({variant})", row.kernel).trim_start().to_string();
+    }
     if report.passed() {
-        row.timing = Some(Timing::of(|| Ok(prepared.sample()?.milliseconds))?);
+        row.timing = Some(Timing::of(|| prepared.sample())?);
     } else {
-        let what = format!("{} {} {}", row.name, row.shape, row.direction);
-        remark(format_args!("{what}: wrong results, not timed: {}", report.place));
+        remark(format_args!("{} {}: wrong results, not timed: {}", row.title(), row.kernel, report.place));
     }
     Ok(row)
 }

@@ -3,20 +3,15 @@
 //! MNIST's digits are light on black, fit a box of 20 of the frame's 28 pixels with their aspect ratio kept, and lie with
 //! their centre of mass in the frame's centre. A picture that is already so passes through untouched.
 
-use std::fs::File;
-use std::io::{BufReader, ErrorKind};
 use std::path::Path;
 
-use image::error::UnsupportedErrorKind;
 use image::imageops::{self, FilterType};
-use image::{DynamicImage, GrayImage, ImageDecoder, ImageError, ImageReader};
+use image::{DynamicImage, GrayImage};
 use ndarray::Array2;
 use omma::{Error, Result};
 
-/// Larger pictures are refused before they are decoded.
-const MOST_PIXELS: u64 = 100_000_000;
-/// Decoded bytes at most: the pixels above at four bytes each.
-const MOST_BYTES: u64 = 4 * MOST_PIXELS;
+use crate::picture;
+
 /// Pictures are first reduced to this longer side: it is ample for a digit, and specks vanish.
 const WORKING_SIDE: u32 = 512;
 /// The share of the frame that the digit's longer side fills: 20 of 28.
@@ -28,43 +23,12 @@ const CENTERED_WITHIN: f32 = 3.0 / 28.0;
 
 /// Reads a PNG or JPEG of any size, dark on light or light on dark, as a light digit on black of `height` x `width`.
 pub(crate) fn load_digit(path: &Path, height: usize, width: usize) -> Result<Array2<u8>> {
-    let luma = flatten(&decode(path)?);
+    let luma = flatten(&picture::decode(path)?);
     if luma.dimensions() == (width as u32, height as u32) && is_prepared(&luma) {
         return Ok(Array2::from_shape_fn((height, width), |(y, x)| luma.get_pixel(x as u32, y as u32).0[0]));
     }
     let ink = ink(&shrink(luma)).ok_or_else(|| Error::data(path, "there is nothing on this picture"))?;
     Ok(place(&ink, height, width))
-}
-
-fn decode(path: &Path) -> Result<DynamicImage> {
-    let unreadable = |error: ImageError| unreadable(path, error);
-    // The format is told by the content: names lie.
-    let file = BufReader::new(File::open(path).map_err(Error::io(path))?);
-    let reader = ImageReader::new(file).with_guessed_format().map_err(Error::io(path))?;
-    let mut decoder = reader.into_decoder().map_err(unreadable)?;
-    let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > MOST_PIXELS || decoder.total_bytes() > MOST_BYTES {
-        return Err(Error::data(path, format!("{width} x {height} pixels are more than this program reads")));
-    }
-    // Cameras store the picture as the sensor saw it, and note how it was held.
-    let orientation = decoder.orientation().map_err(unreadable)?;
-    let mut image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
-    image.apply_orientation(orientation);
-    Ok(image)
-}
-
-fn unreadable(path: &Path, error: ImageError) -> Error {
-    match error {
-        // A file that ends early is bad data, not a failing disk.
-        ImageError::IoError(source) if source.kind() != ErrorKind::UnexpectedEof => Error::io(path)(source),
-        ImageError::Unsupported(error) if matches!(error.kind(), UnsupportedErrorKind::Format(_)) => {
-            Error::data(path, "neither a PNG nor a JPEG picture")
-        }
-        ImageError::Unsupported(error) => {
-            Error::data(path, format!("a picture of a kind that this program does not read: {error}"))
-        }
-        error => Error::data(path, error),
-    }
 }
 
 /// The brightness, with transparent parts over white, or over black where what can be seen is light.
@@ -343,20 +307,6 @@ mod tests {
             assert!(loaded(image, "thin.png")?.iter().any(|&v| v == 255));
         }
         Ok(())
-    }
-
-    #[test]
-    fn a_format_is_told_from_a_feature_of_a_known_one() {
-        use image::ImageFormat::{Gif, Jpeg};
-        use image::error::UnsupportedError;
-        let message = |format: image::ImageFormat, kind| {
-            let error = UnsupportedError::from_format_and_kind(format.into(), kind);
-            unreadable(Path::new("x.jpg"), ImageError::Unsupported(error)).to_string()
-        };
-        let feature = message(Jpeg, UnsupportedErrorKind::GenericFeature("lossless coding".into()));
-        assert!(feature.contains("x.jpg") && feature.contains("lossless coding"), "{feature}");
-        assert!(!feature.contains("neither"), "{feature}");
-        assert_eq!(message(Gif, UnsupportedErrorKind::Format(Gif.into())), "x.jpg: neither a PNG nor a JPEG picture");
     }
 
     #[test]

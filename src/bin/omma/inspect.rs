@@ -1,28 +1,38 @@
 //! `omma inspect`: what a network's layers are, without running it. `omma models`: every network there is.
 
+mod file;
+
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
 use omma::models::{MODELS, Model};
-use omma::{Graph, LayerSummary, Mode, Result};
+use omma::{Error, Graph, LayerSummary, Mode, Result};
 use serde_json::json;
 
-use crate::memory;
 use crate::output::Output;
+use crate::{Device, Kernels, memory, run};
 
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// The network; an unknown name lists all
+    /// The network, an unknown name lists all; or an .onnx file
     model: String,
-    /// Examples a step
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    batch: usize,
+    /// Examples a step [default: 1]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
     /// Classes to tell apart [default: as many as the network's paper]
     #[arg(long, value_name = "N")]
     classes: Option<usize>,
     /// Print JSON, one object a line: every layer, then the whole
     #[arg(long)]
     json: bool,
+    /// The number for a symbolic extent of a file, as N=1 [default: 1]
+    #[arg(long = "dim", value_name = "NAME=N", value_parser = run::dim)]
+    dims: Vec<(String, usize)>,
+    #[command(flatten)]
+    kernels: Kernels,
+    #[command(flatten)]
+    device: Device,
 }
 
 #[derive(Debug, Args)]
@@ -44,34 +54,68 @@ impl Inspected {
     fn of(model: &Model, batch: usize, classes: usize) -> Result<Self> {
         let graph = Graph::new(Mode::Evaluation);
         model.add_to(&graph, batch, classes)?;
+        Ok(Self::from(&graph))
+    }
+}
+
+impl From<&Graph> for Inspected {
+    fn from(graph: &Graph) -> Self {
         let layers = graph.layers();
-        Ok(Self {
+        Self {
             // A parameter that two layers share counts once.
             parameters: graph.parameter_count(),
             multiply_adds: layers.iter().map(|layer| layer.multiply_adds).sum(),
             activation_bytes: layers.iter().map(|layer| layer.activation_bytes).sum(),
             layers,
-        })
+        }
     }
 }
 
 impl Inspect {
     pub(crate) fn run(&self) -> Result<ExitCode> {
-        let model = Model::named(&self.model)?;
-        let inspected = Inspected::of(&model, self.batch, self.classes.unwrap_or(model.classes))?;
         let mut out = Output::default();
-        match self.json {
-            true => self.json_lines(&inspected, &mut out),
-            false => self.table(&model, &inspected, &mut out),
+        let path = Path::new(&self.model);
+        match path.extension().is_some_and(|extension| extension == "onnx") || path.is_file() {
+            true => self.file(path, &mut out)?,
+            false => self.network(&mut out)?,
         }
         out.finish()?;
         Ok(ExitCode::SUCCESS)
     }
 
-    fn table(&self, model: &Model, inspected: &Inspected, out: &mut Output) {
-        out.line(format_args!("{} {}", model.name, model.input.batch(self.batch)));
+    /// One of Omma's own networks.
+    fn network(&self, out: &mut Output) -> Result<()> {
+        if !self.dims.is_empty() {
+            return Err(argument("--dim", "is for the extents of an .onnx file; a network has --batch"));
+        }
+        let model = Model::named(&self.model)?;
+        let batch = self.batch.unwrap_or(1);
+        let inspected = Inspected::of(&model, batch, self.classes.unwrap_or(model.classes))?;
+        if self.json {
+            inspected.json_lines(out);
+            out.line(json!({
+                "model": self.model,
+                "batch": batch,
+                "parameters": inspected.parameters,
+                "multiply_adds": inspected.multiply_adds,
+                "activation_bytes": inspected.activation_bytes,
+            }));
+        } else {
+            out.line(format_args!("{} {}", model.name, model.input.batch(batch)));
+            inspected.table(out);
+        }
+        Ok(())
+    }
+}
+
+fn argument(option: &str, message: &str) -> Error {
+    Error::Argument { op: option.into(), message: message.into() }
+}
+
+impl Inspected {
+    fn table(&self, out: &mut Output) {
         let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
-        let layers = &inspected.layers;
+        let Self { layers, parameters, multiply_adds, activation_bytes } = self;
         let name = width(&mut layers.iter().map(|layer| layer.name.chars().count())).max("layer".len());
         let operation = width(&mut layers.iter().map(|layer| layer.operation.len())).max("operation".len());
         let output = width(&mut layers.iter().map(|layer| layer.output.shape.to_string().len())).max("output".len());
@@ -92,7 +136,6 @@ impl Inspect {
                 layer.receptive_field.to_string(),
             ]));
         }
-        let Inspected { parameters, multiply_adds, activation_bytes, .. } = inspected;
         out.line(row([
             "in all".into(),
             format!("{} operations", layers.len()),
@@ -104,8 +147,9 @@ impl Inspect {
         ]));
     }
 
-    fn json_lines(&self, inspected: &Inspected, out: &mut Output) {
-        for layer in &inspected.layers {
+    /// A line for every layer.
+    fn json_lines(&self, out: &mut Output) {
+        for layer in &self.layers {
             out.line(json!({
                 "layer": layer.name,
                 "operation": layer.operation,
@@ -117,13 +161,6 @@ impl Inspect {
                 "receptive_field": layer.receptive_field.to_string(),
             }));
         }
-        out.line(json!({
-            "model": self.model,
-            "batch": self.batch,
-            "parameters": inspected.parameters,
-            "multiply_adds": inspected.multiply_adds,
-            "activation_bytes": inspected.activation_bytes,
-        }));
     }
 }
 

@@ -5,20 +5,25 @@ mod cache;
 mod conformance;
 mod devices;
 mod digit_image;
+mod export;
 mod inspect;
 mod memory;
 mod model_file;
+mod npy;
 mod output;
+mod picture;
 mod pictures;
 mod predict;
 mod profile;
+mod run;
 mod selftest;
 mod train;
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use omma::{Gpu, GpuOptions, PlanOptions};
+use omma::{FAMILIES, Gpu, GpuOptions, PlanOptions};
 
 /// Convolutional networks that train and infer on any GPU.
 #[derive(Debug, Parser)]
@@ -42,8 +47,12 @@ enum Command {
     Models(inspect::Models),
     /// Show a network's layers: shapes, parameters, multiply-adds, memory, how far each sees
     Inspect(inspect::Inspect),
+    /// Run an ONNX model on arrays or pictures
+    Run(run::Run),
     /// Run ONNX's backend tests, or others in their layout
     Conformance(conformance::Conformance),
+    /// Write a network with its weights as an ONNX file
+    Export(export::Export),
     /// Measure how fast kernels, operations and networks are on this adapter, against its own ceilings
     Bench(bench::Bench),
     /// Show where the time of a network's step goes, dispatch by dispatch
@@ -91,7 +100,37 @@ struct Kernels {
     half: bool,
 }
 
+/// What [`PlanOptions::exclude`] knows beside kernel variants.
+const SWITCHES: [&str; 3] = ["in_place", "overlap", "textures"];
+
 impl Kernels {
+    /// Says which names to exclude no kernel has: a mistyped one would change nothing.
+    fn check(&self, gpu: &Gpu) {
+        if self.exclude.is_empty() {
+            return;
+        }
+        let mut known: BTreeSet<String> = SWITCHES.map(String::from).into();
+        let mut labels = BTreeSet::new();
+        let options = PlanOptions::default().half_precision();
+        for case in FAMILIES.iter().flat_map(|family| (family.cases)()) {
+            // What cannot be planned has no kernels.
+            let Ok(plan) = case.plan_for(gpu.capabilities(), &options) else { continue };
+            for choice in plan.choices() {
+                for candidate in &choice.candidates {
+                    known.insert(candidate.name.into());
+                    labels.insert(format!("{}[{}]", choice.kernel, candidate.name));
+                }
+            }
+        }
+        for name in self.exclude.iter().filter(|name| !known.contains(*name) && !labels.contains(*name)) {
+            let names = known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let hint = "any of them may be of one kernel, as `conv2d.forward[tiled]`";
+            output::remark(format_args!(
+                "warning: --exclude: nothing is called `{name}`; there are {names}, and {hint}"
+            ));
+        }
+    }
+
     fn options(&self) -> PlanOptions {
         let options = self.exclude.iter().fold(PlanOptions::default(), PlanOptions::exclude);
         let options = self.memory.into_iter().fold(options, PlanOptions::memory_budget);
@@ -130,7 +169,9 @@ fn main() -> ExitCode {
         Command::Selftest(command) => command.run(),
         Command::Models(command) => command.run(),
         Command::Inspect(command) => command.run(),
+        Command::Run(command) => command.run(),
         Command::Conformance(command) => command.run(),
+        Command::Export(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Profile(command) => command.run(),
     };

@@ -42,9 +42,9 @@ pub(crate) fn remark(line: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// The adapter and its driver, as reports begin.
+/// The adapter and its driver.
 pub(crate) fn adapter(info: &wgpu::AdapterInfo) -> String {
-    format!("adapter {} ({}), driver {} {}", info.name, info.backend, info.driver, info.driver_info)
+    format!("{} ({}), driver {} {}", info.name, info.backend, info.driver, info.driver_info)
 }
 
 /// The text in one line.

@@ -46,6 +46,7 @@ impl Predict {
             return Err(Error::data(&self.model, message));
         }
         let gpu = self.device.open()?;
+        self.kernels.check(&gpu);
         let mut classifier = model.open(&gpu, self.kernels.options())?;
         let mut out = Output::default();
         for (path, digit) in self.images.iter().zip(digits) {

@@ -9,13 +9,13 @@ use std::process::ExitCode;
 use clap::Args;
 use omma::{Clock, Error, Gpu, Profile as Times, Result, files, wgpu};
 
-use crate::bench::{Case, NETWORKS, Network, Prepared};
+use crate::bench::{Case, Network, Prepared};
 use crate::output::{Output, remark};
 use crate::{Device, Kernels, memory};
 
 #[derive(Debug, Args)]
 pub(crate) struct Profile {
-    /// The network; an unknown name lists all
+    /// The network: one of `omma models`, or of those that `omma bench` times; an unknown name lists all
     model: String,
     /// Images a step [default: 1, for training what `omma bench train` takes]
     #[arg(long, value_name = "N")]
@@ -60,6 +60,7 @@ impl Profile {
             return Err(argument("--steps", "expected at least 1, got 0"));
         }
         let gpu = self.device.open()?;
+        self.kernels.check(&gpu);
         let measured = self.measure(&gpu, case)?;
         if let Some(path) = &self.trace {
             files::write_atomically(path, trace::text(&measured).as_bytes())?;
@@ -76,7 +77,7 @@ impl Profile {
     /// The step that is to be timed.
     fn case(&self) -> Result<Case> {
         let network = network(&self.model)?;
-        if self.training && network.classes == 0 {
+        if self.training && !network.classifies()? {
             return Err(argument("--training", &format!("expected a classifier, `{}` is none", network.name)));
         }
         let default = if self.training { network.training_batch } else { None };
@@ -88,7 +89,7 @@ impl Profile {
     }
 
     fn measure(&self, gpu: &Gpu, case: Case) -> Result<Measured> {
-        let options = self.kernels.options();
+        let options = Prepared::resolved(&case, gpu, &self.kernels.options())?;
         let (plan, variables) = Prepared::plan(&case, gpu.capabilities(), &options)?;
         remark(format_args!("planned for a step: {}", memory::parts(&plan.memory())));
         remark(format_args!("planned for variables: {}", memory::mebibytes(variables.bytes())));
@@ -106,11 +107,9 @@ impl Profile {
     }
 }
 
-fn network(name: &str) -> Result<&'static Network> {
-    NETWORKS.iter().find(|network| network.name == name).ok_or_else(|| {
-        let names: Vec<&str> = NETWORKS.iter().map(|network| network.name).collect();
-        argument("MODEL", &format!("expected one of {}, got `{name}`", names.join(", ")))
-    })
+fn network(name: &str) -> Result<Network> {
+    Network::named(name)
+        .ok_or_else(|| argument("MODEL", &format!("expected one of {}, got `{name}`", Network::names().join(", "))))
 }
 
 fn argument(option: &str, message: &str) -> Error {

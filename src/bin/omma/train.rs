@@ -210,6 +210,7 @@ impl Train {
         let job = self.job()?;
         let Job { settings, loader, test, out, .. } = &job;
         let gpu = self.device.open()?;
+        self.kernels.check(&gpu);
         let evaluation_batch = self.plan(&job, gpu.capabilities())?;
         let mut classifier = Classifier::with_options(&gpu, settings.clone(), self.kernels.options())?;
         let default = if gpu.capabilities().class == DeviceClass::Cpu { SOFTWARE_EPOCHS } else { EPOCHS };

@@ -1,23 +1,211 @@
 //! ONNX's operators on the host, of arrays in the file's own types: what is known at load, and, after a step, what the graph
 //! cannot do (integers, results without a fixed shape).
 
+mod arithmetic;
+mod create;
+mod detection;
+mod gather;
+mod logic;
+mod movement;
+mod order;
+mod product;
+mod quantize;
+mod reduce;
+mod slice;
+
+use ndarray::{ArrayD, ArrayViewD, IxDyn, Zip};
+
 use super::Array;
+use super::element::{Element, Number, Numeric};
 use super::node::Node;
 use crate::error::Result;
 
-/// Computes a node on the host: its outputs, of its inputs. The caller puts the node's title in front of other errors than
-/// the node's own.
-pub(super) type OnHost = fn(&Node, &[Option<&Array>]) -> Result<Vec<Array>>;
+/// Computes a node on the host: its outputs. The caller puts the node's title in front of other errors than the node's own.
+pub(super) type OnHost = fn(&Call<'_>) -> Result<Vec<Array>>;
 
 /// An operator's name and how it is computed.
 type Operator = (&'static str, OnHost);
 
 /// The tables of all files.
-const TABLES: &[&[Operator]] = &[];
+const TABLES: &[&[Operator]] = &[
+    arithmetic::OPERATORS,
+    create::OPERATORS,
+    detection::OPERATORS,
+    gather::OPERATORS,
+    logic::OPERATORS,
+    movement::OPERATORS,
+    order::OPERATORS,
+    product::OPERATORS,
+    quantize::OPERATORS,
+    reduce::OPERATORS,
+    slice::OPERATORS,
+];
 
 /// How the host computes the operator of this name.
 pub(super) fn find(name: &str) -> Option<OnHost> {
     TABLES.iter().flat_map(|table| table.iter()).find(|(known, _)| *known == name).map(|&(_, compute)| compute)
+}
+
+/// The names of what the host computes.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().flat_map(|table| table.iter()).map(|&(name, _)| name)
+}
+
+/// Elements of the largest array that the host makes, and steps of the longest computation: more than shapes, indices and
+/// tables need, and few enough for any machine.
+const MOST: usize = 1 << 26;
+
+/// A node that is to be computed.
+#[derive(Debug)]
+pub(super) struct Call<'c> {
+    pub(super) node: &'c Node,
+    pub(super) inputs: &'c [Option<&'c Array>],
+}
+
+impl<'c> Call<'c> {
+    /// An input that may be missing.
+    fn get(&self, index: usize) -> Option<&'c Array> {
+        self.inputs.get(index).copied().flatten()
+    }
+
+    fn input(&self, index: usize) -> Result<&'c Array> {
+        self.get(index).ok_or_else(|| self.node.wrong(format_args!("input {index} is missing")))
+    }
+
+    /// An input of this type.
+    fn of<T: Element>(&self, index: usize) -> Result<&'c ArrayD<T>> {
+        let array = self.input(index)?;
+        let expected = T::wrap(ArrayD::default(IxDyn(&[]))).element_type();
+        T::of(array).ok_or_else(|| self.node.wrong(format_args!("input {index}: expected {expected}, got {array}")))
+    }
+
+    /// An input of the type that another has.
+    fn like<T: Element>(&self, _other: &ArrayD<T>, index: usize) -> Result<&'c ArrayD<T>> {
+        self.of(index)
+    }
+
+    /// That an array is of a type which the host does not compute with.
+    fn refuse<T>(&self, array: &Array) -> Result<T> {
+        Err(self.node.unsupported(format_args!("of {array} on the host")))
+    }
+
+    /// The integers of an input.
+    fn ints(&self, index: usize) -> Result<Vec<i64>> {
+        let array = self.input(index)?;
+        array.to_i64().ok_or_else(|| self.node.wrong(format_args!("input {index}: expected integers, got {array}")))
+    }
+
+    /// An input of a single integer.
+    fn int(&self, index: usize) -> Result<i64> {
+        match *self.ints(index)? {
+            [value] => Ok(value),
+            _ => Err(self.node.wrong(format_args!("input {index}: expected one integer, got {}", self.input(index)?))),
+        }
+    }
+
+    /// The numbers of an input.
+    fn numbers(&self, index: usize) -> Result<Vec<Number>> {
+        let array = self.input(index)?;
+        array.numbers().ok_or_else(|| self.node.wrong(format_args!("input {index}: expected numbers, got {array}")))
+    }
+
+    /// Integers that are an attribute in older operator sets and an input in newer ones.
+    fn ints_of(&self, attribute: &str, index: usize) -> Result<Option<Vec<i64>>> {
+        match self.get(index) {
+            Some(_) => self.ints(index).map(Some),
+            None => Ok(self.node.ints(attribute)?.map(<[i64]>::to_vec)),
+        }
+    }
+
+    /// The attribute `axis` as an axis among so many.
+    fn axis(&self, default: i64, rank: usize) -> Result<usize> {
+        self.node.axis(self.node.int("axis")?.unwrap_or(default), rank)
+    }
+
+    /// How many elements an array of these extents has, where it is small enough to be made. Empty axes count as one.
+    fn limit(&self, shape: &[usize]) -> Result<usize> {
+        let count = shape.iter().try_fold(1_usize, |count, &extent| count.checked_mul(extent.max(1)));
+        match count {
+            Some(count) if count <= MOST => Ok(count),
+            _ => Err(self.node.unsupported(format_args!("{shape:?} has more elements than the {MOST} for the host"))),
+        }
+    }
+
+    /// The shape that arrays of these shapes take together.
+    fn broadcast(&self, shapes: &[&[usize]]) -> Result<Vec<usize>> {
+        let rank = shapes.iter().map(|shape| shape.len()).max().unwrap_or(0);
+        let mut result = vec![1; rank];
+        for shape in shapes {
+            for (extent, &own) in result[rank - shape.len()..].iter_mut().zip(*shape) {
+                match (*extent, own) {
+                    (1, _) => *extent = own,
+                    (common, own) if common == own || own == 1 => {}
+                    _ => return Err(self.node.wrong(format_args!("shapes that do not fit: {shapes:?}"))),
+                }
+            }
+        }
+        self.limit(&result)?;
+        Ok(result)
+    }
+
+    /// An array repeated to a shape that it broadcasts to.
+    fn spread<'a, T>(&self, array: &'a ArrayD<T>, shape: &[usize]) -> Result<ArrayViewD<'a, T>> {
+        let wrong = || self.node.wrong(format_args!("{:?} does not extend to {shape:?}", array.shape()));
+        array.broadcast(IxDyn(shape)).ok_or_else(wrong)
+    }
+
+    /// A function of the elements of two arrays.
+    fn zip<T, U, V>(&self, a: &ArrayD<T>, b: &ArrayD<U>, f: impl Fn(&T, &U) -> V) -> Result<ArrayD<V>> {
+        let shape = self.broadcast(&[a.shape(), b.shape()])?;
+        Ok(Zip::from(self.spread(a, &shape)?).and(self.spread(b, &shape)?).map_collect(f))
+    }
+
+    /// The elements in row-major order under another shape.
+    fn shaped<T: Clone>(&self, array: &ArrayD<T>, shape: &[usize]) -> Result<ArrayD<T>> {
+        let elements = array.iter().cloned().collect();
+        ArrayD::from_shape_vec(IxDyn(shape), elements).map_err(|error| self.node.wrong(error))
+    }
+
+    /// The parts with these numbers along an axis.
+    fn select<T: Clone>(&self, array: &ArrayD<T>, axis: usize, indices: &[usize]) -> Result<ArrayD<T>> {
+        let extent = array.shape()[axis];
+        if let Some(index) = indices.iter().find(|&&index| index >= extent) {
+            return Err(self.node.wrong(format_args!("there is no index {index} among {extent}")));
+        }
+        let mut shape = array.shape().to_vec();
+        shape[axis] = indices.len();
+        let mut elements = Vec::with_capacity(self.limit(&shape)?);
+        if shape.iter().all(|&extent| extent > 0) {
+            let array = array.as_standard_layout();
+            let inner: usize = shape[axis + 1..].iter().product();
+            for block in array.as_slice().unwrap_or_default().chunks_exact(extent * inner) {
+                indices.iter().for_each(|index| elements.extend_from_slice(&block[index * inner..][..inner]));
+            }
+        }
+        ArrayD::from_shape_vec(IxDyn(&shape), elements).map_err(|error| self.node.wrong(error))
+    }
+
+    /// An index along an axis, from its end where it is negative.
+    fn index(&self, index: i64, extent: usize) -> Result<usize> {
+        let counted = if index < 0 { index.checked_add(extent as i64) } else { Some(index) };
+        let counted = counted.and_then(|index| usize::try_from(index).ok()).filter(|&index| index < extent);
+        counted.ok_or_else(|| self.node.wrong(format_args!("there is no index {index} among {extent}")))
+    }
+}
+
+/// A single output of a function of each number.
+fn mapped<T: Numeric>(x: &ArrayD<T>, f: impl Fn(Number) -> Number) -> Result<Vec<Array>> {
+    one(x.mapv(|value| T::from(f(value.into()))))
+}
+
+/// A single output, in row-major order.
+fn one<T: Element>(array: ArrayD<T>) -> Result<Vec<Array>> {
+    Ok(vec![whole(array)])
+}
+
+/// An output in row-major order.
+fn whole<T: Element>(array: ArrayD<T>) -> Array {
+    T::wrap(if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() })
 }
 
 /// The shape that Reshape gives to one: 0 stands for the extent that was there, -1 for what is left.

@@ -1,100 +1,133 @@
-//! Convolutions and products of matrices.
+//! Convolutions.
 
+use super::spatial::{AutoPad, auto_pad, numbers, pads, per_axis};
 use super::{Call, Operator, one};
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::onnx::value::Value;
+use crate::ops::axis_map::PadMode;
 use crate::ops::conv2d::{Conv, Padding};
 
-pub(super) const OPERATORS: &[Operator] = &[
-    ("Conv", conv),
-    ("Gemm", gemm),
-    ("MatMul", |call| {
-        let (a, b) = (call.tensor(0)?, call.tensor(1)?);
-        one(a.matmul(b)?)
-    }),
-];
-
-/// An attribute with a number for each axis.
-pub(super) fn per_axis<const D: usize>(call: &Call<'_, '_, '_>, name: &str, default: usize) -> Result<[usize; D]> {
-    let Some(values) = call.node.ints(name)? else { return Ok([default; D]) };
-    let wrong = || call.node.wrong(format_args!("attribute `{name}`: expected {D} natural numbers, got {values:?}"));
-    let numbers: Option<Vec<usize>> = values.iter().map(|&value| usize::try_from(value).ok()).collect();
-    numbers.and_then(|numbers| numbers.try_into().ok()).ok_or_else(wrong)
-}
-
-/// The attribute `pads`: numbers before each axis, then behind each.
-pub(super) fn pads<const D: usize>(call: &Call<'_, '_, '_>) -> Result<[[usize; D]; 2]> {
-    let Some(values) = call.node.ints("pads")? else { return Ok([[0; D]; 2]) };
-    let wrong =
-        || call.node.wrong(format_args!("attribute `pads`: expected {} natural numbers, got {values:?}", 2 * D));
-    let numbers: Option<Vec<usize>> = values.iter().map(|&value| usize::try_from(value).ok()).collect();
-    let numbers = numbers.filter(|numbers| numbers.len() == 2 * D).ok_or_else(wrong)?;
-    Ok([std::array::from_fn(|axis| numbers[axis]), std::array::from_fn(|axis| numbers[D + axis])])
-}
+pub(super) const OPERATORS: &[Operator] = &[("Conv", conv), ("ConvTranspose", conv_transpose)];
 
 /// A convolution along so many axes, of an image, a weight and a bias.
 type Convolve<'g, const D: usize> = fn(Tensor<'g>, Tensor<'g>, Option<Tensor<'g>>, Conv<D>) -> Result<Tensor<'g>>;
 
 fn conv<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
     match call.tensor(0)?.shape().len() {
-        3 => along::<1>(call, Tensor::conv1d_with, 0),
-        4 => along::<2>(call, Tensor::conv2d_with, 0),
-        5 => along::<3>(call, Tensor::conv3d_with, 0),
+        3 => along::<1>(call, Tensor::conv1d_with),
+        4 => along::<2>(call, Tensor::conv2d_with),
+        5 => along::<3>(call, Tensor::conv3d_with),
         rank => Err(call.node.unsupported(format_args!("{rank} axes"))),
     }
 }
 
-/// `outputs` is the axis of the weight that has the outputs.
-fn along<'g, const D: usize>(
-    call: &mut Call<'_, '_, 'g>,
-    convolve: Convolve<'g, D>,
-    outputs: usize,
-) -> Result<Vec<Value<'g>>> {
-    let (x, weight, bias) = (call.tensor(0)?, call.tensor(1)?, call.optional(2)?);
-    let shape = weight.shape();
-    if shape.len() != D + 2 {
-        return Err(call.node.wrong(format_args!("expected weights of {} axes, got {shape}", D + 2)));
+fn conv_transpose<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
+    match call.tensor(0)?.shape().len() {
+        3 => transposed::<1>(call, Tensor::conv_transpose1d_with),
+        4 => transposed::<2>(call, Tensor::conv_transpose2d_with),
+        5 => transposed::<3>(call, Tensor::conv_transpose3d_with),
+        rank => Err(call.node.unsupported(format_args!("{rank} axes"))),
     }
-    let groups = call.node.int("group")?.unwrap_or(1);
-    let groups = usize::try_from(groups).ok().filter(|&groups| groups > 0);
-    let groups = groups.ok_or_else(|| call.node.wrong("attribute `group`: expected at least 1"))?;
-    let kernel: [usize; D] = std::array::from_fn(|axis| shape[2 + axis]);
-    let [begin, end] = pads::<D>(call)?;
-    let padding = match call.node.text("auto_pad")?.unwrap_or("NOTSET") {
-        "NOTSET" => Padding::Zeros { begin, end },
-        "VALID" => Padding::VALID,
-        "SAME_UPPER" => Padding::SameUpper,
-        "SAME_LOWER" => Padding::SameLower,
-        other => return Err(call.node.wrong(format_args!("attribute `auto_pad`: `{other}`"))),
+}
+
+/// The taps along each axis: those of the weight, which `kernel_shape` may repeat.
+fn kernel<const D: usize>(call: &Call<'_, '_, '_>, weight: Tensor<'_>) -> Result<[usize; D]> {
+    let shape = weight.shape();
+    let Some(kernel) = shape.get(2..).and_then(|taps| <[usize; D]>::try_from(taps).ok()) else {
+        return Err(call.node.wrong(format_args!("expected weights of {} axes, got {shape}", D + 2)));
     };
-    let settings = Conv::<D>::new(shape[outputs], kernel)
+    match numbers::<D>(call, "kernel_shape")? {
+        Some(said) if said != kernel => {
+            Err(call.node.wrong(format_args!("attribute `kernel_shape`: {said:?}, but the weights are {shape}")))
+        }
+        _ => Ok(kernel),
+    }
+}
+
+fn groups(call: &Call<'_, '_, '_>) -> Result<usize> {
+    let groups = usize::try_from(call.node.int("group")?.unwrap_or(1)).ok().filter(|&groups| groups > 0);
+    groups.ok_or_else(|| call.node.wrong("attribute `group`: expected at least 1"))
+}
+
+fn along<'g, const D: usize>(call: &mut Call<'_, '_, 'g>, convolve: Convolve<'g, D>) -> Result<Vec<Value<'g>>> {
+    let (x, weight, bias) = (call.tensor(0)?, call.tensor(1)?, call.optional(2)?);
+    let kernel = kernel::<D>(call, weight)?;
+    let [begin, end] = pads::<D>(call)?;
+    let padding = match auto_pad(call)? {
+        AutoPad::NotSet => Padding::Zeros { begin, end },
+        AutoPad::Valid => Padding::VALID,
+        AutoPad::SameUpper => Padding::SameUpper,
+        AutoPad::SameLower => Padding::SameLower,
+    };
+    let settings = Conv::<D>::new(weight.shape()[0], kernel)
         .stride(per_axis(call, "strides", 1)?)
         .dilation(per_axis(call, "dilations", 1)?)
-        .groups(groups)
+        .groups(groups(call)?)
         .padding(padding);
     one(convolve(x, weight, bias, if bias.is_none() { settings.without_bias() } else { settings })?)
 }
 
-fn gemm<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
-    let (a, b) = (call.tensor(0)?, call.tensor(1)?);
-    let (alpha, beta) = (call.node.float("alpha")?.unwrap_or(1.0), call.node.float("beta")?.unwrap_or(1.0));
-    let a = if call.node.flag("transA", false)? { a.transpose(&[1, 0])? } else { a };
-    let bias = call.optional(2)?;
-    // A dense layer where it is one: [N, C] times [O, C] turned over, and a value for each output.
-    if call.node.flag("transB", false)?
-        && alpha == 1.0
-        && beta == 1.0
-        && bias.is_none_or(|bias| bias.shape().len() == 1)
-    {
-        return one(a.dense_with(b, bias)?);
+/// What a transposed convolution computes along an axis is `whole` long; of that it gives what is behind the padding, and,
+/// where it is to be longer, zeros (with the bias).
+fn transposed<'g, const D: usize>(call: &mut Call<'_, '_, 'g>, convolve: Convolve<'g, D>) -> Result<Vec<Value<'g>>> {
+    let (x, weight, bias) = (call.tensor(0)?, call.tensor(1)?, call.optional(2)?);
+    let (kernel, groups) = (kernel::<D>(call, weight)?, groups(call)?);
+    let (stride, dilation) = (per_axis::<D>(call, "strides", 1)?, per_axis::<D>(call, "dilations", 1)?);
+    let more = per_axis::<D>(call, "output_padding", 0)?;
+    let [mut begin, mut end] = pads::<D>(call)?;
+    let auto = auto_pad(call)?;
+    let wanted = output_shape::<D>(call)?;
+    // Of the convolution itself, and zeros behind it, which are the output padding where that is allowed there.
+    let (mut behind, mut beyond) = ([0; D], [0; D]);
+    for axis in 0..D {
+        let too_large = || call.node.wrong("an axis of the output is too long");
+        let (extent, taps) = (x.shape()[2 + axis], kernel[axis]);
+        let reach = taps.saturating_sub(1).checked_mul(dilation[axis]).and_then(|reach| reach.checked_add(1));
+        let steps = extent.saturating_sub(1).checked_mul(stride[axis]);
+        let whole = steps.zip(reach).and_then(|(steps, reach)| steps.checked_add(reach)).ok_or_else(too_large)?;
+        let whole_and_more = whole.checked_add(more[axis]).ok_or_else(too_large)?;
+        let wanted = match (wanted, auto) {
+            (Some(wanted), _) => Some(wanted[axis]),
+            (None, AutoPad::SameUpper | AutoPad::SameLower) => {
+                Some(extent.checked_mul(stride[axis]).ok_or_else(too_large)?)
+            }
+            (None, _) => None,
+        };
+        [begin[axis], end[axis]] = match wanted {
+            Some(wanted) => auto.halves(whole_and_more.saturating_sub(wanted)),
+            None if auto == AutoPad::Valid => [0, 0],
+            None => [begin[axis], end[axis]],
+        };
+        let more = wanted.map_or(0, |wanted| wanted.saturating_sub(whole_and_more)) + more[axis];
+        let longer = more.saturating_sub(end[axis]);
+        end[axis] = end[axis].saturating_sub(more);
+        if longer < stride[axis] { behind[axis] = longer } else { beyond[axis] = longer }
     }
-    let b = if call.node.flag("transB", false)? { b.transpose(&[1, 0])? } else { b };
-    let product = a.matmul(b)?;
-    let product = if alpha == 1.0 { product } else { product.multiply(alpha)? };
+    let outputs = weight.shape()[1].checked_mul(groups).ok_or_else(|| call.node.wrong("too many groups"))?;
+    let settings = Conv::<D>::new(outputs, kernel)
+        .stride(stride)
+        .dilation(dilation)
+        .groups(groups)
+        .padding(Padding::Zeros { begin, end })
+        .output_padding(behind);
+    if beyond == [0; D] {
+        return one(convolve(x, weight, bias, if bias.is_none() { settings.without_bias() } else { settings })?);
+    }
+    let y = convolve(x, weight, None, settings.without_bias())?;
+    let amounts: Vec<[i64; 2]> = [0, 0].into_iter().chain(beyond).map(|zeros| [0, zeros as i64]).collect();
+    let y = y.pad(&amounts, PadMode::Constant(0.0))?;
     one(match bias {
-        None => product,
-        Some(bias) if beta == 1.0 => product.add(bias)?,
-        Some(bias) => product.add(bias.multiply(beta)?)?,
+        None => y,
+        Some(bias) => y.add(bias.reshape([&[outputs][..], &[1; D]].concat())?)?,
     })
+}
+
+/// `output_shape` of a transposed convolution: the axes behind the channels, in older files all of them.
+fn output_shape<const D: usize>(call: &Call<'_, '_, '_>) -> Result<Option<[usize; D]>> {
+    let Some(values) = call.node.ints("output_shape")? else { return Ok(None) };
+    let wrong = || call.node.wrong(format_args!("attribute `output_shape`: {values:?}"));
+    let own = if values.len() == D + 2 { &values[2..] } else { values };
+    let own: Option<Vec<usize>> = own.iter().map(|&extent| usize::try_from(extent).ok().filter(|&e| e > 0)).collect();
+    own.and_then(|own| own.try_into().ok()).map(Some).ok_or_else(wrong)
 }

@@ -1,27 +1,307 @@
-//! Tensors under other shapes and in other orders.
+//! Tensors under other shapes and in other orders, joined, cut and repeated.
 
 use super::{Call, Operator};
 use crate::error::Result;
-use crate::onnx::value::{Computed, Value};
+use crate::onnx::value::{Computed, Range, Value};
+use crate::onnx::{Array, ElementType};
+use crate::{PadMode, Slice};
 
-pub(super) const OPERATORS: &[Operator] = &[("Flatten", flatten), ("Reshape", reshape)];
+pub(super) const OPERATORS: &[Operator] = &[
+    ("Concat", concat),
+    ("Expand", |call| {
+        let wanted = naturals(call, call.ints(1)?)?;
+        let shape = broadcast(call, &call.shape(0)?, &wanted)?;
+        moved(call, shape.clone(), |x| x.expand(shape))
+    }),
+    ("Flatten", |call| {
+        let shape = call.shape(0)?;
+        let axis = call.node.int("axis")?.unwrap_or(1);
+        // The axis may be the one behind the last.
+        let axis = call.node.axis(axis, shape.len() + usize::from(axis >= 0))?;
+        reshaped(call, vec![shape[..axis].iter().product(), shape[axis..].iter().product()])
+    }),
+    ("Pad", pad),
+    ("Reshape", |call| {
+        let wanted = call.node.required("shape", call.ints_of("shape", 1)?)?;
+        let target = crate::onnx::host::reshaped(call.node, &call.shape(0)?, &wanted)?;
+        reshaped(call, target)
+    }),
+    ("Shape", |call| {
+        let shape = call.shape(0)?;
+        let rank = shape.len() as i64;
+        let place = |value: i64| (if value < 0 { value.saturating_add(rank) } else { value }).clamp(0, rank) as usize;
+        let start = place(call.node.int("start")?.unwrap_or(0));
+        let end = place(call.node.int("end")?.unwrap_or(rank)).max(start);
+        Ok(vec![Value::known(Array::integers(shape[start..end].iter().map(|&extent| extent as i64)))])
+    }),
+    ("Size", |call| Ok(vec![Value::known(Array::new(&[], vec![call.shape(0)?.elements() as i64])?)])),
+    ("Slice", slice),
+    ("Split", split),
+    ("Squeeze", |call| {
+        let shape = call.shape(0)?;
+        let axes = call.ints_of("axes", 1)?;
+        let axes = axes.map(|axes| call.node.axes(&axes, shape.len())).transpose()?;
+        if let Some(axis) = axes.iter().flatten().find(|&&axis| shape[axis] != 1) {
+            return Err(call.node.wrong(format_args!("axis {axis} of {shape} has not one element")));
+        }
+        let goes = |axis: usize| axes.as_ref().map_or(shape[axis] == 1, |axes| axes.contains(&axis));
+        reshaped(call, (0..shape.len()).filter(|&axis| !goes(axis)).map(|axis| shape[axis]).collect())
+    }),
+    ("Tile", tile),
+    ("Transpose", |call| {
+        let shape = call.shape(0)?;
+        let reversed = || (0..shape.len() as i64).rev().collect::<Vec<_>>();
+        let order = call.node.ints("perm")?.map_or_else(reversed, <[i64]>::to_vec);
+        let order = call.node.axes(&order, shape.len())?;
+        if order.len() != shape.len() {
+            return Err(call.node.wrong(format_args!("{order:?} is no order of the axes of {shape}")));
+        }
+        moved(call, order.iter().map(|&axis| shape[axis]).collect(), |x| x.transpose(&order))
+    }),
+    ("Unsqueeze", |call| {
+        let shape = call.shape(0)?;
+        let axes = call.node.required("axes", call.ints_of("axes", 1)?)?;
+        let count = shape.len() + axes.len();
+        let axes = call.node.axes(&axes, count)?;
+        let mut rest = shape.iter().copied();
+        let extent = |axis| if axes.contains(&axis) { Some(1) } else { rest.next() };
+        reshaped(call, (0..count).filter_map(extent).collect())
+    }),
+];
 
+/// Extents, or numbers of elements.
+fn naturals(call: &Call<'_, '_, '_>, values: Vec<i64>) -> Result<Vec<usize>> {
+    let natural: Option<Vec<usize>> = values.iter().map(|&value| usize::try_from(value).ok()).collect();
+    natural.ok_or_else(|| call.node.wrong(format_args!("expected natural numbers, got {values:?}")))
+}
+
+/// The shape that two have together by NumPy's rules.
+fn broadcast(call: &Call<'_, '_, '_>, a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
+    let rank = a.len().max(b.len());
+    let extent = |shape: &[usize], axis: usize| match (axis + shape.len()).checked_sub(rank) {
+        Some(own) => shape[own],
+        None => 1,
+    };
+    let common = |axis: usize| match (extent(a, axis), extent(b, axis)) {
+        (1, other) | (other, 1) => Ok(other),
+        (one, other) if one == other => Ok(one),
+        _ => Err(call.node.wrong(format_args!("{a:?} and {b:?} have no shape together"))),
+    };
+    (0..rank).map(common).collect()
+}
+
+/// The same elements under another shape: nothing is computed.
 fn reshaped<'g>(call: &mut Call<'_, '_, 'g>, shape: Vec<usize>) -> Result<Vec<Value<'g>>> {
-    let Computed { tensor, element, .. } = call.any(0)?;
-    Ok(vec![Value::of(tensor.reshape(shape)?, element)])
+    let x = call.any(0)?;
+    Ok(vec![x.moved(x.tensor.reshape(shape)?)])
 }
 
-fn flatten<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
-    let shape = call.any(0)?.tensor.shape();
-    let axis = call.node.int("axis")?.unwrap_or(1);
-    // The axis may be the one behind the last.
-    let axis = call.node.axis(axis, shape.len() + usize::from(axis >= 0))?;
-    reshaped(call, vec![shape[..axis].iter().product(), shape[axis..].iter().product()])
+/// The first input's elements in other places of a result of this shape.
+pub(super) fn moved<'g>(
+    call: &mut Call<'_, '_, 'g>,
+    shape: Vec<usize>,
+    how: impl FnOnce(crate::graph::Tensor<'g>) -> Result<crate::graph::Tensor<'g>>,
+) -> Result<Vec<Value<'g>>> {
+    if shape.contains(&0) {
+        return Ok(vec![call.empty(call.element(0)?, &shape)?]);
+    }
+    let x = call.number(0)?;
+    Ok(vec![x.moved(call.limited(how(x.tensor))?)])
 }
 
-fn reshape<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
-    let wanted = call.node.required("shape", call.ints_of("shape", 1)?)?;
-    let shape = call.any(0)?.tensor.shape();
-    let target = crate::onnx::host::reshaped(call.node, &shape, &wanted)?;
-    reshaped(call, target)
+fn concat<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
+    let rank = call.shape(0)?.len();
+    let axis = match call.node.opset < 4 {
+        true => call.node.int("axis")?.unwrap_or(1),
+        false => call.node.required("axis", call.node.int("axis")?)?,
+    };
+    let axis = call.node.axis(axis, rank)?;
+    let mut parts = Vec::new();
+    for index in 0..call.inputs.len() {
+        let shape = call.shape(index)?;
+        // An empty part adds nothing, and cannot be on the device.
+        if shape.len() != rank || shape[axis] != 0 {
+            parts.push(call.number(index)?);
+        }
+    }
+    let Some(first) = parts.first().cloned() else { return Err(call.node.unsupported("parts without elements")) };
+    let range = parts
+        .iter()
+        .fold(first.range, |[least, greatest], part| [least.min(part.range[0]), greatest.max(part.range[1])]);
+    let tensors: Vec<_> = parts.iter().map(|part| part.tensor).collect();
+    let whole = match tensors.as_slice() {
+        [one] => *one,
+        _ if rank > 6 => return Err(call.node.unsupported(format_args!("{rank} axes"))),
+        all => call.graph().concat(all, axis)?,
+    };
+    Ok(vec![Value::integers(whole, first.element, range)])
+}
+
+fn split<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
+    let shape = call.shape(0)?;
+    let axis = call.node.axis(call.node.int("axis")?.unwrap_or(0), shape.len())?;
+    let (extent, outputs) = (shape[axis], call.node.proto.output.len());
+    let given = call.ints_of("split", 1)?;
+    let lengths = match given.filter(|lengths| !lengths.is_empty()) {
+        Some(lengths) => naturals(call, lengths)?,
+        None => {
+            let parts = call.node.int("num_outputs")?.map_or(outputs, |count| usize::try_from(count).unwrap_or(0));
+            if parts == 0 || parts != outputs {
+                return Err(call.node.wrong(format_args!("{parts} parts for {outputs} outputs")));
+            }
+            let length = extent.div_ceil(parts);
+            (0..parts).map(|part| length.min(extent.saturating_sub(part * length))).collect()
+        }
+    };
+    let sum = lengths.iter().try_fold(0_usize, |sum, &length| sum.checked_add(length));
+    if sum != Some(extent) || lengths.len() < outputs {
+        let message = format_args!("{lengths:?} for {outputs} outputs and an axis of {extent}").to_string();
+        return Err(call.node.wrong(message));
+    }
+    let x = call.number(0)?;
+    let lasting: Vec<usize> = lengths.iter().copied().filter(|&length| length > 0).collect();
+    let parts = if lasting.len() == 1 { vec![x.tensor] } else { call.limited(x.tensor.split(axis, &lasting))? };
+    let mut parts = parts.into_iter();
+    let part = |length: usize| match length {
+        0 => {
+            let mut shape = shape.to_vec();
+            shape[axis] = 0;
+            call.empty(x.element, &shape)
+        }
+        _ => parts.next().map(|part| x.moved(part)).ok_or_else(|| call.node.wrong("a part is missing")),
+    };
+    lengths.into_iter().map(part).collect()
+}
+
+fn slice<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
+    let shape = call.shape(0)?;
+    let inputs = call.node.opset >= 10;
+    let list = |name: &str, index: usize| match inputs {
+        true => call.has(index).then(|| call.ints(index)).transpose(),
+        false => Ok(call.node.ints(name)?.map(<[i64]>::to_vec)),
+    };
+    let starts = call.node.required("starts", list("starts", 1)?)?;
+    let ends = call.node.required("ends", list("ends", 2)?)?;
+    let axes = list("axes", 3)?.unwrap_or_else(|| (0..starts.len() as i64).collect());
+    let steps = if inputs { list("", 4)? } else { None }.unwrap_or_else(|| vec![1; starts.len()]);
+    let axes = call.node.axes(&axes, shape.len())?;
+    if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
+        return Err(call.node.wrong("starts, ends, axes and steps of different lengths"));
+    }
+    let (mut result, mut slices) = (shape.to_vec(), Vec::new());
+    for (index, &axis) in axes.iter().enumerate() {
+        let (start, end, step) = (starts[index], ends[index], steps[index]);
+        if step == 0 {
+            return Err(call.node.wrong("a step of 0"));
+        }
+        result[axis] = taken(shape[axis], start, end, step);
+        slices.push(Slice::new(axis, start, end).step(step));
+    }
+    moved(call, result, |x| x.slices(&slices))
+}
+
+/// How many elements of an axis a slice takes.
+fn taken(extent: usize, start: i64, end: i64, step: i64) -> usize {
+    let extent = extent as i64;
+    let place = |value: i64| if value < 0 { value.saturating_add(extent) } else { value };
+    let (start, end) = (place(start), place(end));
+    let length = match step > 0 {
+        true => end.clamp(0, extent) - start.clamp(0, extent),
+        false => start.clamp(0, extent - 1) - end.clamp(-1, extent - 1),
+    };
+    length.max(0).unsigned_abs().div_ceil(step.unsigned_abs()) as usize
+}
+
+fn pad<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
+    let (shape, element) = (call.shape(0)?, call.element(0)?);
+    let name = if call.node.opset < 2 { "paddings" } else { "pads" };
+    let pads = match call.node.opset < 11 {
+        true => call.node.ints(name)?.map(<[i64]>::to_vec),
+        false => Some(call.ints(1)?),
+    };
+    let pads = call.node.required(name, pads)?;
+    let axes = match call.has(3) {
+        true => call.node.axes(&call.ints(3)?, shape.len())?,
+        false => (0..shape.len()).collect(),
+    };
+    if pads.len() != 2 * axes.len() {
+        return Err(call.node.wrong(format_args!("pads {pads:?} for {} axes", axes.len())));
+    }
+    let mut amounts = vec![[0_i64; 2]; shape.len()];
+    for (index, &axis) in axes.iter().enumerate() {
+        amounts[axis] = [pads[index], pads[axes.len() + index]];
+    }
+    let (mode, range) = match call.node.text("mode")?.unwrap_or("constant") {
+        "constant" => {
+            let (value, range) = filling(call, element)?;
+            (PadMode::Constant(value), range)
+        }
+        "reflect" => (PadMode::Reflect, None),
+        "edge" => (PadMode::Edge, None),
+        "wrap" => (PadMode::Wrap, None),
+        other => return Err(call.node.wrong(format_args!("mode `{other}`"))),
+    };
+    let extent = |(&extent, &[before, behind]): (&usize, &[i64; 2])| {
+        let length = i128::from(before) + i128::from(behind) + extent as i128;
+        let length = usize::try_from(length).ok().filter(|&length| length <= 1 << 48);
+        length.ok_or_else(|| call.node.wrong(format_args!("[{before}, {behind}] at an axis of {extent}")))
+    };
+    let result = shape.iter().zip(&amounts).map(extent).collect::<Result<Vec<usize>>>()?;
+    let padded = moved(call, result, |x| x.pad(&amounts, mode))?;
+    let widened = |value| match (value, range) {
+        (Value::Device(Computed { tensor, element, range: own }), Some([least, greatest])) => {
+            Value::integers(tensor, element, [own[0].min(least), own[1].max(greatest)])
+        }
+        (value, _) => value,
+    };
+    Ok(padded.into_iter().map(widened).collect())
+}
+
+/// What a tensor is padded with, and where it is an integer its range.
+fn filling(call: &Call<'_, '_, '_>, element: ElementType) -> Result<(f32, Option<Range>)> {
+    if call.node.opset < 11 {
+        return Ok((call.node.float("value")?.unwrap_or(0.0), None));
+    }
+    if !call.has(2) {
+        return Ok((0.0, Some([0, 0])));
+    }
+    let array = call.known(2)?;
+    let wrong = || call.node.wrong(format_args!("a value {array} for {element}"));
+    if array.element_type() != element || array.len() != 1 {
+        return Err(wrong());
+    }
+    match element.is_integer() {
+        false => Ok((array.to_f32().and_then(|values| values.first().copied()).ok_or_else(wrong)?, None)),
+        true => {
+            let value = call.ints(2)?.first().copied().ok_or_else(wrong)?;
+            match value.abs() <= crate::onnx::value::EXACT {
+                true => Ok((value as f32, Some([value, value]))),
+                false => Err(call.node.unsupported(format_args!("a value of {value} on the device"))),
+            }
+        }
+    }
+}
+
+fn tile<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
+    let shape = call.shape(0)?;
+    let repeats = match call.node.opset < 6 {
+        true => {
+            // They have the type of the data there.
+            let whole = |index: usize| Ok(call.known(index)?.cast(ElementType::I64).and_then(|array| array.to_i64()));
+            let first = |values: Option<Vec<i64>>| values.and_then(|values| values.first().copied()).unwrap_or(0);
+            let (tiles, axis) = (first(whole(1)?), first(whole(2)?));
+            let mut repeats = vec![1; shape.len()];
+            repeats[call.node.axis(axis, shape.len())?] = tiles;
+            repeats
+        }
+        false => call.ints(1)?,
+    };
+    let repeats = naturals(call, repeats)?;
+    if repeats.len() != shape.len() {
+        return Err(call.node.wrong(format_args!("repeats {repeats:?} for {shape}")));
+    }
+    let extent = |(&extent, &times): (&usize, &usize)| extent.checked_mul(times);
+    let result: Option<Vec<usize>> = shape.iter().zip(&repeats).map(extent).collect();
+    let result = result.ok_or_else(|| call.node.wrong(format_args!("repeats {repeats:?} for {shape}")))?;
+    moved(call, result, |x| x.tile(&repeats))
 }

@@ -62,6 +62,33 @@ pub struct Resize {
     antialias: bool,
 }
 
+/// What becomes of one axis.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Resized {
+    /// The new extent.
+    pub(crate) size: usize,
+    /// By how much it grows, as a fraction, so that it is exact where it can be.
+    pub(crate) scale: [f64; 2],
+    /// From where to where of the old axis, whose ends are 0 and 1; then the scale does not count, and what is outside the
+    /// axis is 0. `tf_crop_and_resize` in ONNX.
+    pub(crate) crop: Option<[f64; 2]>,
+}
+
+impl Resized {
+    pub(crate) fn new(size: usize, scale: [f64; 2]) -> Self {
+        Self { size, scale, crop: None }
+    }
+
+    /// The position that place i of a crop stands for.
+    pub(crate) fn cropped([start, end]: [f64; 2], extent: usize, size: usize, place: usize) -> f64 {
+        let last = extent as f64 - 1.0;
+        match size {
+            1 => 0.5 * (start + end) * last,
+            _ => start * last + place as f64 * (end - start) * last / (size as f64 - 1.0),
+        }
+    }
+}
+
 impl Resize {
     fn new(interpolation: Interpolation) -> Self {
         Self { interpolation, coordinates: Coordinates::HalfPixel, exclude_outside: false, antialias: false }
@@ -150,10 +177,13 @@ impl Resize {
     }
 
     /// The table for an axis. `scale` is a fraction, so that it is exact where it can be.
-    fn table(self, extent: usize, size: usize, scale: [f64; 2]) -> Table {
-        let [numerator, denominator] = scale;
+    fn table(self, extent: usize, axis: Resized) -> Table {
+        let Resized { size, scale: [numerator, denominator], crop } = axis;
         let (n, m) = (extent as f64, size as f64);
         let position = |place: usize| {
+            if let Some(crop) = crop {
+                return Resized::cropped(crop, extent, size, place);
+            }
             let i = place as f64;
             let half_pixel = (i + 0.5) * denominator / numerator - 0.5;
             match self.coordinates {
@@ -178,7 +208,11 @@ impl Resize {
         };
         let last = extent as i64 - 1;
         let row = |place: usize| -> Vec<(usize, f64)> {
-            let mut weights = self.weights(position(place), numerator / denominator);
+            let at = position(place);
+            if crop.is_some() && !(0.0..=last as f64).contains(&at) {
+                return Vec::new();
+            }
+            let mut weights = self.weights(at, numerator / denominator);
             if self.exclude_outside {
                 weights.retain(|(element, _)| (0..=last).contains(element));
             }
@@ -235,7 +269,7 @@ impl<'g> Tensor<'g> {
             let message = format!("expected a size of at least 1 for each of the axes {axes:?}, got {sizes:?}");
             return Err(Error::argument(NAME, message));
         }
-        let scales = sizes.iter().zip(extents).map(|(&size, extent)| (size, [size as f64, extent as f64]));
+        let scales = sizes.iter().zip(extents).map(|(&size, extent)| Resized::new(size, [size as f64, extent as f64]));
         self.resample(axes, &scales.collect::<Vec<_>>(), how)
     }
 
@@ -255,7 +289,8 @@ impl<'g> Tensor<'g> {
                 format!("expected a scale for each of the axes {axes:?} that leaves something, got {scales:?}");
             return Err(Error::argument(NAME, message));
         }
-        let scales = sizes.iter().zip(scales).map(|(&size, &scale)| (size as usize, [f64::from(scale), 1.0]));
+        let scales =
+            sizes.iter().zip(scales).map(|(&size, &scale)| Resized::new(size as usize, [f64::from(scale), 1.0]));
         self.resample(axes, &scales.collect::<Vec<_>>(), how)
     }
 
@@ -269,25 +304,25 @@ impl<'g> Tensor<'g> {
         self.resize(&axes, &sizes, Resize::nearest().coordinates(Coordinates::Asymmetric).rounding(Rounding::Floor))
     }
 
-    /// To each axis its new extent, and the scale as a fraction.
-    fn resample(self, axes: &[usize], sizes: &[(usize, [f64; 2])], how: Resize) -> Result<Self> {
+    /// Each of these axes, which are different ones, as it is to become.
+    pub(crate) fn resample(self, axes: &[usize], resized: &[Resized], how: Resize) -> Result<Self> {
         how.check(NAME)?;
         let shape = self.shape();
-        let table = |(&axis, &(size, scale)): (&usize, &(usize, [f64; 2]))| {
+        let table = |(&axis, &to): (&usize, &Resized)| {
             // A weight reaches as far to either side.
-            let taps = 2.0 * how.reach(scale[0] / scale[1]).ceil();
-            check_length(NAME, shape[axis], size.saturating_mul(taps as usize))?;
-            Ok((axis, how.table(shape[axis], size, scale)))
+            let taps = 2.0 * how.reach(to.scale[0] / to.scale[1]).ceil();
+            check_length(NAME, shape[axis], to.size.saturating_mul(taps as usize))?;
+            Ok((axis, how.table(shape[axis], to)))
         };
-        map(self, NAME, axes.iter().zip(sizes).map(table).collect::<Result<_>>()?)
+        map(self, NAME, axes.iter().zip(resized).map(table).collect::<Result<_>>()?)
     }
 }
 
 pub(super) fn cases() -> Vec<OpCase> {
     let nearest = Resize::nearest();
     let (linear, cubic) = (Resize::linear(), Resize::cubic());
-    type Resized = (&'static [usize], &'static [usize], &'static [usize], Resize);
-    let list: [Resized; 16] = [
+    type Problem = (&'static [usize], &'static [usize], &'static [usize], Resize);
+    let list: [Problem; 16] = [
         (&[5], &[0], &[8], nearest),
         (&[1, 1], &[1], &[3], linear),
         (&[2, 3, 4, 5], &[2, 3], &[7, 3], nearest.rounding(Rounding::PreferCeil)),
@@ -316,9 +351,16 @@ pub(super) fn cases() -> Vec<OpCase> {
             })
         },
     );
+    let crops = [nearest, linear, cubic].map(|how| {
+        OpCase::new(format!("crop and resize [2, 3, 7, 5] {how:?}"), move |cx| {
+            let crop = |size, crop| Resized { crop: Some(crop), ..Resized::new(size, [1.0, 1.0]) };
+            let to = [crop(6, [-0.3, 0.9]), crop(1, [0.25, 0.75])];
+            Ok(vec![cx.normal("x", [2, 3, 7, 5])?.resample(&[2, 3], &to, how)?])
+        })
+    });
     let upsampled =
         [vec![2, 3, 5], vec![2, 3, 4, 5], vec![2, 8, 4, 5], vec![1, 2, 3, 4, 5], vec![1, 4, 34, 32]].map(|shape| {
             OpCase::new(format!("upsample {shape:?}"), move |cx| Ok(vec![cx.normal("x", shape.clone())?.upsample(2)?]))
         });
-    sizes.chain(scales).chain(upsampled).collect()
+    sizes.chain(scales).chain(crops).chain(upsampled).collect()
 }

@@ -99,9 +99,12 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> 
     if cx.class() != DeviceClass::Cpu {
         return Some("only for software adapters".into());
     }
-    let Some(View { g, direction, .. }) = View::of(cx, g, direction) else {
+    let Some(View { g, direction, filters }) = View::of(cx, g, direction) else {
         return Some("only for images and pairs of matrices".into());
     };
+    if cx.partial.is_some_and(|format| format != filters) {
+        return Some("parts of the weight lie in another order".into());
+    }
     if g.window.groups != 1 || !g.channels[1].is_multiple_of(4) {
         return Some("only for multiples of four output channels, without groups".into());
     }

@@ -6,7 +6,7 @@
 use super::geometry::Geometry;
 use super::kernels::{Direction, lower};
 use super::layer::Kind;
-use super::{channels_last, winograd};
+use super::{channels_last, cut, winograd};
 use crate::error::Result;
 use crate::graph::chain::{Chain, Extent};
 use crate::graph::{Evaluation, GradientContext, Op, Reach, Sliding, Tensor, TensorType};
@@ -50,7 +50,7 @@ impl Product {
     }
 
     /// What is computed, of x, weight and y.
-    fn result(&self) -> usize {
+    pub(super) fn result(&self) -> usize {
         match self.direction {
             Direction::GradInput => 0,
             Direction::GradWeight => 1,
@@ -59,7 +59,7 @@ impl Product {
     }
 
     /// What it is computed from, in the order of the inputs.
-    fn operands(&self) -> [usize; 2] {
+    pub(super) fn operands(&self) -> [usize; 2] {
         match self.direction {
             Direction::GradInput => [1, 2],
             Direction::GradWeight => [0, 2],
@@ -99,6 +99,21 @@ impl Product {
     ) -> Result<Tensor<'g>> {
         let pair = if self.direction == Direction::GradInput { [weight, image] } else { [image, weight] };
         self.of_views(layer, pair, bias)
+    }
+
+    /// Adds the dispatches of the product of so many of the node's inputs, the bias among them or not.
+    pub(super) fn lower_whole(&self, cx: &mut Lowering<'_>, inputs: usize) -> Result<()> {
+        let operands: Vec<Operand> = (0..inputs).map(Operand::Input).chain([Operand::Output(0)]).collect();
+        let Geometry { batch, channels: [inputs, outputs], .. } = self.geometry;
+        let rows = self.of == Of::Rows && self.direction == Direction::GradWeight;
+        if rows && batch <= LONGEST_BATCH && !channels_last::preferred(cx, &self.geometry, self.direction) {
+            // dW = dyᵀ·x is also the input gradient of a 1x1 convolution from `outputs` to `batch` channels over `inputs`
+            // pixels whose weight is dy: the same kernel as everywhere else, and no partial sums.
+            let geometry = Geometry::pointwise(1, outputs, batch, inputs);
+            let operands = [Operand::Input(1), Operand::Input(0), Operand::Output(0)];
+            return lower(cx, &geometry, Direction::GradInput, &operands);
+        }
+        lower(cx, &self.geometry, self.direction, &operands)
     }
 }
 
@@ -204,21 +219,13 @@ impl Op for Product {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let mut operands: Vec<Operand> = (0..cx.own_inputs()).map(Operand::Input).collect();
-        operands.push(Operand::Output(0));
-        let Geometry { batch, channels: [inputs, outputs], .. } = self.geometry;
-        let rows = self.of == Of::Rows && self.direction == Direction::GradWeight;
-        if rows && batch <= LONGEST_BATCH && !channels_last::preferred(cx, &self.geometry, self.direction) {
-            // dW = dyᵀ·x is also the input gradient of a 1x1 convolution from `outputs` to `batch` channels over `inputs`
-            // pixels whose weight is dy: the same kernel as everywhere else, and no partial sums.
-            let geometry = Geometry::pointwise(1, outputs, batch, inputs);
-            let operands = [Operand::Input(1), Operand::Input(0), Operand::Output(0)];
-            return lower(cx, &geometry, Direction::GradInput, &operands);
+        if cut::necessary(cx, self) {
+            return cut::lower(cx, self);
         }
         // A kernel's channels are not axis 1 of a matrix: what has a value for each of those comes after it.
         let apart = self.of == Of::Matrices && cx.epilogue.operands.contains(&Extent::Channel);
         let epilogue = if apart { std::mem::take(&mut cx.epilogue) } else { Chain::default() };
-        lower(cx, &self.geometry, self.direction, &operands)?;
+        self.lower_whole(cx, cx.own_inputs())?;
         if apart {
             cx.epilogue = epilogue;
             return finish(cx, &[], Format::Planar);
@@ -228,5 +235,10 @@ impl Op for Product {
 
     fn takes_epilogue(&self) -> bool {
         self.direction != Direction::GradWeight
+    }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        super::export::export(self, cx)
     }
 }

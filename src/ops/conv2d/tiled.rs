@@ -64,18 +64,18 @@ impl Tiles {
     }
 }
 
-/// The variant that multiplies cooperative matrices.
-pub(crate) const COOPERATIVE: &str = "cooperative";
+/// The variants that multiply cooperative matrices: of any product, and of 1x1 kernels.
+pub(crate) const COOPERATIVE: [&str; 2] = ["cooperative", "pointwise_cooperative"];
 const ANY: Tiles = Tiles::new(
     ["tiled_large", "tiled", "tiled_small"],
     ["tiled_large_half", "tiled_half", "tiled_small_half"],
-    COOPERATIVE,
+    COOPERATIVE[0],
     false,
 );
 const POINTWISE_TILES: Tiles = Tiles::new(
     ["pointwise_large", "pointwise", "pointwise_small"],
     ["pointwise_large_half", "pointwise_half", "pointwise_small_half"],
-    "pointwise_cooperative",
+    COOPERATIVE[1],
     true,
 );
 
@@ -87,7 +87,7 @@ pub(crate) fn is_half(variant: &str) -> bool {
 /// Whether a variant multiplies cooperative matrices.
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn is_cooperative(variant: &str) -> bool {
-    Tile::named(variant).is_some_and(|tile| tile.cooperative)
+    COOPERATIVE.contains(&variant)
 }
 
 /// Whether a product's operands are matrices as they lie in memory, image by image.

@@ -26,7 +26,10 @@ const UPDATE_WORDS: usize = 8;
 /// Elements that one entry of the table of valid elements tells of: every parameter begins at a multiple of it.
 const BLOCK: usize = 64;
 
-/// Parameters that lie together in the flat buffers.
+/// Pieces of a parameter begin at a multiple of so many bytes: where a binding may, and a block.
+const PIECE: u64 = 256;
+
+/// Parameters that lie together in the flat buffers, or a piece of a single one.
 struct Run {
     /// Their numbers, in the order of their places.
     members: Vec<usize>,
@@ -41,14 +44,25 @@ impl Run {
         self.location.bytes as usize / 4
     }
 
-    /// The same bytes of a part of the update's operands.
+    /// The same bytes of a part of the update's operands: its buffer is laid out like the parameters.
     fn operand(&self, update: &Update, cx: &Lowering<'_>, part: usize, access: Access) -> Result<Operand> {
-        let first = self.members[0];
-        let place = match part {
+        let location = match part {
             GRADIENTS => gradient_of(self.location)?,
-            _ => fixed(cx, update.input(part, first))?,
+            _ => Location { buffer: fixed(cx, update.input(part, self.members[0]))?.buffer, ..self.location },
         };
-        Ok(Operand::Flat(FlatOperand { location: Location { bytes: self.location.bytes, ..place }, access }))
+        Ok(Operand::Flat(FlatOperand { location, access }))
+    }
+
+    /// The run in pieces that a kernel can bind: a single parameter may be larger.
+    fn pieces(self, limit: u64) -> Vec<Self> {
+        let (location, each) = (self.location, (limit / PIECE).max(1) * PIECE);
+        let piece = |number: u64| {
+            let begin = number * each;
+            let bytes = each.min(location.bytes - begin);
+            let location = Location { offset: location.offset + begin, bytes, ..location };
+            Self { members: self.members.clone(), location, ..self }
+        };
+        if location.bytes <= limit { vec![self] } else { (0..location.bytes.div_ceil(each)).map(piece).collect() }
     }
 }
 
@@ -104,7 +118,7 @@ fn all_runs(update: &Update, cx: &Lowering<'_>, parameters: &[Location]) -> Vec<
             let (first, last) = (places[run[0]], places[run[run.len() - 1]]);
             let location = Location { bytes: last.offset + last.bytes - first.offset, ..first };
             let members = run.into_iter().map(|index| chosen[index]).collect();
-            all.push(Run { members, location, decays: kind });
+            all.extend(Run { members, location, decays: kind }.pieces(limit));
         }
     }
     all
@@ -129,7 +143,7 @@ fn squares(update: &Update, cx: &mut Lowering<'_>, runs: &[Run], parameters: &[L
         let textured = cx.texture_refusal(operands, fours).is_none() && cx.choose_textures("gradient_norm", words)?;
         let access = if textured { Access::Texture } else { Access::Read };
         // How many elements of each block count: padding between parameters may hold anything.
-        let members = run.members.iter().map(|&member| parameters[member].bytes as usize / 4);
+        let members = run.members.iter().map(|&member| parameters[member].bytes.min(run.location.bytes) as usize / 4);
         let valid: Vec<f32> = members
             .flat_map(|count| (0..count.div_ceil(BLOCK)).map(move |block| (count - block * BLOCK).min(BLOCK) as f32))
             .collect();

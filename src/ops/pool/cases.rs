@@ -1,6 +1,6 @@
 //! The problems that the general poolings are tried on.
 
-use super::max::general;
+use super::max::{Numbering, general};
 use super::window::{Pool, Pool1d, Pool2d, Pool3d};
 use super::windows::Windows;
 use super::{Kind, Pooling};
@@ -91,6 +91,15 @@ pub(crate) fn cases() -> Vec<OpCase> {
         indexed(&[2, 2, 9, 8], "max_pool2d dilated", |x| x.max_pool2d_with_indices(Pool2d::new(2).dilation([3, 2]))),
         indexed(&[1, 3, 5, 7, 4], "max_pool3d", |x| {
             x.max_pool3d_with_indices(Pool3d::new([2, 3, 2]).stride([2, 2, 1]).paddings([1, 0, 0], [0, 1, 1]))
+        }),
+        indexed(&[2, 3, 5, 7], "max_pool2d of the whole", |x| {
+            x.max_pool_numbered(Pool2d::new(2), Numbering { whole: true, column_major: false })
+        }),
+        indexed(&[2, 3, 5, 7], "max_pool2d columns first", |x| {
+            x.max_pool_numbered(Pool2d::new(2), Numbering { whole: true, column_major: true })
+        }),
+        indexed(&[2, 2, 3, 5, 4], "max_pool3d columns first", |x| {
+            x.max_pool_numbered(Pool3d::new(2), Numbering { whole: false, column_major: true })
         }),
         of(&[2, 3, 11], "adaptive_max_pool1d to 4", |x| x.adaptive_max_pool1d(4)),
         of(&[1, 5, 3], "adaptive_max_pool1d to 7", |x| x.adaptive_max_pool1d(7)),

@@ -50,6 +50,21 @@ impl<'g> Tensor<'g> {
     pub fn max_pool3d_with_indices(self, window: impl Into<Pool3d>) -> Result<[Self; 2]> {
         with_indices(self, Windows::Sliding(window.into()))
     }
+
+    /// The maxima along the last D axes, and where they stand by these numbers.
+    #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "its one caller is a feature"))]
+    pub(crate) fn max_pool_numbered<const D: usize>(self, window: Pool<D>, numbers: Numbering) -> Result<[Self; 2]> {
+        numbered(self, Windows::Sliding(window), numbers)
+    }
+}
+
+/// How the cells of a pooled tensor are numbered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Numbering {
+    /// Through all planes, in the order of planes; else each plane's by themselves.
+    pub(crate) whole: bool,
+    /// Columns first, the cells of a column in turn; else rows.
+    pub(crate) column_major: bool,
 }
 
 /// The maxima, and where in its window each stands.
@@ -77,11 +92,15 @@ pub(super) fn general<'g, const D: usize>(x: Tensor<'g>, windows: Windows<D>) ->
 
 /// The maxima, and where in its volume each stands.
 pub(in crate::ops) fn with_indices<'g, const D: usize>(x: Tensor<'g>, windows: Windows<D>) -> Result<[Tensor<'g>; 2]> {
+    numbered(x, windows, Numbering::default())
+}
+
+fn numbered<'g, const D: usize>(x: Tensor<'g>, windows: Windows<D>, numbers: Numbering) -> Result<[Tensor<'g>; 2]> {
     let [y, places] = match windows {
         Windows::Sliding(window) => pooled(x, window)?,
         Windows::Adaptive(_) => general(x, windows)?,
     };
-    let op = Indices { windows, x: x.ty() };
+    let op = Indices { windows, x: x.ty(), numbers };
     Ok([y, x.graph().apply_one(op, "", &[places])?])
 }
 
@@ -91,11 +110,17 @@ struct Indices<const D: usize> {
     windows: Windows<D>,
     /// What was pooled.
     x: TensorType,
+    numbers: Numbering,
 }
 
 impl<const D: usize> Op for Indices<D> {
     fn name(&self) -> &'static str {
         "max_pool.indices"
+    }
+
+    fn attributes(&self) -> String {
+        let whole = if self.numbers.whole { "of the tensor" } else { "of the plane" };
+        format!("{whole}, {}", if self.numbers.column_major { "columns first" } else { "rows first" })
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
@@ -107,12 +132,14 @@ impl<const D: usize> Op for Indices<D> {
     }
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
-        vec![Checked::exact(reference::indices(&self.windows.reference(&self.x), cx.inputs[0]))]
+        let Numbering { whole, column_major } = self.numbers;
+        vec![Checked::exact(reference::indices(&self.windows.reference(&self.x), cx.inputs[0], whole, column_major))]
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let params = self.windows.params(self.name(), &self.x, Format::Planar)?;
         let kernel = self.windows.specialise(Kernel::new(&SHADER, "indices"));
+        let kernel = kernel.flag("WHOLE", self.numbers.whole).flag("COLUMN_MAJOR", self.numbers.column_major);
         let kernel = kernel.template("entry", "indices").template("kind", "max").template("texture", 0);
         cx.dispatch_flat(kernel, &params, &[Operand::Input(0), Operand::Output(0)], cx.outputs[0].elements())
     }

@@ -196,6 +196,41 @@ impl Op for Select {
         }
         moves.lower(cx, "strided.select", [Operand::Input(0), Operand::Output(0)])
     }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        cx.only_inference()?;
+        let shape = cx.inputs[0].shape.to_vec();
+        cx.keeps_examples(self.along.first().is_some_and(|&along| along == Along::whole(shape[0])))?;
+        let x = cx.input(0)?;
+        let last = |along: &Along| along.start + along.step * (along.length as i64 - 1);
+        let within = |(along, &extent): (&Along, &usize)| {
+            along.dilation == 1 && [along.start, last(along)].iter().all(|place| (0..extent as i64).contains(place))
+        };
+        let parts = || self.along.iter().zip(&shape);
+        if parts().all(within) {
+            let chosen: Vec<(usize, Along)> =
+                parts().enumerate().filter(|(_, (a, e))| **a != Along::whole(**e)).map(|(n, (a, _))| (n, *a)).collect();
+            // Before the first element a negative number would count from the end.
+            let end = |along: &Along| match last(along) + along.step.signum() {
+                ..0 => i64::MIN,
+                end => end,
+            };
+            let starts = cx.integers(chosen.iter().map(|(_, along)| along.start))?;
+            let ends = cx.integers(chosen.iter().map(|(_, along)| end(along)))?;
+            let axes = cx.integers(chosen.iter().map(|&(axis, _)| axis as i64))?;
+            let steps = cx.integers(chosen.iter().map(|(_, along)| along.step))?;
+            return cx.finish("Slice", &[&x, &starts, &ends, &axes, &steps], &[]);
+        }
+        if self.along.iter().any(|along| along.step != 1 || along.dilation != 1) {
+            return Err(cx.refused("steps over elements and past the ends at once"));
+        }
+        // Negative numbers of elements cut some off.
+        let before = self.along.iter().map(|along| -along.start);
+        let behind = parts().map(|(along, &extent)| along.start + along.length as i64 - extent as i64);
+        let (amounts, fill) = (cx.integers(before.chain(behind))?, cx.number(self.fill)?);
+        cx.finish("Pad", &[&x, &amounts, &fill], &[("mode", "constant".into())])
+    }
 }
 
 pub(super) fn cases() -> Vec<OpCase> {

@@ -144,6 +144,17 @@ impl Op for Transpose {
         let moves = Moves { axes, from: 0, to: 0, fill: 0.0 };
         moves.lower(cx, "strided.transpose", [Operand::Input(0), Operand::Output(0)])
     }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        let Rearrangement { factors, permutation, joined } = &self.by;
+        let first = factors[0].len() == 1 && permutation[0] == 0 && joined[0] == 1;
+        cx.keeps_examples(first)?;
+        let extents = self.by.extents();
+        let x = cx.input_as(0, &extents)?;
+        let moved: Vec<usize> = permutation.iter().map(|&factor| extents[factor]).collect();
+        cx.finish_as(&moved, "Transpose", &[&x], &[("perm", permutation.as_slice().into())])
+    }
 }
 
 pub(super) fn cases() -> Vec<OpCase> {

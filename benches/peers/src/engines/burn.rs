@@ -47,7 +47,7 @@ impl Burn {
                     loss: None,
                 }))
             }
-            Work::Convolution(..) => None,
+            Work::Convolution(..) | Work::Product { .. } => None,
         }
     }
 }
@@ -71,6 +71,8 @@ impl Engine for Burn {
             Work::Convolution(convolution, direction) => {
                 Some(Box::new(Conv::new(&self.device, convolution, direction)))
             }
+            Work::Product { half: true, .. } => None,
+            Work::Product { side, half: false } => Some(Box::new(Product::new(&self.device, side))),
             Work::Inference(Network::LeNet5, _) | Work::Training(Network::LeNet5, _) => {
                 self.prepare_network::<LeNet5>(case)
             }
@@ -125,6 +127,36 @@ impl Prepared for Conv {
             )),
             Direction::WeightGradient => conv2d_weight_backward(x, weight, dy, options),
         };
+        self.device.sync()?;
+        self.result = Some(result);
+        Ok(())
+    }
+
+    fn result(&mut self) -> Result<Vec<f32>> {
+        read(self.result.take())
+    }
+}
+
+struct Product {
+    device: Device,
+    operands: [Tensor<2>; 2],
+    result: Option<Tensor<2>>,
+}
+
+impl Product {
+    fn new(device: &Device, side: usize) -> Self {
+        let matrix = |name: &str| {
+            let shape = [side; 2];
+            Tensor::from_data(TensorData::new(data::image(name, &shape), shape), device)
+        };
+        Self { device: device.clone(), operands: [matrix("x"), matrix("dy")], result: None }
+    }
+}
+
+impl Prepared for Product {
+    fn run(&mut self) -> Result<()> {
+        let [left, right] = self.operands.clone();
+        let result = left.matmul(right);
         self.device.sync()?;
         self.result = Some(result);
         Ok(())

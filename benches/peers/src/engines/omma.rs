@@ -36,10 +36,21 @@ impl Engine for Omma {
 
     fn prepare(&self, case: &Case) -> Result<Option<Box<dyn Prepared>>> {
         let training = matches!(case.work, Work::Training(..));
+        let mut options = self.options.clone();
+        if matches!(case.work, Work::Product { half: true, .. }) {
+            if self.name == "naive" {
+                return Ok(None);
+            }
+            options = options.half_precision();
+        }
         let graph = Graph::new(if training { Mode::Training } else { Mode::Evaluation });
         let mut feeds = Vec::new();
         let output = match case.work {
             Work::Convolution(convolution, direction) => convolve(&graph, &convolution, direction)?,
+            Work::Product { side, .. } => {
+                let left = graph.parameter("x", [side; 2], Init::Zeros)?;
+                left.matmul(graph.parameter("dy", [side; 2], Init::Zeros)?)?
+            }
             Work::Inference(network, batch) => logits(&graph, network, batch, &mut feeds)?,
             Work::Training(network, batch) => {
                 let logits = logits(&graph, network, batch, &mut feeds)?;
@@ -50,7 +61,7 @@ impl Engine for Omma {
             }
         };
         let variables = Variables::new(&self.gpu, 0);
-        let session = Session::with_options(&self.gpu, &graph, &[output], &variables, &self.options)?;
+        let session = Session::with_options(&self.gpu, &graph, &[output], &variables, &options)?;
         for (name, array) in variables.read_all_blocking()? {
             let values = match name.as_str() {
                 "x" | "dy" => Some(data::image(&name, array.shape())),

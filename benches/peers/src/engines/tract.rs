@@ -57,7 +57,9 @@ impl Engine for Tract {
                 let images = network.images(batch);
                 (super::tract_resnet::model(images, network.classes())?, "images", images)
             }
-            Work::Inference(Network::LeNet5, _) | Work::Convolution(..) | Work::Training(..) => return Ok(None),
+            Work::Inference(Network::LeNet5, _) | Work::Convolution(..) | Work::Product { .. } | Work::Training(..) => {
+                return Ok(None);
+            }
         };
         let model = model.into_optimized()?.into_runnable()?;
         let input = Tensor::from_shape(&shape, &data::image(name, &shape))?.into_arc_tensor();

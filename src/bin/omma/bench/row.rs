@@ -24,6 +24,13 @@ pub(crate) struct Row {
     pub(crate) value: Option<(f64, &'static str)>,
 }
 
+impl Row {
+    /// Name, shape and direction, as [`Case::title`](super::Case::title).
+    pub(crate) fn title(&self) -> String {
+        format!("{} {} {}", self.name, self.shape, self.direction)
+    }
+}
+
 /// Where rows go.
 pub(crate) struct Table<'a> {
     pub(crate) json: bool,

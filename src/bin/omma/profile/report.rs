@@ -61,14 +61,11 @@ fn layers(dispatches: &[DispatchProfile]) -> Vec<(&str, Vec<&DispatchProfile>)> 
 pub(super) fn table(measured: &Measured, out: &mut Output) {
     let dispatches = &measured.median.dispatches;
     let whole = Sum::of(dispatches);
-    let case = &measured.case;
-    out.line(adapter(&measured.info));
+    out.line(format_args!("adapter {}", adapter(&measured.info)));
     out.line(format_args!("clock: {}", clock(measured.clock)));
     out.line(format_args!(
-        "{} {} {}: {} dispatches, {:.3} ms in all; medians of {} steps",
-        case.name,
-        case.shape,
-        case.direction,
+        "{}: {} dispatches, {:.3} ms in all; medians of {} steps",
+        measured.case.title(),
         dispatches.len(),
         whole.milliseconds(),
         measured.steps

@@ -9,11 +9,10 @@ const TRACK: (u32, u32) = (1, 1);
 
 /// The step as one JSON object: every dispatch a complete event ("X"), times in microseconds.
 pub(super) fn text(measured: &Measured) -> String {
-    let case = &measured.case;
     // "M" gives names to the process and to its thread.
     let named = |what: &str, name: String| json!({ "ph": "M", "pid": TRACK.0, "tid": TRACK.1, "ts": 0, "name": what, "args": { "name": name } });
-    let step = format!("{} {} {}", case.name, case.shape, case.direction);
-    let mut events = vec![named("process_name", measured.info.name.clone()), named("thread_name", step)];
+    let mut events =
+        vec![named("process_name", measured.info.name.clone()), named("thread_name", measured.case.title())];
     events.extend(measured.typical.dispatches.iter().map(|dispatch| -> Value {
         json!({
             "ph": "X",

@@ -1,12 +1,13 @@
-//! The convolutions of well-known networks.
+//! The convolutions of well-known networks, and products of square matrices, which the same kernels compute.
 
-use omma::{Conv2d, Init, Result, Tensor};
+use omma::{Conv2d, DeviceClass, Init, Result, Tensor};
 
 use super::slices::{Direction, Slices};
 use super::{Case, Check, What};
 use omma::reference::conv2d::Geometry;
 
-/// A layer: name, channels in and out, side of the image, kernel, stride, groups, batches.
+/// A layer: name, channels in and out, side of the image, kernel, stride, groups, batches on a software adapter; a GPU has
+/// both. `benches/peers` times the same ones.
 struct Layer(&'static str, [usize; 2], usize, usize, usize, usize, &'static [usize]);
 
 const BOTH: &[usize] = &[1, 8];
@@ -20,6 +21,8 @@ const LAYERS: &[Layer] = &[
     Layer("resnet 1x1", [64, 256], 56, 1, 1, 1, BOTH),
     Layer("resnet 1x1", [256, 64], 56, 1, 1, 1, BOTH),
     Layer("resnet 1x1", [512, 128], 28, 1, 1, 1, BOTH),
+    Layer("resnet 3x3/2", [64, 128], 56, 3, 2, 1, ONE),
+    Layer("resnet 1x1/2", [64, 128], 56, 1, 2, 1, ONE),
     Layer("resnet stem 7x7/2", [3, 64], 224, 7, 2, 1, BOTH),
     Layer("vgg 3x3", [64, 64], 224, 3, 1, 1, ONE),
     Layer("vgg 3x3", [128, 128], 112, 3, 1, 1, ONE),
@@ -27,8 +30,14 @@ const LAYERS: &[Layer] = &[
     Layer("vgg 3x3", [512, 512], 28, 3, 1, 1, ONE),
     Layer("mobilenet depthwise 3x3", [32, 32], 112, 3, 1, 32, BOTH),
     Layer("mobilenet depthwise 3x3/2", [64, 64], 112, 3, 2, 64, BOTH),
+    Layer("mobilenet depthwise 3x3", [512, 512], 14, 3, 1, 512, ONE),
     Layer("mobilenet 1x1", [32, 64], 112, 1, 1, 1, BOTH),
+    Layer("mobilenet 1x1", [512, 512], 14, 1, 1, 1, ONE),
 ];
+
+/// Sides of the matrices that keep a device busy and are multiplied in single precision, and in half.
+const PRODUCTS_ON_SOFTWARE: [&[usize]; 2] = [&[512], &[]];
+const PRODUCTS_ON_GPUS: [&[usize]; 2] = [&[1024, 4096], &[8192]];
 
 impl Layer {
     /// Padded so that a stride of 1 keeps the image's size.
@@ -54,10 +63,41 @@ impl Layer {
     }
 }
 
-pub(super) fn cases() -> Vec<Case> {
+pub(super) fn cases(class: DeviceClass) -> Vec<Case> {
+    let software = class == DeviceClass::Cpu;
     let directions = [Direction::Forward, Direction::GradInput, Direction::GradWeight];
-    let layers = LAYERS.iter().flat_map(|layer| layer.6.iter().map(move |&batch| (layer, batch)));
-    layers.flat_map(|(layer, batch)| directions.map(|direction| case(layer, batch, direction))).collect()
+    let batches = |layer: &'static Layer| if software { layer.6 } else { BOTH };
+    let layers = LAYERS.iter().flat_map(|layer| batches(layer).iter().map(move |&batch| (layer, batch)));
+    let layers = layers.flat_map(|(layer, batch)| directions.map(|direction| case(layer, batch, direction)));
+    let [single, half] = if software { PRODUCTS_ON_SOFTWARE } else { PRODUCTS_ON_GPUS };
+    let products = single.iter().map(|&side| product(side, false)).chain(half.iter().map(|&side| product(side, true)));
+    layers.chain(products).collect()
+}
+
+/// A product of square matrices, of this side each: for the check a 1x1 convolution of an image of one row.
+fn product(side: usize, half: bool) -> Case {
+    let geometry = Geometry {
+        batch: 1,
+        in_channels: side,
+        in_height: 1,
+        in_width: side,
+        out_channels: side,
+        groups: 1,
+        kernel: [1; 2],
+        stride: [1; 2],
+        padding: [0; 4],
+        dilation: [1; 2],
+    };
+    let name = if half { "matmul f16" } else { "matmul" };
+    let what = What::Nodes { prefix: "", bytes: 4 * 3 * (side * side) as u64 };
+    let direction = Direction::Forward;
+    let mut case = Case::new(name, format!("{:?}", [side; 3]), direction.name(), what, move |graph| {
+        let filters = graph.parameter("conv.weight", [side; 2], Init::HeNormal)?;
+        Ok(vec![filters.matmul(graph.parameter("x", [side; 2], Init::HeNormal)?)?])
+    });
+    case.half = half;
+    case.check = Check::Slices(Slices { geometry, direction });
+    case
 }
 
 /// Forward is timed as it stands in a network, with bias and ReLU. Of a gradient's graph nothing but the gradient is

@@ -7,7 +7,7 @@ mod ops;
 mod prepared;
 mod slices;
 
-use omma::{DeviceClass, Graph, HostTensor, Mode, Result, Tensor};
+use omma::{DeviceClass, Graph, HostTensor, Mode, PlanOptions, Result, Tensor};
 
 pub(crate) use models::{NETWORKS, Network};
 pub(crate) use prepared::Prepared;
@@ -22,6 +22,8 @@ pub(crate) struct Case {
     /// `forward`, `input gradient`, ...
     pub(crate) direction: &'static str,
     mode: Mode,
+    /// Whether it is about half precision, asked for or not.
+    half: bool,
     /// The graph; what it returns is fetched and checked.
     build: Box<Build>,
     /// What the host feeds at every step. Large operands are parameters instead, which stay on the device.
@@ -94,11 +96,22 @@ impl Case {
             shape: shape.to_string(),
             direction,
             mode: Mode::Evaluation,
+            half: false,
             build: Box::new(build),
             inputs: Vec::new(),
             what,
             check: Check::Graph,
         }
+    }
+
+    /// Name, shape and direction: what a row is called, and what filters look through.
+    pub(crate) fn title(&self) -> String {
+        format!("{} {} {}", self.name, self.shape, self.direction)
+    }
+
+    fn options(&self, options: &PlanOptions) -> PlanOptions {
+        let options = options.clone();
+        if self.half { options.half_precision() } else { options }
     }
 
     fn training(mut self) -> Self {
@@ -119,10 +132,10 @@ impl Case {
 /// The cases of a set, for the kind of device that they are to keep busy.
 pub(crate) fn cases(set: &str, class: DeviceClass) -> Vec<Case> {
     match set {
-        "conv" => conv::cases(),
+        "conv" => conv::cases(class),
         "ops" => ops::cases(class),
         "models" => models::inference(),
-        "train" => models::training(),
+        "train" => models::training(class),
         _ => Vec::new(),
     }
 }

@@ -22,13 +22,12 @@ pub(crate) struct Prepared<'a> {
     fetched: Vec<TensorId>,
 }
 
-/// One timed step.
-pub(crate) struct Sample {
-    pub(crate) milliseconds: f64,
-    /// The kernel that took most of it, of those that compute if any does; empty where the whole step was timed.
+/// What a step does.
+pub(crate) struct Work {
+    /// The kernel that takes most of the time, of those that compute if any does; empty for a whole network.
     pub(crate) kernel: String,
     pub(crate) flops: u64,
-    /// Bytes that the operation has to move; 0 for a whole step.
+    /// Bytes that an operation has to move; of a whole network those that its dispatches bind.
     pub(crate) bytes: u64,
 }
 
@@ -37,10 +36,17 @@ impl<'a> Prepared<'a> {
         let graph = Graph::new(case.mode);
         let variables = Variables::new(gpu, SEED);
         let outputs = (case.build)(&graph)?;
-        let session = Session::with_options(gpu, &graph, &outputs, &variables, options)?;
+        let session = Session::with_options(gpu, &graph, &outputs, &variables, &case.options(options))?;
         let fetched = outputs.iter().map(|output| output.id()).collect();
         drop(outputs);
         Ok(Self { case, gpu: gpu.clone(), graph, session, variables, fetched })
+    }
+
+    /// The options with what the device decides of them, so that [`Prepared::plan`] is what [`Prepared::new`] runs.
+    pub(crate) fn resolved(case: &Case, gpu: &Gpu, options: &PlanOptions) -> Result<PlanOptions> {
+        let graph = Graph::new(case.mode);
+        let outputs = (case.build)(&graph)?;
+        case.options(options).resolved(gpu, &graph, &outputs)
     }
 
     /// The plan of a case and its variables, without allocating anything.
@@ -52,7 +58,7 @@ impl<'a> Prepared<'a> {
         let graph = Graph::new(case.mode);
         let outputs = (case.build)(&graph)?;
         let layout = VariableLayout::on(&graph, capabilities)?;
-        Ok((Plan::new(&graph, &outputs, &layout, capabilities, options)?, layout))
+        Ok((Plan::new(&graph, &outputs, &layout, capabilities, &case.options(options))?, layout))
     }
 
     /// The session.
@@ -142,27 +148,32 @@ impl<'a> Prepared<'a> {
         Ok(())
     }
 
-    /// One timed step.
-    pub(crate) fn sample(&mut self) -> Result<Sample> {
-        let What::Nodes { prefix, bytes } = self.case.what else {
+    /// The milliseconds of one step.
+    pub(crate) fn sample(&mut self) -> Result<f64> {
+        let What::Nodes { prefix, .. } = self.case.what else {
             let start = Instant::now();
             self.step()?;
-            let milliseconds = start.elapsed().as_secs_f64() * 1e3;
-            return Ok(Sample { milliseconds, kernel: String::new(), flops: 0, bytes: 0 });
+            return Ok(start.elapsed().as_secs_f64() * 1e3);
         };
         let profile = self.profile()?;
-        let counted = || profile.dispatches.iter().filter(|dispatch| dispatch.node.starts_with(prefix));
+        let counted = profile.dispatches.iter().filter(|dispatch| dispatch.node.starts_with(prefix));
+        Ok(counted.map(|dispatch| dispatch.nanoseconds).sum::<f64>() / 1e6)
+    }
+
+    /// What a step does, by one profile of it.
+    pub(crate) fn work(&mut self) -> Result<Work> {
+        let dispatches = self.profile()?.dispatches;
+        let What::Nodes { prefix, bytes } = self.case.what else {
+            let sum = |of: fn(&DispatchProfile) -> u64| dispatches.iter().map(of).sum();
+            return Ok(Work { kernel: String::new(), flops: sum(|d| d.flops), bytes: sum(|d| d.bytes) });
+        };
+        let counted = || dispatches.iter().filter(|dispatch| dispatch.node.starts_with(prefix));
         // What computes is what a row is about, also where a conversion beside it takes longer.
         let computes = |dispatch: &DispatchProfile| dispatch.flops > 0;
         let longest = counted()
             .max_by(|a, b| (computes(a).cmp(&computes(b))).then_with(|| a.nanoseconds.total_cmp(&b.nanoseconds)));
         let longest = longest.ok_or_else(|| Error::Session(format!("no dispatch belongs to `{prefix}`")))?;
-        Ok(Sample {
-            milliseconds: counted().map(|dispatch| dispatch.nanoseconds).sum::<f64>() / 1e6,
-            kernel: longest.kernel.clone(),
-            flops: counted().map(|dispatch| dispatch.flops).sum(),
-            bytes,
-        })
+        Ok(Work { kernel: longest.kernel.clone(), flops: counted().map(|dispatch| dispatch.flops).sum(), bytes })
     }
 }
 

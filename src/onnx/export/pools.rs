@@ -1,0 +1,84 @@
+//! Poolings as ONNX's operators.
+//!
+//! Windows that reach over the end, which ceil mode makes, are written as padding behind: then the number of windows is the
+//! same under the rules of every operator set.
+
+use super::Exporting;
+use super::attribute::Value;
+use crate::error::Result;
+use crate::ops::Pool;
+
+/// What is made of a window.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Pooled {
+    Max,
+    Average,
+    /// The norm with this exponent.
+    Lp(f32),
+}
+
+/// Adds the node of a pooling over the last D axes of input 0.
+pub(crate) fn pool<const D: usize>(cx: &mut Exporting<'_, '_>, what: Pooled, pool: &Pool<D>) -> Result<()> {
+    if cx.outputs.len() > 1 && cx.needs(1) {
+        return Err(cx.refused("where in its window a maximum stands"));
+    }
+    cx.keeps_examples(true)?;
+    let (shape, output) = (cx.inputs[0].shape.clone(), cx.outputs[0].shape.clone());
+    // A sequence that is an image of one row only here.
+    let plain = pool.kernel[0] == 1 && [pool.begin[0], pool.end[0]] == [0; 2] && shape[2] == 1;
+    let short = [&shape[..2], &shape[3..]].concat();
+    let skipped = usize::from(D > 1 && plain && cx.held(0)?.shape == short);
+    let without = |shape: &[usize]| [&shape[..2], &shape[2 + skipped..]].concat();
+    let (from, to) = (without(&shape), without(&output));
+    let x = cx.input_as(0, &from)?;
+    let of = |values: &[usize; D]| values[skipped..].to_vec();
+    let (kernel, stride, dilation) = (of(&pool.kernel), of(&pool.stride), of(&pool.dilation));
+    let (begin, mut end) = (of(&pool.begin), of(&pool.end));
+    let mut over = false;
+    for axis in 0..kernel.len() {
+        let reach = (kernel[axis] - 1) * dilation[axis] + 1;
+        let last = (to[2 + axis] - 1) * stride[axis] + reach;
+        let behind = last.saturating_sub(from[2 + axis] + begin[axis]);
+        over |= behind > end[axis];
+        end[axis] = end[axis].max(behind);
+    }
+    let padded = begin.iter().chain(&end).any(|&zeros| zeros > 0);
+    let whole = !padded && kernel == from[2..];
+    let dilated = dilation.iter().any(|&gap| gap > 1);
+    let mut attributes: Vec<(&str, Value)> = vec![("kernel_shape", kernel.as_slice().into())];
+    let operator = match what {
+        Pooled::Max if whole => return cx.finish_as(&to, "GlobalMaxPool", &[&x], &[]),
+        Pooled::Max => "MaxPool",
+        Pooled::Average => {
+            let counted = pool.count_include_pad && [pool.begin, pool.end] != [[0; D]; 2];
+            if counted && over {
+                return Err(cx.refused("an average that counts padding, of windows that reach beyond it"));
+            }
+            if padded {
+                attributes.push(("count_include_pad", counted.into()));
+            }
+            if dilated && cx.opset() < 19 {
+                return Err(cx.refused("averages over gaps need operator set 19"));
+            }
+            "AveragePool"
+        }
+        Pooled::Lp(p) => {
+            if p.fract() != 0.0 {
+                return Err(cx.refused(format_args!("ONNX has norms of whole exponents, not of {p}")));
+            }
+            if dilated && cx.opset() < 18 {
+                return Err(cx.refused("norms over gaps need operator set 18"));
+            }
+            attributes.push(("p", (p as i64).into()));
+            "LpPool"
+        }
+    };
+    attributes.push(("strides", stride.as_slice().into()));
+    if padded {
+        attributes.push(("pads", [begin, end].concat().as_slice().into()));
+    }
+    if dilated {
+        attributes.push(("dilations", dilation.as_slice().into()));
+    }
+    cx.finish_as(&to, operator, &[&x], &attributes)
+}

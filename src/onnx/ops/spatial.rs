@@ -1,0 +1,58 @@
+//! What convolutions and poolings say of their windows, in attributes with a number for each axis.
+
+use super::Call;
+use crate::error::Result;
+
+/// An attribute with a number for each axis.
+pub(super) fn per_axis<const D: usize>(call: &Call<'_, '_, '_>, name: &str, default: usize) -> Result<[usize; D]> {
+    Ok(numbers(call, name)?.unwrap_or([default; D]))
+}
+
+/// So many natural numbers, if the attribute is there.
+pub(super) fn numbers<const N: usize>(call: &Call<'_, '_, '_>, name: &str) -> Result<Option<[usize; N]>> {
+    let Some(values) = call.node.ints(name)? else { return Ok(None) };
+    let wrong = || call.node.wrong(format_args!("attribute `{name}`: expected {N} natural numbers, got {values:?}"));
+    let numbers: Option<Vec<usize>> = values.iter().map(|&value| usize::try_from(value).ok()).collect();
+    numbers.and_then(|numbers| numbers.try_into().ok()).map(Some).ok_or_else(wrong)
+}
+
+/// The attribute `pads`: numbers before each axis, then behind each.
+pub(super) fn pads<const D: usize>(call: &Call<'_, '_, '_>) -> Result<[[usize; D]; 2]> {
+    let Some(values) = call.node.ints("pads")? else { return Ok([[0; D]; 2]) };
+    let wrong =
+        || call.node.wrong(format_args!("attribute `pads`: expected {} natural numbers, got {values:?}", 2 * D));
+    let numbers: Option<Vec<usize>> = values.iter().map(|&value| usize::try_from(value).ok()).collect();
+    let numbers = numbers.filter(|numbers| numbers.len() == 2 * D).ok_or_else(wrong)?;
+    Ok([std::array::from_fn(|axis| numbers[axis]), std::array::from_fn(|axis| numbers[D + axis])])
+}
+
+/// The attribute `auto_pad`, which newer exporters leave alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AutoPad {
+    /// `pads` says it.
+    NotSet,
+    /// None.
+    Valid,
+    /// ceil(extent / stride) windows, an odd zero behind.
+    SameUpper,
+    /// The same, an odd zero before.
+    SameLower,
+}
+
+pub(super) fn auto_pad(call: &Call<'_, '_, '_>) -> Result<AutoPad> {
+    match call.node.text("auto_pad")?.unwrap_or("NOTSET") {
+        "NOTSET" => Ok(AutoPad::NotSet),
+        "VALID" => Ok(AutoPad::Valid),
+        "SAME_UPPER" => Ok(AutoPad::SameUpper),
+        "SAME_LOWER" => Ok(AutoPad::SameLower),
+        other => Err(call.node.wrong(format_args!("attribute `auto_pad`: `{other}`"))),
+    }
+}
+
+impl AutoPad {
+    /// How so many zeros are shared out, before and behind.
+    pub(super) fn halves(self, total: usize) -> [usize; 2] {
+        let half = total / 2;
+        if self == Self::SameUpper { [half, total - half] } else { [total - half, half] }
+    }
+}

@@ -1,0 +1,138 @@
+//! Small ONNX files, written as the messages of `onnx-ml.proto` lie in memory.
+
+/// A message in the making: fields by their numbers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Message(Vec<u8>);
+
+impl Message {
+    fn varint(&mut self, mut value: u64) {
+        while value > 127 {
+            self.0.push(value as u8 | 128);
+            value >>= 7;
+        }
+        self.0.push(value as u8);
+    }
+
+    fn int(mut self, field: u64, value: i64) -> Self {
+        self.varint(field << 3);
+        self.varint(value as u64);
+        self
+    }
+
+    fn float(mut self, field: u64, value: f32) -> Self {
+        self.varint(field << 3 | 5);
+        self.0.extend(value.to_le_bytes());
+        self
+    }
+
+    fn bytes(mut self, field: u64, bytes: &[u8]) -> Self {
+        self.varint(field << 3 | 2);
+        self.varint(bytes.len() as u64);
+        self.0.extend(bytes);
+        self
+    }
+
+    fn message(self, field: u64, message: &Self) -> Self {
+        self.bytes(field, &message.0)
+    }
+}
+
+/// Element types by their numbers.
+pub(crate) const FLOAT: i64 = 1;
+pub(crate) const INT64: i64 = 7;
+pub(crate) const BOOL: i64 = 9;
+pub(crate) const FLOAT16: i64 = 10;
+
+/// A model of these nodes.
+#[derive(Debug, Clone)]
+pub(crate) struct File {
+    graph: Message,
+    opset: i64,
+}
+
+/// An attribute's value.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Attribute<'a> {
+    Int(i64),
+    Ints(&'a [i64]),
+    Float(f32),
+    Text(&'a str),
+}
+
+impl File {
+    pub(crate) fn new(opset: i64) -> Self {
+        Self { graph: Message::default(), opset }
+    }
+
+    fn value(mut self, field: u64, name: &str, element: i64, shape: &[i64]) -> Self {
+        let dim = |shape: Message, &extent: &i64| shape.message(1, &Message::default().int(1, extent));
+        let shape = shape.iter().fold(Message::default(), dim);
+        let tensor = Message::default().int(1, element).message(2, &shape);
+        let ty = Message::default().message(1, &tensor);
+        self.graph = self.graph.message(field, &Message::default().bytes(1, name.as_bytes()).message(2, &ty));
+        self
+    }
+
+    pub(crate) fn input(self, name: &str, element: i64, shape: &[i64]) -> Self {
+        self.value(11, name, element, shape)
+    }
+
+    pub(crate) fn output(self, name: &str, element: i64) -> Self {
+        self.value(12, name, element, &[])
+    }
+
+    /// An input that is no tensor.
+    pub(crate) fn sequence(mut self, name: &str) -> Self {
+        self.graph = self.graph.message(11, &Message::default().bytes(1, name.as_bytes()));
+        self
+    }
+
+    pub(crate) fn integers(mut self, name: &str, shape: &[i64], values: &[i64]) -> Self {
+        let dims = shape.iter().fold(Message::default(), |tensor, &extent| tensor.int(1, extent));
+        let tensor = values.iter().fold(dims.int(2, INT64), |tensor, &value| tensor.int(7, value));
+        self.graph = self.graph.message(5, &tensor.bytes(8, name.as_bytes()));
+        self
+    }
+
+    pub(crate) fn floats(mut self, name: &str, shape: &[i64], values: &[f32]) -> Self {
+        let dims = shape.iter().fold(Message::default(), |tensor, &extent| tensor.int(1, extent));
+        let tensor = values.iter().fold(dims.int(2, FLOAT), |tensor, &value| tensor.float(4, value));
+        self.graph = self.graph.message(5, &tensor.bytes(8, name.as_bytes()));
+        self
+    }
+
+    pub(crate) fn node(self, operator: &str, inputs: &[&str], outputs: &[&str]) -> Self {
+        self.node_with(operator, inputs, outputs, &[])
+    }
+
+    pub(crate) fn node_with(
+        mut self,
+        operator: &str,
+        inputs: &[&str],
+        outputs: &[&str],
+        attributes: &[(&str, Attribute<'_>)],
+    ) -> Self {
+        let node = inputs.iter().fold(Message::default(), |node, name| node.bytes(1, name.as_bytes()));
+        let node = outputs.iter().fold(node, |node, name| node.bytes(2, name.as_bytes()));
+        let attribute = |node: Message, &(name, value): &(&str, Attribute<'_>)| {
+            let attribute = Message::default().bytes(1, name.as_bytes());
+            node.message(
+                5,
+                &match value {
+                    Attribute::Int(value) => attribute.int(3, value).int(20, 2),
+                    Attribute::Ints(values) => values.iter().fold(attribute, |a, &value| a.int(8, value)).int(20, 7),
+                    Attribute::Float(value) => attribute.float(2, value).int(20, 1),
+                    Attribute::Text(text) => attribute.bytes(4, text.as_bytes()).int(20, 3),
+                },
+            )
+        };
+        let node = attributes.iter().fold(node.bytes(4, operator.as_bytes()), attribute);
+        self.graph = self.graph.message(1, &node);
+        self
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let opset = Message::default().bytes(1, b"").int(2, self.opset);
+        Message::default().int(1, 8).message(7, &self.graph).message(8, &opset).0
+    }
+}
