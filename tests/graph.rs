@@ -4,6 +4,7 @@ use omma::{BatchNorm, Conv2d, DType, Error, Graph, Init, Mode, Optimizer, Pool2d
 
 use crate::support::message;
 
+mod layers;
 mod refusals;
 
 #[test]

@@ -190,7 +190,13 @@ pub(crate) const MOMENTUM: &str = "momentum";
 impl Graph {
     /// An empty graph. `mode` decides what dropout and batch norm become.
     pub fn new(mode: Mode) -> Self {
-        Self { mode, seed: 0, data: RefCell::new(GraphData::new()), layer: RefCell::default(), composite: RefCell::default() }
+        Self {
+            mode,
+            seed: 0,
+            data: RefCell::new(GraphData::new()),
+            layer: RefCell::default(),
+            composite: RefCell::default(),
+        }
     }
 
     /// Fixes the random numbers of dropout and stochastic pooling. They depend on the seed, the layer and the step alone.

@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Graph, GraphData, Node, Role, Shape, Source, TensorId, TensorType};
-use crate::error::Result;
 
 /// A window over the last axes, one number for each.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,10 +21,7 @@ pub(crate) enum Reach {
     /// The same place.
     Place,
     /// The same place of one argument, whose axis `order[a]` is axis a of the result.
-    Moved {
-        input: usize,
-        order: Vec<Option<usize>>,
-    },
+    Moved { input: usize, order: Vec<Option<usize>> },
     /// A window.
     Window(Sliding),
     /// A window of a result that has been spread out: strides are counted in places of the result.
@@ -289,8 +285,10 @@ impl Walk<'_> {
         let parameters = parameters.map(|id| self.data.value(id).ty.elements()).sum();
         let output = outputs.first()?.clone();
         let wanted = |&(index, id): &(usize, &TensorId)| index == 0 || self.read.contains(id);
-        let bytes = |(index, _)| outputs[index].elements() as u64 * outputs[index].dtype.size() as u64;
-        let multiply_adds = nodes.iter().map(|node| node.op.flops(&self.types(&node.inputs), &self.types(&node.outputs)) / 2);
+        let bytes =
+            |(index, _): (usize, &TensorId)| outputs[index].elements() as u64 * outputs[index].dtype.size() as u64;
+        let multiply_adds =
+            nodes.iter().map(|node| node.op.flops(&self.types(&node.inputs), &self.types(&node.outputs)) / 2);
         let (kernel, stride) = match reach {
             Reach::Window(Sliding { kernel, stride, .. }) | Reach::Spread(Sliding { kernel, stride, .. }) => {
                 (kernel, stride)
@@ -340,7 +338,8 @@ impl Graph {
     pub fn layers(&self) -> Vec<LayerSummary> {
         let data = self.data();
         let read = data.nodes.iter().flat_map(|node| &node.inputs);
-        let named = (0..data.values.len()).filter(|&index| data.values[index].name.is_some()).map(|index| data.id(index));
+        let named =
+            (0..data.values.len()).filter(|&index| data.values[index].name.is_some()).map(|index| data.id(index));
         let read = read.copied().chain(named).collect();
         let mut walk = Walk { data: &data, sights: HashMap::new(), counted: HashSet::new(), read };
         let same = |a: &Node, b: &Node| match (&a.composite, &b.composite) {

@@ -108,7 +108,7 @@ impl<'g> Tensor<'g> {
             return Err(Error::argument(titled(op, name), format!("expected epsilon > 0, got {epsilon}")));
         }
         let build = || {
-            let y = self.reshape([1, rows, elements])?.standardized(epsilon)?.reshape(shape)?;
+            let y = self.reshape([1, rows, elements])?.standardized(epsilon)?.reshape(shape.clone())?;
             if !learned {
                 return Ok(y);
             }

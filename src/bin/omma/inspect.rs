@@ -119,16 +119,19 @@ impl Inspected {
         let name = width(&mut layers.iter().map(|layer| layer.name.chars().count())).max("layer".len());
         let operation = width(&mut layers.iter().map(|layer| layer.operation.len())).max("operation".len());
         let output = width(&mut layers.iter().map(|layer| layer.output.shape.to_string().len())).max("output".len());
-        let row = |cells: [String; 7]| {
-            let [a, b, c, d, e, f, g] = cells;
-            format!("{a:name$}  {b:operation$}  {c:output$} {d:>12} {e:>15} {f:>12} {g:>9}")
+        let row = |cells: [String; 9]| {
+            let [a, b, c, d, e, f, g, h, i] = cells;
+            format!("{a:name$}  {b:operation$}  {c:>6} {d:>6}  {e:output$} {f:>12} {g:>15} {h:>12} {i:>9}")
         };
-        let heads = ["layer", "operation", "output", "parameters", "multiply-adds", "activations", "sees"];
+        let heads =
+            ["layer", "operation", "kernel", "stride", "output", "parameters", "multiply-adds", "activations", "sees"];
         out.line(row(heads.map(String::from)));
         for layer in layers {
             out.line(row([
                 layer.name.clone(),
                 layer.operation.into(),
+                by(&layer.kernel),
+                by(&layer.stride),
                 layer.output.shape.to_string(),
                 grouped(layer.parameters as u64),
                 grouped(layer.multiply_adds),
@@ -139,6 +142,8 @@ impl Inspected {
         out.line(row([
             "in all".into(),
             format!("{} operations", layers.len()),
+            String::new(),
+            String::new(),
             String::new(),
             grouped(*parameters as u64),
             grouped(*multiply_adds),
@@ -158,7 +163,9 @@ impl Inspected {
                 "parameters": layer.parameters,
                 "multiply_adds": layer.multiply_adds,
                 "activation_bytes": layer.activation_bytes,
-                "receptive_field": layer.receptive_field.to_string(),
+                "kernel": layer.kernel,
+                "stride": layer.stride,
+                "receptive_field": layer.receptive_field.sizes(),
             }));
         }
     }
@@ -197,6 +204,11 @@ impl Models {
         out.finish()?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// `3x3`.
+fn by(sizes: &[usize]) -> String {
+    sizes.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
 }
 
 /// With a comma between thousands.
