@@ -224,8 +224,9 @@ impl Op for Product {
         }
         // A kernel's channels are not axis 1 of a matrix: what has a value for each of those comes after it.
         let apart = self.of == Of::Matrices && cx.epilogue.operands.contains(&Extent::Channel);
+        let inputs = cx.own_inputs();
         let epilogue = if apart { std::mem::take(&mut cx.epilogue) } else { Chain::default() };
-        self.lower_whole(cx, cx.own_inputs())?;
+        self.lower_whole(cx, inputs)?;
         if apart {
             cx.epilogue = epilogue;
             return finish(cx, &[], Format::Planar);
