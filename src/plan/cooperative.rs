@@ -55,9 +55,12 @@ fn problems() -> [Problem; 5] {
     ]
 }
 
+/// Inputs of a graph with the names of what is computed of them.
+type Named<'g> = [(&'static str, Tensor<'g>); 3];
+
 impl Problem {
     /// What is fetched, and the inputs by name.
-    fn build<'g>(&self, graph: &'g Graph) -> Result<(Vec<Tensor<'g>>, [(&'static str, Tensor<'g>); 3])> {
+    fn build<'g>(&self, graph: &'g Graph) -> Result<(Vec<Tensor<'g>>, Named<'g>)> {
         let (x, weight) = (graph.input("x", self.x)?, graph.input("weight", self.weight)?);
         let [outputs, _, kernel, _] = self.weight;
         let settings = Conv2d::new(outputs, kernel).padding(kernel / 2).stride(self.stride);
@@ -116,6 +119,7 @@ fn problem_fault(gpu: &Gpu, problem: &Problem, variant: &str, kernels: usize) ->
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::fault;
     use crate::gpu::{Gpu, GpuOptions};

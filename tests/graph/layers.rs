@@ -13,7 +13,7 @@ fn layers(name: &str) -> (usize, Vec<LayerSummary>) {
 /// What the last layer before everything is seen sees.
 fn largest(name: &str) -> Vec<usize> {
     let (_, layers) = layers(name);
-    layers.iter().filter_map(|layer| layer.receptive_field.sizes()).last().unwrap()
+    layers.iter().rev().find_map(|layer| layer.receptive_field.sizes()).unwrap()
 }
 
 /// Araujo, Norris and Sim 2019, "Computing Receptive Fields of Convolutional Neural Networks", table 1, for AlexNet with
@@ -37,7 +37,7 @@ fn parameters_of_all_layers_are_the_networks() {
 #[test]
 fn what_nobody_reads_is_no_activation() {
     let (_, layers) = layers("vgg11");
-    let pool = layers.iter().filter(|layer| layer.operation == "max_pool2d").next_back().unwrap();
+    let pool = layers.iter().rfind(|layer| layer.operation == "max_pool2d").unwrap();
     assert_eq!(
         (pool.activation_bytes, &pool.kernel[..], &pool.stride[..]),
         (4 * 512 * 7 * 7, &[2, 2][..], &[2, 2][..])

@@ -87,10 +87,13 @@ fn constant_of_shape(call: &Call<'_>) -> Result<Vec<Array>> {
         Some(tensor) => Folder::default().read(tensor)?,
         None => scalar(0.0_f32),
     };
-    with_array!(&value, value => match value.first() {
-        Some(element) if value.len() == 1 => one(ArrayD::from_elem(IxDyn(&shape), element.clone())),
-        _ => Err(call.node.wrong("attribute `value`: expected one element")),
-    })
+    fn filled<T: Element>(call: &Call<'_>, value: &ArrayD<T>, shape: &[usize]) -> Result<Vec<Array>> {
+        match value.first() {
+            Some(element) if value.len() == 1 => one(ArrayD::from_elem(IxDyn(shape), element.clone())),
+            _ => Err(call.node.wrong("attribute `value`: expected one element")),
+        }
+    }
+    with_array!(&value, value => filled(call, value, &shape))
 }
 
 fn shape(call: &Call<'_>) -> Result<Vec<Array>> {

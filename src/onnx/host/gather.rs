@@ -52,10 +52,11 @@ fn along(call: &Call<'_>, shape: &[usize], indices: &ArrayD<i64>) -> Result<Vec<
 fn gather_elements(call: &Call<'_>) -> Result<Vec<Array>> {
     let (x, indices) = (call.input(0)?, indices(call)?);
     let places = along(call, x.shape(), &indices)?;
-    with_array!(x, x => {
+    fn picked<T: Element>(call: &Call<'_>, x: &ArrayD<T>, places: Vec<IxDyn>, shape: IxDyn) -> Result<Vec<Array>> {
         let elements = places.into_iter().map(|at| x[at].clone()).collect();
-        one(ArrayD::from_shape_vec(indices.raw_dim(), elements).map_err(|error| call.node.wrong(error))?)
-    })
+        one(ArrayD::from_shape_vec(shape, elements).map_err(|error| call.node.wrong(error))?)
+    }
+    with_array!(x, x => picked(call, x, places, indices.raw_dim()))
 }
 
 /// Slices that tuples of indices name: the first element of each in row-major order, and the extents of one.
@@ -136,10 +137,13 @@ fn scatter(call: &Call<'_>, places: Places) -> Result<Vec<Array>> {
         }
         one(ArrayD::from_shape_vec(x.raw_dim(), elements).map_err(|error| call.node.wrong(error))?)
     }
+    fn newest<T: Clone>(_: &T, update: &T) -> T {
+        update.clone()
+    }
     let x = call.input(0)?;
     let places = places(call, x, &indices(call)?, call.input(2)?.shape())?;
     let reduce: fn(Number, Number) -> Number = match call.node.text("reduction")?.unwrap_or("none") {
-        "none" => return with_array!(x, x => of(call, x, &places, |_, update| update.clone())),
+        "none" => return with_array!(x, x => of(call, x, &places, newest)),
         "add" => add,
         "mul" => multiply,
         "min" => minimum,
