@@ -294,6 +294,9 @@ fn learns(name: &str, variables: &Variables) {
     };
     graph.minimize(loss, &optimizer).unwrap();
     let mut session = Session::new(gpu, &graph, &[loss, logits], variables).unwrap();
+    if has_depthwise_blocks(name) {
+        unsettle_norms(&graph, variables);
+    }
     // Every example has a class of its own, at all its places.
     let places: usize = shape.iter().skip(1).product();
     let labels: Vec<u32> = (0..BATCH * places).map(|i| (i / places) as u32).collect();
@@ -322,6 +325,27 @@ fn right(logits: &[f32], labels: &[u32], places: usize) -> bool {
     })
 }
 
+/// Whether convolutions of single channels, or 1x1 ones, stand between two norms, as in inverted residuals.
+fn has_depthwise_blocks(name: &str) -> bool {
+    ["efficientnet", "mobilenet", "shufflenet"].iter().any(|family| name.starts_with(family))
+}
+
+/// Gives norms factors and terms as those of a network that has learned. With the terms 0 that they start from, a positive
+/// factor goes through a ReLU and a convolution of single channels, and the next norm takes it away: its gradient is 0.
+fn unsettle_norms(graph: &Graph, variables: &Variables) {
+    for parameter in graph.parameters() {
+        let (name, length) = (parameter.name().unwrap(), parameter.shape().elements());
+        let Some((layer, kind)) = name.rsplit_once('.') else { continue };
+        if graph.tensor(&format!("{layer}.running_mean")).is_none() {
+            continue;
+        }
+        let noise = examples(&TensorType::f32([length]));
+        let middle = if kind == "weight" { 1.0 } else { 0.0 };
+        let values: Vec<f32> = noise.into_iter().map(|value| middle + 0.3 * value).collect();
+        variables.set(&name, &values).unwrap();
+    }
+}
+
 /// Every parameter has a finite gradient that is more than what rounding leaves of a true 0: that is about eps times the
 /// size of what is added up, and that is no more than some times the largest gradient of the network.
 fn check_gradients(name: &str, graph: &Graph, variables: &Variables, kept: &str) {
@@ -337,9 +361,9 @@ fn check_gradients(name: &str, graph: &Graph, variables: &Variables, kept: &str)
     let sizes: Vec<f32> = names.iter().map(|name| largest(name)).collect();
     let size = sizes.iter().copied().fold(0.0, f32::max);
     let least = sizes.iter().copied().fold(f32::INFINITY, f32::min);
-    // A norm takes away again what the bias of an earlier one adds, where nothing but a 1x1 convolution is between: there the
+    // A norm takes away again what the term of an earlier one adds, where nothing but a 1x1 convolution is between: there the
     // true gradient is 0, as behind the contractions of inverted residuals.
-    let shifted = ["efficientnet", "mobilenet", "shufflenet"].iter().any(|family| name.starts_with(family));
+    let shifted = has_depthwise_blocks(name);
     println!("{name}: gradients from {least:e} to {size:e}");
     for (parameter, largest) in names.iter().zip(&sizes) {
         assert!(largest.is_finite(), "{name}: {parameter}");
