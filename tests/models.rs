@@ -333,6 +333,12 @@ fn has_depthwise_blocks(name: &str) -> bool {
     ["efficientnet", "mobilenet", "shufflenet"].iter().any(|family| name.starts_with(family))
 }
 
+/// The layer behind one that is counted: `features.1` behind `features.0`.
+fn next(layer: &str) -> Option<String> {
+    let (sequence, number) = layer.rsplit_once('.')?;
+    Some(format!("{sequence}.{}", number.parse::<usize>().ok()? + 1))
+}
+
 /// Gives norms factors and terms as those of a network that has learned. With the terms 0 that they start from, a positive
 /// factor goes through a ReLU and a convolution of single channels, and the next norm takes it away: its gradient is 0.
 fn unsettle_norms(graph: &Graph, variables: &Variables) {
@@ -370,9 +376,12 @@ fn check_gradients(name: &str, graph: &Graph, variables: &Variables, kept: &str)
     println!("{name}: gradients from {least:e} to {size:e}");
     for (parameter, largest) in names.iter().zip(&sizes) {
         assert!(largest.is_finite(), "{name}: {parameter}");
-        if shifted && parameter.ends_with(".bias") && graph.tensor(&parameter.replace("bias", "running_mean")).is_some()
-        {
-            continue;
+        let is_norm = |layer: &str| graph.tensor(&format!("{layer}.running_mean")).is_some();
+        match parameter.strip_suffix(".bias") {
+            Some(layer) if shifted && is_norm(layer) => continue,
+            // As of a convolution right before it, which torchvision's VGG has.
+            Some(layer) if next(layer).is_some_and(|next| is_norm(&next)) => continue,
+            _ => {}
         }
         assert!(*largest > 1e-6 * size, "{name}: {parameter} has a gradient of {largest:e}, the largest is {size:e}");
     }
