@@ -138,6 +138,15 @@ impl<'a, 'g> Import<'a, 'g> {
             let value = scope.get(&name);
             let value = value.ok_or_else(|| Error::Onnx(format!("no node computes the output `{name}`")))?.clone();
             let element = self.element(&value);
+            // Floats that are passed through have a gradient too.
+            let value = match value {
+                Value::Fed(number)
+                    if element == Some(ElementType::F32) && !self.inputs[number].input.shape.contains(&0) =>
+                {
+                    Value::Device(self.declare(&format!("output `{name}`"), number)?)
+                }
+                other => other,
+            };
             let Some(from) = self.source(&value) else { continue };
             let element = declared.get(name.as_str()).copied().flatten().or(element);
             // Where the graph has another tensor of this name, the model alone knows what the output is.

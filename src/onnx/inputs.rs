@@ -117,13 +117,14 @@ impl<'g> Import<'_, 'g> {
     }
 
     /// Puts an input on the device.
-    pub(super) fn declare(&mut self, node: &Node, number: usize) -> Result<Computed<'g>> {
+    pub(super) fn declare(&mut self, user: &str, number: usize) -> Result<Computed<'g>> {
         let Fed { input: Input { name, element, shape, .. }, tensor, .. } = &self.inputs[number];
         let (element, range) = (*element, fed_range(*element));
         let tensor = match (tensor, element) {
             (Some(tensor), _) => *tensor,
             (None, ElementType::F64 | ElementType::String) => {
-                return Err(node.unsupported(format_args!("the input `{name}`, {element}{shape}, on the device")));
+                let message = format!("{user}: the input `{name}`, {element}{shape}, on the device");
+                return Err(Error::Unsupported(message));
             }
             (None, _) => self.graph.input_of(name, TensorType::f32(shape.clone()))?,
         };

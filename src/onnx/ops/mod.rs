@@ -111,7 +111,7 @@ impl<'g> Call<'_, '_, 'g> {
         match self.required(index)?.clone() {
             Value::Device(computed) => Ok(computed),
             Value::Known(constant) => self.import.lift(self.node, &constant, true),
-            Value::Fed(number) => self.import.declare(self.node, number),
+            Value::Fed(number) => self.import.declare(&self.node.title(), number),
             Value::Late { .. } | Value::Missing => Err(self.late(index)),
         }
     }
