@@ -44,6 +44,7 @@ examples: ## run every example at a small size, pictures into out/
 	$(CARGO) run --features cli --example sounds 4
 	$(CARGO) run --features cli --example sentences 20
 	$(CARGO) run --features cli --example compare 2
+	$(CARGO) run --features cli --example digits 1
 	$(CARGO) run --features cli --example fine_tune 20
 
 lint: ## check the format, clippy for each feature set, and the documentation

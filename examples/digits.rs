@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use omma::data::{Augment, Dataset, Loader, Split};
+use omma::models::Model;
 use omma::train::{Classifier, Schedule, Settings};
-use omma::{Gpu, GpuOptions, Optimizer, models};
+use omma::{Gpu, GpuOptions, Optimizer};
 
 fn main() -> omma::Result<()> {
     env_logger::init();
@@ -16,7 +17,7 @@ fn main() -> omma::Result<()> {
 
     let gpu = Gpu::new_blocking(&GpuOptions::default())?;
     let settings = Settings {
-        model: models::MODELS[0],
+        model: Model::named("lenet5")?,
         channels: 1,
         image_size: [28, 28],
         classes: train.classes(),

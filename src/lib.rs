@@ -37,7 +37,7 @@
 //! # Features
 //!
 //! - `backends` (default): wgpu's own back ends. An application whose wgpu has them already leaves this out.
-//! - `onnx`: the module [`onnx`](crate::onnx), which reads ONNX files.
+//! - `onnx`: the module [`onnx`], which reads ONNX files.
 //! - `train` (default): the modules [`data`] and [`train`].
 //! - `cli`: the command `omma`.
 
