@@ -2,6 +2,7 @@
 
 mod export;
 mod fine_tuning;
+mod hostile;
 mod layers;
 mod tensors;
 mod wire;

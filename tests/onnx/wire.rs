@@ -101,6 +101,51 @@ impl File {
         self
     }
 
+    /// An initializer whose bytes are as they are given.
+    pub(crate) fn raw(mut self, name: &str, element: i64, shape: &[i64], raw: &[u8]) -> Self {
+        let dims = shape.iter().fold(Message::default(), |tensor, &extent| tensor.int(1, extent));
+        self.graph = self.graph.message(5, &dims.int(2, element).bytes(8, name.as_bytes()).bytes(9, raw));
+        self
+    }
+
+    /// An initializer of floats in another file.
+    pub(crate) fn external(mut self, name: &str, shape: &[i64], entries: &[(&str, &str)]) -> Self {
+        let dims = shape.iter().fold(Message::default(), |tensor, &extent| tensor.int(1, extent));
+        let entry = |tensor: Message, &(key, value): &(&str, &str)| {
+            tensor.message(13, &Message::default().bytes(1, key.as_bytes()).bytes(2, value.as_bytes()))
+        };
+        let tensor = entries.iter().fold(dims.int(2, FLOAT).bytes(8, name.as_bytes()), entry);
+        self.graph = self.graph.message(5, &tensor.int(14, 1));
+        self
+    }
+
+    /// A node whose one branch holds the like, so many times.
+    pub(crate) fn nested(mut self, depth: usize) -> Self {
+        let mut graph = Message::default();
+        for _ in 0..depth {
+            let attribute = Message::default().bytes(1, b"then_branch").message(6, &graph).int(20, 5);
+            graph = Message::default().message(1, &Message::default().bytes(4, b"If").message(5, &attribute));
+        }
+        self.graph.0.extend(graph.0);
+        self
+    }
+
+    /// The bytes with a function of the domain `own` that calls itself.
+    pub(crate) fn bytes_with_endless(&self, function: &str) -> Vec<u8> {
+        let call = Message::default().bytes(2, b"y").bytes(4, function.as_bytes()).bytes(7, b"own");
+        let opset = Message::default().bytes(1, b"own").int(2, 1);
+        let body = Message::default().bytes(1, function.as_bytes()).bytes(5, b"y").message(7, &call).message(9, &opset);
+        let functions = Message::default().message(25, &body.bytes(10, b"own")).message(8, &opset);
+        [self.bytes(), functions.0].concat()
+    }
+
+    /// A node of the domain `own`.
+    pub(crate) fn own_node(mut self, operator: &str, output: &str) -> Self {
+        let node = Message::default().bytes(2, output.as_bytes()).bytes(4, operator.as_bytes());
+        self.graph = self.graph.message(1, &node.bytes(7, b"own"));
+        self
+    }
+
     pub(crate) fn node(self, operator: &str, inputs: &[&str], outputs: &[&str]) -> Self {
         self.node_with(operator, inputs, outputs, &[])
     }

@@ -1,0 +1,152 @@
+//! Files that are broken, or made to do harm: each is an error.
+
+use std::path::Path;
+
+use omma::Error;
+use omma::onnx::{self, Options};
+
+use super::wire::{FLOAT, File, INT64};
+
+/// The message of the error that these bytes are.
+fn refused(bytes: &[u8]) -> String {
+    match onnx::load(bytes) {
+        Ok(model) => panic!("loaded, with the outputs {:?}", model.outputs()),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// A model y = x + w of a hostile w.
+fn sum(weight: impl FnOnce(File) -> File) -> Vec<u8> {
+    let file = weight(File::new(17).input("x", FLOAT, &[2]));
+    file.node("Add", &["x", "w"], &["y"]).output("y", FLOAT).bytes()
+}
+
+fn says(bytes: &[u8], parts: &[&str]) {
+    let message = refused(bytes);
+    for part in parts {
+        assert!(message.contains(part), "`{message}` says nothing of `{part}`");
+    }
+}
+
+#[test]
+fn a_file_that_was_cut_is_an_error_wherever_it_was() {
+    let path = Path::new("tests/onnx/cases/chain_lenet/model.onnx");
+    let whole = std::fs::read(path).unwrap();
+    for cut in (0..whole.len()).step_by(whole.len() / 97) {
+        refused(&whole[..cut]);
+    }
+}
+
+#[test]
+fn bytes_that_are_something_else_are_no_model() {
+    says(b"", &["no graph"]);
+    says(b"\x89PNG\r\n\x1a\n", &["no ONNX model"]);
+    // The graph, field 7, as a number and not as a message.
+    says(&[7 << 3, 1], &["no ONNX model"]);
+    says(&[0xff; 64], &["no ONNX model"]);
+}
+
+#[test]
+fn extents_are_natural_numbers_that_can_be_counted() {
+    says(&sum(|file| file.floats("w", &[-2], &[1.0, 2.0])), &["`w`", "-2"]);
+    says(&sum(|file| file.floats("w", &[i64::MAX, i64::MAX], &[])), &["`w`", "more elements"]);
+    says(&sum(|file| file.floats("w", &[1 << 40, 1 << 40, 0], &[])), &["`w`"]);
+    says(
+        &File::new(17).input("x", FLOAT, &[-3]).node("Relu", &["x"], &["y"]).output("y", FLOAT).bytes(),
+        &["`x`", "-3"],
+    );
+    let far = File::new(17).input("x", FLOAT, &[1 << 40, 1 << 40]).node("Relu", &["x"], &["y"]).output("y", FLOAT);
+    says(&far.bytes(), &["2^48"]);
+}
+
+#[test]
+fn data_are_as_many_as_the_extents_say() {
+    says(&sum(|file| file.raw("w", FLOAT, &[2], &[0; 7])), &["`w`", "7 bytes"]);
+    says(&sum(|file| file.raw("w", FLOAT, &[1 << 40], &[0; 8])), &["`w`", "8 bytes"]);
+    says(&sum(|file| file.floats("w", &[3], &[1.0, 2.0])), &["`w`"]);
+    // Texts where numbers belong.
+    says(&sum(|file| file.raw("w", 8, &[2], b"ab")), &["`w`", "texts"]);
+    says(&sum(|file| file.raw("w", 99, &[2], b"ab")), &["`w`", "99"]);
+}
+
+#[test]
+fn names_have_to_be_computed_before_they_are_used() {
+    let base = || File::new(17).input("x", FLOAT, &[2]);
+    says(&base().node("Relu", &["z"], &["y"]).output("y", FLOAT).bytes(), &["Relu", "`z`"]);
+    let circle = base().node("Add", &["x", "b"], &["a"]).node("Relu", &["a"], &["b"]).output("b", FLOAT);
+    says(&circle.bytes(), &["Add", "`b`"]);
+    says(&base().node("Relu", &["y"], &["y"]).output("y", FLOAT).bytes(), &["Relu", "`y`"]);
+    says(&base().output("y", FLOAT).bytes(), &["`y`"]);
+    let twice = base().node("Relu", &["x"], &["y"]).node("Abs", &["x"], &["y"]).output("y", FLOAT);
+    says(&twice.bytes(), &["`y`", "twice"]);
+}
+
+#[test]
+fn nesting_has_an_end() {
+    let deep = File::new(17).nested(10_000).output("y", FLOAT);
+    says(&deep.bytes(), &["no ONNX model", "recursion"]);
+    let endless = File::new(17).own_node("Endless", "y").output("y", FLOAT);
+    says(&endless.bytes_with_endless("Endless"), &["Endless", "nested"]);
+}
+
+#[test]
+fn shapes_of_more_than_memory_are_not_made() {
+    let huge = |operator: &str, inputs: &[&str]| {
+        let file = File::new(17).integers("shape", &[2], &[1 << 31, 1 << 31]).integers("zero", &[], &[0]);
+        let file = file.integers("far", &[], &[i64::MAX]).integers("one", &[], &[1]);
+        file.node(operator, inputs, &["y"]).output("y", INT64).bytes()
+    };
+    let refusals = [
+        huge("ConstantOfShape", &["shape"]),
+        huge("Expand", &["one", "shape"]),
+        huge("Range", &["zero", "far", "one"]),
+        huge("Tile", &["shape", "far"]),
+        huge("Pad", &["shape", "shape"]),
+        huge("OneHot", &["zero", "far", "shape"]),
+    ];
+    refusals.iter().for_each(|bytes| drop(refused(bytes)));
+}
+
+#[test]
+fn external_data_lie_beside_the_model_and_nowhere_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let inside = folder.path().join("model");
+    std::fs::create_dir(&inside).unwrap();
+    let values = [1.0_f32, 2.0].iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    std::fs::write(folder.path().join("outside.bin"), &values).unwrap();
+    std::fs::write(inside.join("w.bin"), &values).unwrap();
+    let load = |entries: &[(&str, &str)]| {
+        let path = inside.join("model.onnx");
+        std::fs::write(&path, sum(|file| file.external("w", &[2], entries))).unwrap();
+        Options::default().load(&path).map(drop)
+    };
+    load(&[("location", "w.bin")]).unwrap();
+    load(&[("location", "w.bin"), ("offset", "0"), ("length", "8")]).unwrap();
+    let absolute = folder.path().join("outside.bin");
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(&absolute, inside.join("link.bin")).unwrap();
+        std::os::unix::fs::symlink(folder.path(), inside.join("folder")).unwrap();
+    }
+    let refusals: [&[(&str, &str)]; 11] = [
+        &[],
+        &[("location", "")],
+        &[("location", "nowhere.bin")],
+        &[("location", absolute.to_str().unwrap())],
+        &[("location", "../outside.bin")],
+        &[("location", "./../outside.bin")],
+        &[("location", "link.bin")],
+        &[("location", "folder/outside.bin")],
+        &[("location", "w.bin"), ("offset", "4")],
+        &[("location", "w.bin"), ("offset", "18446744073709551615"), ("length", "8")],
+        &[("location", "w.bin"), ("length", "-8")],
+    ];
+    for entries in refusals {
+        match load(entries) {
+            Err(Error::Data { message, .. }) => assert!(message.contains("`w`"), "{message}"),
+            other => panic!("{entries:?}: {other:?}"),
+        }
+    }
+    // Bytes alone have no folder.
+    says(&sum(|file| file.external("w", &[2], &[("location", "w.bin")])), &["`w`", "not read from a file"]);
+}
