@@ -259,10 +259,21 @@ fn parsed(texts: &ArrayD<String>, to: ElementType) -> Option<Array> {
     fn of<T: std::convert::From<Number>>(text: &str) -> Option<T> {
         number(text).map(T::from)
     }
+    /// An integer that the type holds, or a float whose whole part is such.
+    fn whole<T: Copy + Into<Number> + std::convert::From<Number>>(text: &str) -> Option<T> {
+        let number = number(text)?;
+        let value = T::from(number);
+        let held = match (number, value.into()) {
+            (Number::Float(number), value) => number.trunc() == value.float(),
+            (number, value) => number == value,
+        };
+        held.then_some(value)
+    }
     parsed!(
         // Read at once, not by way of 64 bits.
         F32: |text: &str| text.parse().ok(), F64: |text: &str| text.parse().ok(),
-        F16: of, Bf16: of, I8: of, I16: of, I32: of, I64: of, U8: of, U16: of, U32: of, U64: of, Bool: of
+        F16: of, Bf16: of, Bool: of,
+        I8: whole, I16: whole, I32: whole, I64: whole, U8: whole, U16: whole, U32: whole, U64: whole
     )
 }
 

@@ -174,15 +174,22 @@ fn power(call: &Call<'_>) -> Result<Vec<Array>> {
                 (Number::Integer(base), Number::Integer(exponent)) if exponent >= 0 => {
                     Number::Integer(raised(base, exponent)).into()
                 }
-                (base, exponent) => {
-                    let (base, exponent): (Number, Number) = (base, exponent);
-                    Number::Float(base.float().powf(exponent.float())).into()
+                // As a float a large odd exponent is even: the sign is found without it.
+                (Number::Float(base), Number::Integer(exponent)) if base < 0.0 && exponent & 1 == 1 => {
+                    Number::Float(-(-base).powf(exponent as f64)).into()
                 }
+                (base, exponent) => Number::Float(base.float().powf(exponent.float())).into(),
             }
         };
         one(call.zip(x, y, raise)?)
     }
     let (x, y) = (call.input(0)?, call.input(1)?);
+    if [x, y].iter().all(|array| array.element_type().is_integer())
+        && call.numbers(0)?.contains(&Number::Integer(0))
+        && call.numbers(1)?.iter().any(|exponent| exponent.float() < 0.0)
+    {
+        return Err(call.node.wrong("integers with a 0 among them to negative powers"));
+    }
     with_numbers!(x, x => with_numbers!(y, exponent => of(call, x, exponent), _ => call.refuse(y)), _ => call.refuse(x))
 }
 

@@ -31,8 +31,9 @@ fn vector<T: Element>(values: impl IntoIterator<Item = T>) -> Array {
 }
 
 /// The type that an attribute names by its number.
-fn named(call: &Call<'_>, attribute: &str) -> Result<Option<ElementType>> {
-    let Some(code) = call.node.int(attribute)? else { return Ok(None) };
+pub(super) fn named(call: &Call<'_>, attribute: &str) -> Result<Option<ElementType>> {
+    // A number of 0 is that of no type, and the default where there is one.
+    let Some(code) = call.node.int(attribute)?.filter(|&code| code != 0) else { return Ok(None) };
     let ty = i32::try_from(code).ok().and_then(ElementType::from_code);
     ty.map(Some).ok_or_else(|| call.node.unsupported(format_args!("the element type {code}")))
 }

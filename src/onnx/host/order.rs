@@ -138,7 +138,7 @@ fn hardmax(call: &Call<'_>) -> Result<Vec<Array>> {
 /// The indices of what is not zero, one row an axis.
 fn non_zero(call: &Call<'_>) -> Result<Vec<Array>> {
     fn of<T: Element>(call: &Call<'_>, x: &ArrayD<T>) -> Result<Vec<Array>> {
-        // A scalar counts as one element along an axis.
+        // A scalar has no axis and so no row, other than NumPy's.
         let zero = T::default();
         let places: Vec<Vec<i64>> = x
             .indexed_iter()

@@ -2,6 +2,7 @@
 
 use ndarray::{ArrayD, IxDyn};
 
+use super::create::named;
 use super::{Call, Operator, one, whole};
 use crate::error::Result;
 use crate::onnx::element::Number;
@@ -51,8 +52,7 @@ fn zeros(call: &Call<'_>) -> Result<Vec<f64>> {
 
 fn quantize(call: &Call<'_>) -> Result<Vec<Array>> {
     let x = call.input(0)?;
-    let named = call.node.int("output_dtype")?.filter(|&code| code != 0);
-    let named = named.and_then(|code| i32::try_from(code).ok()).and_then(ElementType::from_code);
+    let named = named(call, "output_dtype")?;
     let ty = call.get(2).map(Array::element_type).or(named).unwrap_or(ElementType::U8);
     let [least, greatest] = bounds(call, ty)?;
     let (scales, zeros) = (spread(call, 1)?, zeros(call)?);
@@ -69,7 +69,7 @@ fn quantize(call: &Call<'_>) -> Result<Vec<Array>> {
 
 fn dequantize(call: &Call<'_>) -> Result<Vec<Array>> {
     let x = call.input(0)?;
-    let ty = call.input(1)?.element_type();
+    let ty = named(call, "output_dtype")?.unwrap_or(call.input(1)?.element_type());
     if !x.element_type().is_integer() || !ty.is_float() {
         return Err(call.node.unsupported(format_args!("{x} by a scale of {ty}")));
     }

@@ -15,7 +15,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     ("ReduceLogSum", |call| reduce(call, |v| float(fold(v, 0, add), f64::ln))),
     ("ReduceLogSumExp", |call| reduce(call, log_sum_exp)),
     ("ReduceMax", |call| extreme(call, maximum, f64::NEG_INFINITY, |least, _| least)),
-    ("ReduceMean", |call| reduce(call, |v| float(fold(v, 0, add), |sum| sum / v.len() as f64))),
+    ("ReduceMean", |call| reduce(call, mean)),
     ("ReduceMin", |call| extreme(call, minimum, f64::INFINITY, |_, greatest| greatest)),
     ("ReduceProd", |call| reduce(call, |v| fold(v, 1, multiply))),
     ("ReduceSum", |call| reduce(call, |v| fold(v, 0, add))),
@@ -44,6 +44,14 @@ fn float(value: Number, f: impl Fn(f64) -> f64) -> Number {
 
 fn root(value: Number) -> Number {
     float(value, f64::sqrt)
+}
+
+/// Of integers without the fraction; of none of them 0.
+fn mean(values: &[Number]) -> Number {
+    match fold(values, 0, add) {
+        Number::Integer(sum) if !values.is_empty() => Number::Integer(sum / values.len() as i128),
+        sum => float(sum, |sum| sum / values.len() as f64),
+    }
 }
 
 /// The largest is taken out, so that nothing overflows; an infinite one is what remains.

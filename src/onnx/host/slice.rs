@@ -76,7 +76,7 @@ fn edge(call: &Call<'_>, mode: &str, before: i64, after: i64, extent: usize) -> 
         let place = place.checked_sub(before)?;
         let index = match mode {
             _ if (0..extent).contains(&place) => place,
-            "edge" => place.clamp(0, extent.checked_sub(1)?),
+            "edge" if extent > 0 => place.clamp(0, extent - 1),
             "wrap" => place.checked_rem_euclid(extent)?,
             // To and fro; an axis of one element stays where it is.
             "reflect" => match place.rem_euclid((2 * (extent - 1)).max(1)) {
@@ -107,7 +107,7 @@ fn pad(call: &Call<'_>) -> Result<Vec<Array>> {
         let mut target = padded.view_mut();
         let mut source = x.view();
         for (axis, (&[before, after], extent)) in pads.iter().zip(x.shape()).enumerate() {
-            let cut = |pad: i64| usize::try_from(-pad.min(0)).unwrap_or(0);
+            let cut = |pad: i64| usize::try_from(pad.min(0).unsigned_abs()).unwrap_or(usize::MAX);
             let end = extent.saturating_sub(cut(after));
             source.slice_axis_inplace(ndarray::Axis(axis), Range::from(cut(before).min(end)..end));
             let start = usize::try_from(before).unwrap_or(0).min(shape[axis]);
