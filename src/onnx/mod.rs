@@ -38,6 +38,7 @@ mod ops;
 mod options;
 mod proto;
 mod runner;
+mod shapes;
 mod tensor_proto;
 mod value;
 

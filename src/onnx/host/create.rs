@@ -6,6 +6,7 @@ use super::{Call, Operator, one};
 use crate::error::Result;
 use crate::onnx::array::{with_array, with_numbers};
 use crate::onnx::element::{Element, Number, Numeric};
+use crate::onnx::shapes;
 use crate::onnx::tensor_proto::Folder;
 use crate::onnx::{Array, ElementType};
 
@@ -98,16 +99,7 @@ fn constant_of_shape(call: &Call<'_>) -> Result<Vec<Array>> {
 }
 
 fn shape(call: &Call<'_>) -> Result<Vec<Array>> {
-    let shape = call.input(0)?.shape();
-    let rank = shape.len() as i64;
-    let bound = |name: &str, default: i64| -> Result<usize> {
-        let bound = call.node.int(name)?.unwrap_or(default);
-        let bound = if bound < 0 { bound.saturating_add(rank) } else { bound };
-        Ok(bound.clamp(0, rank) as usize)
-    };
-    let (start, end) = (bound("start", 0)?, bound("end", rank)?);
-    let extents = shape.get(start..end).unwrap_or_default();
-    Ok(vec![Array::integers(extents.iter().map(|&extent| extent as i64))])
+    Ok(vec![Array::integers(shapes::shown(call.node, call.input(0)?.shape())?)])
 }
 
 fn range(call: &Call<'_>) -> Result<Vec<Array>> {

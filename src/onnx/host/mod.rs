@@ -18,6 +18,7 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn, Zip};
 use super::Array;
 use super::element::{Element, Number, Numeric};
 use super::node::Node;
+use super::shapes;
 use crate::error::Result;
 
 /// Computes a node on the host: its outputs. The caller puts the node's title in front of other errors than the node's own.
@@ -133,19 +134,9 @@ impl<'c> Call<'c> {
 
     /// The shape that arrays of these shapes take together.
     fn broadcast(&self, shapes: &[&[usize]]) -> Result<Vec<usize>> {
-        let rank = shapes.iter().map(|shape| shape.len()).max().unwrap_or(0);
-        let mut result = vec![1; rank];
-        for shape in shapes {
-            for (extent, &own) in result[rank - shape.len()..].iter_mut().zip(*shape) {
-                match (*extent, own) {
-                    (1, _) => *extent = own,
-                    (common, own) if common == own || own == 1 => {}
-                    _ => return Err(self.node.wrong(format_args!("shapes that do not fit: {shapes:?}"))),
-                }
-            }
-        }
-        self.limit(&result)?;
-        Ok(result)
+        let shape = shapes::broadcast(self.node, shapes)?;
+        self.limit(&shape)?;
+        Ok(shape)
     }
 
     /// An array repeated to a shape that it broadcasts to.
@@ -206,28 +197,4 @@ fn one<T: Element>(array: ArrayD<T>) -> Result<Vec<Array>> {
 /// An output in row-major order.
 fn whole<T: Element>(array: ArrayD<T>) -> Array {
     T::wrap(if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() })
-}
-
-/// The shape that Reshape gives to one: 0 stands for the extent that was there, -1 for what is left.
-pub(super) fn reshaped(node: &Node, from: &[usize], wanted: &[i64]) -> Result<Vec<usize>> {
-    let wrong = || node.wrong(format_args!("{from:?} cannot become {wanted:?}"));
-    let keep_zero = node.flag("allowzero", false)?;
-    let mut left = None;
-    let mut shape = Vec::with_capacity(wanted.len());
-    for (axis, &extent) in wanted.iter().enumerate() {
-        shape.push(match extent {
-            -1 if left.is_none() => {
-                left = Some(axis);
-                1
-            }
-            0 if !keep_zero => *from.get(axis).ok_or_else(wrong)?,
-            extent => usize::try_from(extent).map_err(|_| wrong())?,
-        });
-    }
-    let product = |shape: &[usize]| shape.iter().try_fold(1_usize, |product, &extent| product.checked_mul(extent));
-    let (all, rest) = (product(from).ok_or_else(wrong)?, product(&shape).ok_or_else(wrong)?);
-    if let Some(axis) = left {
-        shape[axis] = all.checked_div(rest).filter(|extent| extent * rest == all).ok_or_else(wrong)?;
-    }
-    if product(&shape) == Some(all) { Ok(shape) } else { Err(wrong()) }
 }

@@ -3,11 +3,12 @@
 use ndarray::{ArrayD, Axis, IxDyn, Slice};
 
 use super::create::extents;
-use super::{Call, Operator, one, reshaped, whole};
+use super::{Call, Operator, one, whole};
 use crate::error::Result;
 use crate::onnx::Array;
 use crate::onnx::array::with_array;
 use crate::onnx::element::Element;
+use crate::onnx::shapes;
 
 pub(super) const OPERATORS: &[Operator] = &[
     ("Concat", concat),
@@ -31,49 +32,25 @@ fn under(call: &Call<'_>, shape: &[usize]) -> Result<Vec<Array>> {
 
 fn reshape(call: &Call<'_>) -> Result<Vec<Array>> {
     let wanted = call.node.required("shape", call.ints_of("shape", 1)?)?;
-    under(call, &reshaped(call.node, call.input(0)?.shape(), &wanted)?)
+    under(call, &shapes::reshaped(call.node, call.input(0)?.shape(), &wanted)?)
 }
 
 fn flatten(call: &Call<'_>) -> Result<Vec<Array>> {
-    let shape = call.input(0)?.shape();
-    // The axis may be the one behind the last.
-    let axis = call.node.int("axis")?.unwrap_or(1);
-    let axis = call.node.axis(axis, shape.len() + usize::from(axis >= 0))?;
-    under(call, &[shape[..axis].iter().product(), shape[axis..].iter().product()])
+    under(call, &shapes::flattened(call.node, call.input(0)?.shape())?)
 }
 
 fn squeeze(call: &Call<'_>) -> Result<Vec<Array>> {
-    let shape = call.input(0)?.shape();
-    let axes = match call.ints_of("axes", 1)? {
-        Some(axes) => call.node.axes(&axes, shape.len())?,
-        None => (0..shape.len()).filter(|&axis| shape[axis] == 1).collect(),
-    };
-    if let Some(axis) = axes.iter().find(|&&axis| shape[axis] != 1) {
-        return Err(call.node.wrong(format_args!("axis {axis} of {shape:?} is longer than 1")));
-    }
-    let kept: Vec<usize> = (0..shape.len()).filter(|axis| !axes.contains(axis)).map(|axis| shape[axis]).collect();
-    under(call, &kept)
+    let axes = call.ints_of("axes", 1)?;
+    under(call, &shapes::squeezed(call.node, call.input(0)?.shape(), axes.as_deref())?)
 }
 
 fn unsqueeze(call: &Call<'_>) -> Result<Vec<Array>> {
     let axes = call.node.required("axes", call.ints_of("axes", 1)?)?;
-    let mut extents = call.input(0)?.shape().iter();
-    let rank = extents.len() + axes.len();
-    let axes = call.node.axes(&axes, rank)?;
-    let extent = |axis: usize| if axes.contains(&axis) { Some(1) } else { extents.next().copied() };
-    let shape: Vec<usize> = (0..rank).filter_map(extent).collect();
-    under(call, &shape)
+    under(call, &shapes::unsqueezed(call.node, call.input(0)?.shape(), &axes)?)
 }
 
 fn transpose(call: &Call<'_>) -> Result<Vec<Array>> {
-    let rank = call.input(0)?.shape().len();
-    let order = match call.node.ints("perm")? {
-        Some(order) => call.node.axes(order, rank)?,
-        None => (0..rank).rev().collect(),
-    };
-    if order.len() != rank {
-        return Err(call.node.wrong(format_args!("an order of {} axes, got {}", order.len(), call.input(0)?)));
-    }
+    let order = shapes::order(call.node, call.input(0)?.shape())?;
     with_array!(call.input(0)?, x => one(x.view().permuted_axes(order).to_owned()))
 }
 

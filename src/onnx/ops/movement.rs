@@ -3,69 +3,40 @@
 use super::{Call, Operator};
 use crate::error::Result;
 use crate::onnx::value::{Computed, Range, Value};
-use crate::onnx::{Array, ElementType};
+use crate::onnx::{Array, ElementType, shapes};
 use crate::{PadMode, Slice};
 
 pub(super) const OPERATORS: &[Operator] = &[
     ("Concat", concat),
     ("Expand", |call| {
         let wanted = naturals(call, call.ints(1)?)?;
-        let shape = broadcast(call, &call.shape(0)?, &wanted)?;
+        let shape = shapes::broadcast(call.node, &[&call.shape(0)?, &wanted])?;
         moved(call, shape.clone(), |x| x.expand(shape))
     }),
-    ("Flatten", |call| {
-        let shape = call.shape(0)?;
-        let axis = call.node.int("axis")?.unwrap_or(1);
-        // The axis may be the one behind the last.
-        let axis = call.node.axis(axis, shape.len() + usize::from(axis >= 0))?;
-        reshaped(call, vec![shape[..axis].iter().product(), shape[axis..].iter().product()])
-    }),
+    ("Flatten", |call| reshaped(call, shapes::flattened(call.node, &call.shape(0)?)?)),
     ("Pad", pad),
     ("Reshape", |call| {
         let wanted = call.node.required("shape", call.ints_of("shape", 1)?)?;
-        let target = crate::onnx::host::reshaped(call.node, &call.shape(0)?, &wanted)?;
+        let target = shapes::reshaped(call.node, &call.shape(0)?, &wanted)?;
         reshaped(call, target)
     }),
-    ("Shape", |call| {
-        let shape = call.shape(0)?;
-        let rank = shape.len() as i64;
-        let place = |value: i64| (if value < 0 { value.saturating_add(rank) } else { value }).clamp(0, rank) as usize;
-        let start = place(call.node.int("start")?.unwrap_or(0));
-        let end = place(call.node.int("end")?.unwrap_or(rank)).max(start);
-        Ok(vec![Value::known(Array::integers(shape[start..end].iter().map(|&extent| extent as i64)))])
-    }),
+    ("Shape", |call| Ok(vec![Value::known(Array::integers(shapes::shown(call.node, &call.shape(0)?)?))])),
     ("Size", |call| Ok(vec![Value::known(Array::new(&[], vec![call.shape(0)?.elements() as i64])?)])),
     ("Slice", slice),
     ("Split", split),
     ("Squeeze", |call| {
-        let shape = call.shape(0)?;
         let axes = call.ints_of("axes", 1)?;
-        let axes = axes.map(|axes| call.node.axes(&axes, shape.len())).transpose()?;
-        if let Some(axis) = axes.iter().flatten().find(|&&axis| shape[axis] != 1) {
-            return Err(call.node.wrong(format_args!("axis {axis} of {shape} has not one element")));
-        }
-        let goes = |axis: usize| axes.as_ref().map_or(shape[axis] == 1, |axes| axes.contains(&axis));
-        reshaped(call, (0..shape.len()).filter(|&axis| !goes(axis)).map(|axis| shape[axis]).collect())
+        reshaped(call, shapes::squeezed(call.node, &call.shape(0)?, axes.as_deref())?)
     }),
     ("Tile", tile),
     ("Transpose", |call| {
         let shape = call.shape(0)?;
-        let reversed = || (0..shape.len() as i64).rev().collect::<Vec<_>>();
-        let order = call.node.ints("perm")?.map_or_else(reversed, <[i64]>::to_vec);
-        let order = call.node.axes(&order, shape.len())?;
-        if order.len() != shape.len() {
-            return Err(call.node.wrong(format_args!("{order:?} is no order of the axes of {shape}")));
-        }
+        let order = shapes::order(call.node, &shape)?;
         moved(call, order.iter().map(|&axis| shape[axis]).collect(), |x| x.transpose(&order))
     }),
     ("Unsqueeze", |call| {
-        let shape = call.shape(0)?;
         let axes = call.node.required("axes", call.ints_of("axes", 1)?)?;
-        let count = shape.len() + axes.len();
-        let axes = call.node.axes(&axes, count)?;
-        let mut rest = shape.iter().copied();
-        let extent = |axis| if axes.contains(&axis) { Some(1) } else { rest.next() };
-        reshaped(call, (0..count).filter_map(extent).collect())
+        reshaped(call, shapes::unsqueezed(call.node, &call.shape(0)?, &axes)?)
     }),
 ];
 
@@ -73,21 +44,6 @@ pub(super) const OPERATORS: &[Operator] = &[
 fn naturals(call: &Call<'_, '_, '_>, values: Vec<i64>) -> Result<Vec<usize>> {
     let natural: Option<Vec<usize>> = values.iter().map(|&value| usize::try_from(value).ok()).collect();
     natural.ok_or_else(|| call.node.wrong(format_args!("expected natural numbers, got {values:?}")))
-}
-
-/// The shape that two have together by NumPy's rules.
-fn broadcast(call: &Call<'_, '_, '_>, a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
-    let rank = a.len().max(b.len());
-    let extent = |shape: &[usize], axis: usize| match (axis + shape.len()).checked_sub(rank) {
-        Some(own) => shape[own],
-        None => 1,
-    };
-    let common = |axis: usize| match (extent(a, axis), extent(b, axis)) {
-        (1, other) | (other, 1) => Ok(other),
-        (one, other) if one == other => Ok(one),
-        _ => Err(call.node.wrong(format_args!("{a:?} and {b:?} have no shape together"))),
-    };
-    (0..rank).map(common).collect()
 }
 
 /// The same elements under another shape: nothing is computed.
