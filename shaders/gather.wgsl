@@ -1,7 +1,6 @@
 // Elements of an axis by numbers that are data, for x [outer, extent, inner].
 //   forward: y[o, j, r] = x[o, index j, r]; an index beyond the extent gives NaN.
 //   along:   y[o, j, r] = x[o, index (o, j, r), r], with an index for each element.
-//   to_indices: the integer below each element, or NONE where that is negative, beyond 32 bits or no number.
 //   one_hot: y[j, d] = 1 where d is index j, else 0: x is not there, and extent is the depth.
 // The gradient of the first has a list for every k of the places j whose index is k. It is made in slices, of SLICE places
 // that each have lists of their own:
@@ -31,7 +30,7 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 {% set value = "vec4<f32>" if form == "fours" else "f32" %}
 {% set read = "x_at" if form == "fours" else "x_element" %}
-{% if entry in ["clear", "link", "one_hot", "to_indices"] %}
+{% if entry in ["clear", "link", "one_hot"] %}
 {% elif form == "fours" %}
 {{ fours("x", 1, texture) }}
 {% else %}
@@ -107,21 +106,6 @@ fn link(at: Invocation) {
     if before == begin && index < params.extent {
         heads[slice * params.extent + index] = place;
     }
-}
-{% elif entry == "to_indices" %}
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> indices_of: array<u32>;
-
-@compute @workgroup_size(WORKGROUP)
-fn to_indices(at: Invocation) {
-    let element = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
-    if element >= params.count {
-        return;
-    }
-    let value = x[element];
-    // The largest float below 2^32; comparisons with not-a-number do not hold.
-    let fits = value >= 0.0 && value <= 4294967040.0;
-    indices_of[element] = select(NONE, u32(clamp(value, 0.0, 4294967040.0)), fits);
 }
 {% elif entry == "grad" %}
 @group(0) @binding(2) var<storage, read> heads: array<u32>;

@@ -94,5 +94,10 @@ pub(crate) fn cases() -> Vec<OpCase> {
         });
         [floats, integers]
     };
-    list.into_iter().flat_map(of).collect()
+    let far = OpCase::new("convert far numbers to u32", |cx| {
+        let far = [-0.5, -0.0, 0.0, 0.9, 1.0, 7.5, 16_777_217.0, 4_294_967_040.0, 4_294_967_296.0, -3e38];
+        let values = far.into_iter().chain([f32::NAN, f32::INFINITY, f32::NEG_INFINITY]).collect();
+        Ok(vec![cx.values("x", [13], values)?.convert(DType::U32)?])
+    });
+    list.into_iter().flat_map(of).chain([far]).collect()
 }

@@ -15,7 +15,6 @@ use crate::selftest::OpCase;
 const NAME: &str = "gather";
 const ALONG: &str = "take_along_axis";
 const ONE_HOT: &str = "one_hot";
-const TO_INDICES: &str = "to_indices";
 /// Places that have lists of their own: an invocation runs over a slice at most.
 const SLICE: usize = 1 << 15;
 const _: () = assert!(SLICE < MAX_ITERATIONS);
@@ -45,12 +44,6 @@ impl<'g> Tensor<'g> {
     /// more than 65,535 elements along it.
     pub fn take_along_axis(self, indices: Self, axis: usize) -> Result<Self> {
         self.graph().apply_one(Along { axis }, "", &[self, indices])
-    }
-
-    /// The integers below the elements, as u32, for [`Tensor::gather`] and its like. A negative element, one beyond 32 bits
-    /// and not-a-number become `u32::MAX`, which is no index. It has no gradient.
-    pub(crate) fn to_indices(self) -> Result<Self> {
-        self.graph().apply_one(ToIndices, "", &[self])
     }
 
     /// Rows of `depth` zeros, with a one where the index says, behind all other axes: u32 `[N]` to f32 `[N, depth]`. An index
@@ -313,36 +306,6 @@ impl Op for AlongGrad {
     }
 }
 
-/// x -> indices
-#[derive(Debug)]
-struct ToIndices;
-
-impl Op for ToIndices {
-    fn name(&self) -> &'static str {
-        TO_INDICES
-    }
-
-    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
-        super::float(TO_INDICES, &inputs[0])?;
-        Ok(vec![TensorType::u32(inputs[0].shape.clone())])
-    }
-
-    fn gradient<'g>(&self, _: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
-        Ok(vec![None])
-    }
-
-    fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
-        vec![Checked::exact(reference::to_indices(cx.inputs[0]).into_iter().map(f64::from).collect())]
-    }
-
-    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let count = cx.outputs[0].elements();
-        let kernel = Kernel::new(&SHADER, TO_INDICES).template("entry", TO_INDICES).template("form", "elements");
-        let params = params([1, 1, 1], 1, 0, [count, 1])?;
-        cx.dispatch_flat(kernel, &params, &[Operand::Input(0), Operand::Output(0)], count)
-    }
-}
-
 /// indices -> y
 #[derive(Debug)]
 struct OneHot {
@@ -431,11 +394,6 @@ pub(crate) fn cases() -> Vec<OpCase> {
         })
     });
     let mut cases: Vec<OpCase> = gathered.chain(along).chain(hot).collect();
-    cases.push(OpCase::new("to_indices", |cx| {
-        let far = [-0.5, -0.0, 0.0, 0.9, 1.0, 7.5, 16_777_217.0, 4_294_967_040.0, 4_294_967_296.0, -3e38];
-        let values = far.into_iter().chain([f32::NAN, f32::INFINITY, f32::NEG_INFINITY]).collect();
-        Ok(vec![cx.values("x", [13], values)?.to_indices()?])
-    }));
     let beyond = OpCase::new("gather with indices out of range", |cx| {
         let x = cx.normal("x", [4, 8])?;
         Ok(vec![

@@ -44,12 +44,6 @@ pub fn grad([outer, extent, inner]: [usize; 3], indices: &[u32], dy: &[f64]) -> 
     dx
 }
 
-/// The integer below each element; `u32::MAX`, which is no index, where that is negative, beyond 32 bits or no number.
-#[must_use]
-pub fn to_indices(x: &[f64]) -> Vec<u32> {
-    x.iter().map(|&x| if (0.0..4_294_967_296.0).contains(&x) { x as u32 } else { u32::MAX }).collect()
-}
-
 /// y\[o, j, r\] = x\[o, index (o, j, r), r\], with as many indices as y has elements.
 #[must_use]
 pub fn along([outer, extent, inner]: [usize; 3], indices: &[u32], x: &Checked) -> Checked {

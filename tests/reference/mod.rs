@@ -13,6 +13,7 @@ mod concat;
 mod conv2d;
 mod conv3d;
 mod conv_transpose;
+mod convert;
 mod cross_entropy;
 mod dense;
 mod dropout;

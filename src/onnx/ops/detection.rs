@@ -7,7 +7,7 @@ use super::activation::number;
 use super::{Call, Operator, one};
 use crate::Axes;
 use crate::error::Result;
-use crate::graph::Tensor;
+use crate::graph::{DType, Tensor};
 use crate::onnx::Array;
 use crate::onnx::value::Value;
 
@@ -56,7 +56,7 @@ impl<'g> Tap<'g> {
 
     /// The cell's values, of `[C, cells]`, by their weight.
     fn of(self, cells: Tensor<'g>) -> Result<Tensor<'g>> {
-        let value = cells.gather(self.cell.to_indices()?, 1)?;
+        let value = cells.gather(self.cell.convert(DType::U32)?, 1)?;
         let value = match self.there {
             Some(there) => there.select(value, 0.0)?,
             None => value,
