@@ -128,7 +128,11 @@ mod tests {
     /// tiles and round the same operands.
     #[test]
     fn the_problems_are_exact_and_reach_every_direction() {
-        let Ok(gpu) = Gpu::new_blocking(&GpuOptions::default()) else { return };
+        // The only way to run the tests without an adapter.
+        if std::env::var("OMMA_SKIP_GPU_TESTS").is_ok_and(|value| value == "1") {
+            return;
+        }
+        let gpu = Gpu::new_blocking(&GpuOptions::default()).unwrap();
         assert_eq!(fault(&gpu, ["tiled_half", "pointwise_half"]).unwrap(), None);
         let unknown = fault(&gpu, ["tiled_half", "unknown"]).unwrap();
         assert_eq!(unknown.as_deref(), Some("unknown: it was not taken"));
