@@ -16,20 +16,18 @@ pub(super) struct Late {
     pub(super) inputs: Vec<Option<From>>,
 }
 
-/// Computes the nodes in their order; `read` gives what the device has computed.
-pub(super) fn run(late: &[Late], read: impl Fn(&From) -> Option<Array>) -> Result<HashMap<(usize, usize), Array>> {
+/// Computes the nodes in their order; `read` gives what is there before them.
+pub(super) fn run<'a>(
+    late: &'a [Late],
+    read: impl Fn(&'a From) -> Option<&'a Array>,
+) -> Result<HashMap<(usize, usize), Array>> {
     let mut done: HashMap<(usize, usize), Array> = HashMap::new();
     for (number, Late { node, compute, inputs }) in late.iter().enumerate() {
-        let own: Vec<Option<Array>> = inputs.iter().map(|from| from.as_ref().and_then(&read)).collect();
-        let arguments: Vec<Option<&Array>> = inputs
-            .iter()
-            .zip(&own)
-            .map(|(from, own)| match from {
-                Some(From::Late { node, output }) => done.get(&(*node, *output)),
-                Some(From::Known(array)) => Some(array.as_ref()),
-                _ => own.as_ref(),
-            })
-            .collect();
+        let argument = |from: &'a Option<From>| match from.as_ref()? {
+            From::Late { node, output } => done.get(&(*node, *output)),
+            from => read(from),
+        };
+        let arguments: Vec<Option<&Array>> = inputs.iter().map(argument).collect();
         let outputs = compute(&Call { node, inputs: &arguments }).map_err(|error| node.located(error))?;
         done.extend(outputs.into_iter().enumerate().map(|(output, array)| ((number, output), array)));
     }

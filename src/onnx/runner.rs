@@ -150,25 +150,25 @@ impl<'m> Runner<'m> {
     }
 
     /// What the host computes of the fetched tensors, and the outputs.
-    fn finish(
-        &self,
-        inputs: &[(&str, &Array)],
-        read: &HashMap<(TensorId, ElementType), Array>,
+    fn finish<'a>(
+        &'a self,
+        inputs: &'a [(&str, &Array)],
+        read: &'a HashMap<(TensorId, ElementType), Array>,
     ) -> Result<Vec<(String, Array)>> {
-        let of = |from: &From| match from {
-            From::Device(id, element) => read.get(&(*id, *element)).cloned(),
-            From::Known(array) => Some(array.as_ref().clone()),
-            From::Fed(name) => inputs.iter().find(|(other, _)| other == name).map(|(_, array)| (*array).clone()),
+        let of = |from: &'a From| match from {
+            From::Device(id, element) => read.get(&(*id, *element)),
+            From::Known(array) => Some(array.as_ref()),
+            From::Fed(name) => inputs.iter().find(|(other, _)| other == name).map(|(_, array)| *array),
             From::Late { .. } => None,
         };
         let late = late::run(&self.model.late, of)?;
-        let output = |output: &super::Output| {
+        let output = |output: &'a super::Output| {
             let array = match &output.from {
-                From::Late { node, output } => late.get(&(*node, *output)).cloned(),
+                From::Late { node, output } => late.get(&(*node, *output)),
                 from => of(from),
             };
             let missing = || Error::Onnx(format!("output `{}` was not computed", output.name));
-            array.map(|array| (output.name.clone(), array)).ok_or_else(missing)
+            array.map(|array| (output.name.clone(), array.clone())).ok_or_else(missing)
         };
         self.model.outputs.iter().map(output).collect()
     }
