@@ -3,11 +3,9 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use prost::Message;
-
 use super::ElementType;
-use super::proto::{DimensionValue, ModelProto, ValueInfoProto};
-use crate::error::{Error, Result};
+use super::proto::{self, DimensionValue, ValueInfoProto};
+use crate::error::Result;
 
 /// An input as the file declares it.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,8 +36,7 @@ pub enum Extent {
 /// # Errors
 /// When the bytes are no ONNX model.
 pub fn inputs(bytes: &[u8]) -> Result<Vec<Declared>> {
-    let model = ModelProto::decode(bytes);
-    let graph = model.map_err(|error| Error::Onnx(format!("no ONNX model: {error}")))?.graph.unwrap_or_default();
+    let graph = proto::model(bytes)?.graph.unwrap_or_default();
     let initializers: HashSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
     Ok(graph.input.iter().map(|info| declared(info, initializers.contains(info.name.as_str()))).collect())
 }

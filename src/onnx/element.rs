@@ -72,6 +72,27 @@ impl ElementType {
         TYPES.iter().find(|(ty, ..)| *ty == self).map_or(0, |&(_, code, _)| code)
     }
 
+    /// The least and the greatest of an integer type, and of truth values as numbers.
+    pub(super) fn range(self) -> Option<[i128; 2]> {
+        match self {
+            Self::Bool => Some([0, 1]),
+            Self::I8 => Some([i8::MIN.into(), i8::MAX.into()]),
+            Self::I16 => Some([i16::MIN.into(), i16::MAX.into()]),
+            Self::I32 => Some([i32::MIN.into(), i32::MAX.into()]),
+            Self::I64 => Some([i64::MIN.into(), i64::MAX.into()]),
+            Self::U8 => Some([0, u8::MAX.into()]),
+            Self::U16 => Some([0, u16::MAX.into()]),
+            Self::U32 => Some([0, u32::MAX.into()]),
+            Self::U64 => Some([0, u64::MAX.into()]),
+            Self::F32 | Self::F64 | Self::F16 | Self::Bf16 | Self::String => None,
+        }
+    }
+
+    /// The range of an integer type of 8 or 16 bits, which are those that floats are quantised to.
+    pub(super) fn quantised_range(self) -> Option<[i128; 2]> {
+        self.range().filter(|_| matches!(self, Self::I8 | Self::I16 | Self::U8 | Self::U16))
+    }
+
     /// Whether it is a floating-point type.
     pub fn is_float(self) -> bool {
         matches!(self, Self::F32 | Self::F64 | Self::F16 | Self::Bf16)

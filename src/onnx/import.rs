@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use prost::Message;
 use prost::bytes::Bytes;
 
 use super::inputs::Fed;
@@ -12,8 +11,7 @@ use super::model::{From, Model, Output};
 use super::node::Node;
 use super::ops::{self, Call};
 use super::proto::{
-    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorTypeProto,
-    ValueInfoProto,
+    AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetIdProto, TensorTypeProto, ValueInfoProto,
 };
 use super::tensor_proto::Folder;
 use super::value::{Constant, Value};
@@ -30,7 +28,7 @@ const MOST_NODES: usize = 100_000;
 
 /// The graph of a file's bytes.
 pub(super) fn model(bytes: Bytes, folder: Folder, options: &Options) -> Result<Model> {
-    let proto = ModelProto::decode(bytes).map_err(|error| Error::Onnx(format!("no ONNX model: {error}")))?;
+    let proto = super::proto::model(bytes)?;
     let main = proto.graph.as_ref().ok_or_else(|| Error::Onnx("no ONNX model: it has no graph".into()))?;
     let graph = Graph::new(options.mode);
     let (inputs, idle, outputs, weights, late) = {

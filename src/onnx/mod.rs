@@ -79,19 +79,6 @@ pub fn write_tensor(name: &str, array: &Array) -> Vec<u8> {
     tensor_proto::write(name, array).encode_to_vec()
 }
 
-/// The names of a model's inputs that are no initializers, in the file's order.
-///
-/// # Errors
-/// When the bytes are no ONNX model.
-pub fn input_names(bytes: &[u8]) -> Result<Vec<String>> {
-    use prost::Message;
-    let model = proto::ModelProto::decode(bytes);
-    let graph = model.map_err(|error| crate::Error::Onnx(format!("no ONNX model: {error}")))?.graph.unwrap_or_default();
-    let initializers: std::collections::HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
-    let names = graph.input.iter().map(|info| info.name.clone());
-    Ok(names.filter(|name| !initializers.contains(name.as_str())).collect())
-}
-
 /// The operators that are computed, by their names in ONNX, in order. A function that a file brings along, or that ONNX
 /// writes out into such operators, is one more.
 pub fn operators() -> Vec<&'static str> {

@@ -1,8 +1,15 @@
 //! The messages of an ONNX file, as far as Omma reads or writes them: `onnx-ml.proto` of ONNX 1.20
 //! (<https://github.com/onnx/onnx/blob/main/onnx/onnx-ml.proto>). Unknown fields are skipped, so that newer files are read.
 
-use prost::bytes::Bytes;
+use prost::bytes::{Buf, Bytes};
 use prost::{Message, Oneof};
+
+use crate::error::{Error, Result};
+
+/// The model of a file's bytes.
+pub(super) fn model(bytes: impl Buf) -> Result<ModelProto> {
+    ModelProto::decode(bytes).map_err(|error| Error::Onnx(format!("no ONNX model: {error}")))
+}
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ModelProto {

@@ -88,15 +88,6 @@ impl<'g> Value<'g> {
 
 /// The range of a type's own integers, of those of 64 bits so far as 64 bits with a sign go.
 pub(super) fn range_of(element: ElementType) -> Range {
-    match element {
-        ElementType::Bool => [0, 1],
-        ElementType::I8 => [i8::MIN.into(), i8::MAX.into()],
-        ElementType::I16 => [i16::MIN.into(), i16::MAX.into()],
-        ElementType::I32 => [i32::MIN.into(), i32::MAX.into()],
-        ElementType::U8 => [0, u8::MAX.into()],
-        ElementType::U16 => [0, u16::MAX.into()],
-        ElementType::U32 => [0, u32::MAX.into()],
-        ElementType::U64 => [0, i64::MAX],
-        _ => [i64::MIN, i64::MAX],
-    }
+    let end = |bound: i128| bound.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
+    element.range().map_or([i64::MIN, i64::MAX], |range| range.map(end))
 }

@@ -4,7 +4,7 @@ use super::builder::{CaseBuilder, Data};
 use super::{OpCase, SEED, random_variable};
 use crate::error::{Error, Result};
 use crate::graph::{DType, Evaluator, Graph, Tensor};
-use crate::onnx::{Array, Export, input_names};
+use crate::onnx::{self, Array, Export};
 use crate::plan::VariableLayout;
 
 /// A case in the terms of ONNX's backend tests.
@@ -46,7 +46,7 @@ impl OpCase {
         let fed: Vec<(&str, &[f64])> = widened.iter().map(|(name, values)| (*name, values.as_slice())).collect();
         evaluator.run_for(&ids, &fed)?;
         let mut inputs = Vec::new();
-        for name in input_names(&model)? {
+        for onnx::Declared { name, .. } in onnx::inputs(&model)? {
             let shape = graph.tensor(&name).map(|tensor| tensor.shape()).unwrap_or_default();
             for (_, data) in given.iter().filter(|(given, _)| *given == name) {
                 inputs.push(match data {

@@ -11,15 +11,10 @@ use crate::onnx::{Array, ElementType};
 pub(super) const OPERATORS: &[Operator] =
     &[("DequantizeLinear", dequantize), ("DynamicQuantizeLinear", dynamic), ("QuantizeLinear", quantize)];
 
-/// Least and greatest number of an integer type of 8 or 16 bits.
+/// The least and the greatest integer of a type that floats are quantised to.
 fn bounds(call: &Call<'_>, ty: ElementType) -> Result<[f64; 2]> {
-    match ty {
-        ElementType::U8 => Ok([0.0, 255.0]),
-        ElementType::I8 => Ok([-128.0, 127.0]),
-        ElementType::U16 => Ok([0.0, 65_535.0]),
-        ElementType::I16 => Ok([-32_768.0, 32_767.0]),
-        other => Err(call.node.unsupported(format_args!("quantisation to {other}"))),
-    }
+    let range = ty.quantised_range().map(|range| range.map(|bound| bound as f64));
+    range.ok_or_else(|| call.node.unsupported(format_args!("quantisation to {ty}")))
 }
 
 /// An input as floats, spread over the first along the axis, or over blocks of it.

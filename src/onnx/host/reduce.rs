@@ -80,18 +80,9 @@ fn extreme(
     pick: fn(i128, i128) -> i128,
 ) -> Result<Vec<Array>> {
     let x = call.input(0)?;
-    let bits = match x.element_type().to_string().trim_start_matches(|c: char| c.is_alphabetic()).parse::<u32>() {
-        Ok(bits) if x.element_type().is_integer() => bits,
-        _ => 1,
-    };
-    let signed = x.element_type().to_string().starts_with("int");
-    let (least, greatest) = match signed {
-        true => (-(1_i128 << (bits - 1)), (1_i128 << (bits - 1)) - 1),
-        false => (0, (1_i128 << bits) - 1),
-    };
-    let none = match x.element_type().is_float() {
-        true => Number::Float(of_none),
-        false => Number::Integer(pick(least, greatest)),
+    let none = match x.element_type().range() {
+        Some([least, greatest]) => Number::Integer(pick(least, greatest)),
+        None => Number::Float(of_none),
     };
     let of = |values: &[Number]| values.iter().copied().reduce(f).unwrap_or(none);
     match x {

@@ -17,15 +17,10 @@ pub(super) const OPERATORS: &[Operator] = &[
     ("QuantizeLinear", quantize),
 ];
 
-/// The least and the greatest integer of a type.
+/// The least and the greatest integer of a type that floats are quantised to.
 fn range(call: &Call<'_, '_, '_>, element: ElementType) -> Result<[f32; 2]> {
-    match element {
-        ElementType::U8 => Ok([0.0, 255.0]),
-        ElementType::I8 => Ok([-128.0, 127.0]),
-        ElementType::U16 => Ok([0.0, 65_535.0]),
-        ElementType::I16 => Ok([-32_768.0, 32_767.0]),
-        other => Err(call.node.unsupported(format_args!("quantisation to {other}"))),
-    }
+    let range = element.quantised_range().map(|range| range.map(|bound| bound as f32));
+    range.ok_or_else(|| call.node.unsupported(format_args!("quantisation to {element}")))
 }
 
 /// Integers as floats. Those of 32 bits, as biases are, lose what a conversion to single precision loses, which is what the
