@@ -7,7 +7,7 @@ ARGS  ?= conv --rounds 3
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test conformance examples lint package bench-peers clean
+.PHONY: help demo test conformance examples lint wasm browser package bench-peers clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-19s%s\n", $$1, $$2 }'
@@ -55,6 +55,15 @@ lint: ## check the format, clippy for each feature set, and the documentation
 	$(CARGO) clippy --no-default-features --features backends -- -D warnings
 	$(CARGO) clippy --no-default-features --features train -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --lib --no-deps --features cli
+
+# In a browser wgpu's handles stay on their thread, so there clippy's remark about `Arc` is beside the point.
+wasm: ## check the library for browsers
+	$(CARGO) clippy --target wasm32-unknown-unknown --lib --features onnx -- -D warnings -A clippy::arc_with_non_send_sync
+
+browser: wasm ## the same, and show every kernel to Chromium's WGSL compiler (needs Node.js and npm)
+	$(CARGO) build --features cli --bin omma
+	@scripts/ensure-vulkan.sh $(TARGET)/debug/omma
+	scripts/browser.sh $(TARGET)/debug/omma
 
 package: ## package the crate and run the README's example against the package alone
 	scripts/package-check.sh

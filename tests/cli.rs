@@ -2,6 +2,7 @@
 
 mod bench;
 mod cache;
+mod kernels;
 mod memory;
 mod onnx;
 mod onnx_run;

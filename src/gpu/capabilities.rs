@@ -78,8 +78,13 @@ impl Capabilities {
         self
     }
 
-    /// Invocations of a subgroup, where the device has subgroups and all have that many.
+    /// Invocations of a subgroup, where the device has subgroups and all have that many. A browser is taken to have none:
+    /// its WGSL wants an `enable` before them, which naga's does not know, and the kernels with subgroups are those for
+    /// software adapters, which a browser does not tell from others.
     pub(crate) fn subgroup(&self) -> Option<usize> {
+        if self.info.backend == wgpu::Backend::BrowserWebGpu {
+            return None;
+        }
         let (least, most) = (self.info.subgroup_min_size, self.info.subgroup_max_size);
         let fixed = least == most && least.is_power_of_two() && (4..=64).contains(&least);
         (self.features.contains(wgpu::Features::SUBGROUP) && fixed).then_some(least as usize)

@@ -96,7 +96,7 @@ impl Variables {
         for (entry, data) in tensors {
             entry.write(&self.gpu, &store.buffers, "checkpoint", bytemuck::pod_collect_to_vec(data))?;
         }
-        self.changed();
+        self.version.changed();
         Ok(())
     }
 

@@ -30,14 +30,15 @@ impl Session {
 
     /// Renews what was copied and computed of variables that the host, or another session, has changed.
     pub(super) fn renew_kept(&self, encoder: &mut wgpu::CommandEncoder) {
+        let values = &self.variables.version;
         let version = match self.plan.changes_variables {
             true => {
                 // Whoever looks between the recording and the submission, which may be the host's, sees the old values.
-                let variables = self.variables.clone();
-                encoder.on_submitted_work_done(move || _ = variables.changed());
-                self.variables.changed()
+                let submitted = values.clone();
+                encoder.on_submitted_work_done(move || _ = submitted.changed());
+                values.changed()
             }
-            false => self.variables.version(),
+            false => values.current(),
         };
         let [given, computed] = &self.plan.kept_copies;
         if (given.is_empty() && self.plan.kept_steps == 0) || self.kept.load(Ordering::Acquire) == version {

@@ -134,6 +134,7 @@ pub struct Choice {
     /// All variants in order of preference, with the reasons against the illegal ones.
     pub candidates: Vec<Candidate>,
     /// What timing may decide, where the plan is tuned and there is more than one candidate.
+    #[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "a browser's page cannot wait for timings"))]
     pub(crate) problem: Option<String>,
 }
 

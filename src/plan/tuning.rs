@@ -12,7 +12,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::ErrorKind;
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::gpu::Capabilities;
 use crate::ops::FAMILIES;
@@ -59,8 +59,8 @@ impl Tuning {
         let mut devices = devices(path).unwrap_or_default();
         let mut all = Self::of(&devices, capabilities).unwrap_or_default();
         all.0.extend(self.0.clone());
-        devices.insert(device(capabilities), json!({ "kernels": kernels(), "choices": all.0 }));
-        let text = format!("{:#}\n", json!({ "format": FORMAT, "devices": devices }));
+        devices.insert(device(capabilities), serde_json::json!({ "kernels": kernels(), "choices": all.0 }));
+        let text = format!("{:#}\n", serde_json::json!({ "format": FORMAT, "devices": devices }));
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let written = fs::create_dir_all(folder)
             .map_err(crate::Error::io(folder))

@@ -22,9 +22,29 @@ pub struct Variables {
     store: Arc<Mutex<Store>>,
     /// Steps that an optimizer or dropout has counted, in whichever session.
     steps: Arc<AtomicU32>,
-    /// Counts what changes parameters or states, from 1.
-    version: Arc<AtomicU64>,
+    /// Which values the parameters and states have.
+    pub(super) version: Version,
     readbacks: ReadbackPool,
+}
+
+/// A number for the values that variables have, another after every change. Clones are the same count. It stands by
+/// itself because what runs at a submission must be `Send`, which wgpu's buffers are not in a browser.
+#[derive(Debug, Clone)]
+pub(super) struct Version(Arc<AtomicU64>);
+
+impl Version {
+    fn first() -> Self {
+        Self(Arc::new(AtomicU64::new(1)))
+    }
+
+    pub(super) fn current(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// The values are others from now on; their number.
+    pub(super) fn changed(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::AcqRel).wrapping_add(1)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -41,7 +61,7 @@ pub type NamedArrays = Vec<(String, ArrayD<f32>)>;
 impl Variables {
     /// An empty store; `seed` fixes what every variable starts from.
     pub fn new(gpu: &Gpu, seed: u64) -> Self {
-        let (steps, version, readbacks) = (Arc::default(), Arc::new(AtomicU64::new(1)), ReadbackPool::default());
+        let (steps, version, readbacks) = (Arc::default(), Version::first(), ReadbackPool::default());
         let layout = VariableLayout::for_device(gpu.capabilities());
         let store = Arc::new(Mutex::new(Store { layout, ..Store::default() }));
         Self { gpu: gpu.clone(), seed, store, steps, version, readbacks }
@@ -180,16 +200,6 @@ impl Variables {
         self.steps.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
     }
 
-    /// Which values the parameters and states have: another number after every change.
-    pub(super) fn version(&self) -> u64 {
-        self.version.load(Ordering::Acquire)
-    }
-
-    /// The parameters and states have other values from now on; the new version.
-    pub(super) fn changed(&self) -> u64 {
-        self.version.fetch_add(1, Ordering::AcqRel).wrapping_add(1)
-    }
-
     /// Forgets what optimizers have gathered (velocities, moments, the number of steps), behind the steps submitted so
     /// far: for training with another optimizer, or anew. Parameters and states stay, and averages begin as the parameters.
     ///
@@ -233,7 +243,7 @@ impl Variables {
             Error::shape(format!("variable `{name}`"), &entry.ty, format!("{}{shape}", values.values.dtype()))
         })?;
         entry.write(&self.gpu, &store.buffers, name, bytemuck::pod_collect_to_vec(&bytes))?;
-        self.changed();
+        self.version.changed();
         Ok(())
     }
 

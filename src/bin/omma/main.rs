@@ -7,6 +7,7 @@ mod devices;
 mod digit_image;
 mod export;
 mod inspect;
+mod kernels;
 mod memory;
 mod model_file;
 mod npy;
@@ -43,6 +44,8 @@ enum Command {
     Predict(predict::Predict),
     /// Run every kernel variant of this adapter against the f64 reference
     Selftest(selftest::Selftest),
+    /// Write the WGSL of every kernel of this adapter: to read it, or to show it to another compiler
+    Kernels(kernels::Kernels),
     /// List every network, with its size and what it costs to run
     Models(inspect::Models),
     /// Show a network's layers: shapes, parameters, multiply-adds, memory, how far each sees
@@ -167,6 +170,7 @@ fn main() -> ExitCode {
         Command::Train(command) => command.run(),
         Command::Predict(command) => command.run(),
         Command::Selftest(command) => command.run(),
+        Command::Kernels(command) => command.run(),
         Command::Models(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Run(command) => command.run(),

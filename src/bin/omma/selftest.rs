@@ -4,22 +4,23 @@ use std::process::ExitCode;
 
 use clap::Args;
 use indicatif::ProgressBar;
-use omma::{Error, Result, selftest};
+use omma::selftest::{self, OpCase};
+use omma::{Error, Result};
 
 use crate::Device;
 use crate::output::{Output, one_line};
 
+/// Which operations to go through.
 #[derive(Debug, Args)]
-pub(crate) struct Selftest {
+pub(crate) struct Operations {
     /// Only the operation families whose name contains NAME
     #[arg(long, value_name = "NAME")]
     op: Option<String>,
-    #[command(flatten)]
-    device: Device,
 }
 
-impl Selftest {
-    pub(crate) fn run(&self) -> Result<ExitCode> {
+impl Operations {
+    /// Their cases, at least one.
+    pub(crate) fn cases(&self) -> Result<Vec<OpCase>> {
         let cases = selftest::cases(self.op.as_deref());
         if cases.is_empty() {
             let names: Vec<&str> = selftest::families().collect();
@@ -27,6 +28,21 @@ impl Selftest {
             let message = format!("expected one of {}, got `{given}`", names.join(", "));
             return Err(Error::Argument { op: "--op".into(), message });
         }
+        Ok(cases)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Selftest {
+    #[command(flatten)]
+    operations: Operations,
+    #[command(flatten)]
+    device: Device,
+}
+
+impl Selftest {
+    pub(crate) fn run(&self) -> Result<ExitCode> {
+        let cases = self.operations.cases()?;
         let gpu = self.device.open()?;
         let info = &gpu.capabilities().info;
         let mut out = Output::default();
