@@ -75,7 +75,7 @@ fn a_network_is_inspected_at_any_size() {
         fails(&["inspect", "lenet5", &format!("--size={wrong}")], &["--size", "expected H or HxW", wrong]);
     }
     fails(&["inspect", "m5", "--size", "80x80"], &["--size: expected one number", "80x80"]);
-    fails(&["inspect", "lenet5", "--size", "8"], &["[1, 16, 0, 0]"]);
+    fails(&["inspect", "lenet5", "--size", "8"], &["conv2d `conv2`: expected at least 5 along axis 2"]);
     fails(&["inspect", "lenet5", "--batch", "0"], &["--batch: expected at least 1, got 0"]);
     fails(&["inspect", "lenet5", "--classes", "0"], &["--classes: expected at least 1, got 0"]);
     fails(&["inspect", "lenet6"], &["lenet6", "lenet5", "text_cnn"]);

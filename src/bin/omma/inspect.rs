@@ -123,8 +123,10 @@ impl Inspected {
     fn table(&self, out: &mut Output) {
         let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
         let Self { layers, parameters, multiply_adds, activation_bytes } = self;
-        let name = width(&mut layers.iter().map(|layer| layer.name.chars().count())).max("layer".len());
-        let operation = width(&mut layers.iter().map(|layer| layer.operation.len())).max("operation".len());
+        // The last row names nothing else, and may be the widest.
+        let (all, operations) = ("in all", format!("{} operations", layers.len()));
+        let name = width(&mut layers.iter().map(|layer| layer.name.chars().count())).max(all.len());
+        let operation = width(&mut layers.iter().map(|layer| layer.operation.len())).max(operations.len());
         let output = width(&mut layers.iter().map(|layer| layer.output.shape.to_string().len())).max("output".len());
         let row = |cells: [String; 9]| {
             let [a, b, c, d, e, f, g, h, i] = cells;
@@ -147,8 +149,8 @@ impl Inspected {
             ]));
         }
         out.line(row([
-            "in all".into(),
-            format!("{} operations", layers.len()),
+            all.into(),
+            operations,
             String::new(),
             String::new(),
             String::new(),
