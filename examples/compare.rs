@@ -1,39 +1,77 @@
-//! The same small network with and without batch norm, with each pooling and each activation, on the bundled digits:
-//! `cargo run --release --example compare [STEPS] [OUT.png]`. The picture shows the losses, smoothed.
+//! What layers do to learning, on the bundled digits at 32x32: a small network with each pooling and each activation, and
+//! networks of the library, without and with batch norm: `cargo run --release --example compare [STEPS] [OUT.png]`. The
+//! picture shows how the losses fall, smoothed.
 
+mod arguments;
 mod sheet;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use omma::data::{Dataset, Loader, Split};
-use omma::models::{ResNet, SqueezeNet};
+use omma::models::{ResNet, SqueezeNet, Vgg, lenet5, mobilenet_v2, shufflenet_v2};
 use omma::{
     BatchNorm, Conv2d, Gpu, GpuOptions, Graph, Mode, Optimizer, PadMode, Pool2d, Result, Session, Tensor, Variables,
 };
+use sheet::Panel;
 
-/// What is compared: a name, and the network from images `[N, 1, 32, 32]` to logits.
-type Network = (&'static str, for<'g> fn(Tensor<'g>) -> Result<Tensor<'g>>);
+/// From a tensor to another.
+type Layer = for<'g> fn(Tensor<'g>) -> Result<Tensor<'g>>;
 
-const NETWORKS: [Network; 10] = [
-    ("plain: ReLU, max pooling", |x| small(x, false, |x| x.max_pool2d(2), |x| x.relu())),
-    ("with batch norm", |x| small(x, true, |x| x.max_pool2d(2), |x| x.relu())),
-    ("average pooling", |x| small(x, true, |x| x.avg_pool2d(2), |x| x.relu())),
-    ("stochastic pooling", |x| small(x, true, |x| x.relu()?.stochastic_pool2d(Pool2d::new(2)), |x| x.relu())),
-    ("tanh", |x| small(x, true, |x| x.max_pool2d(2), |x| x.tanh())),
-    ("SiLU", |x| small(x, true, |x| x.max_pool2d(2), |x| x.silu())),
-    ("GELU", |x| small(x, true, |x| x.max_pool2d(2), |x| x.gelu())),
-    ("ELU", |x| small(x, true, |x| x.max_pool2d(2), |x| x.elu(1.0))),
-    ("ResNet-18", |x| ResNet::new(18)?.small_images().build(x, 10)),
-    ("SqueezeNet 1.1", |x| SqueezeNet::V1_1.build(x, 10)),
+const POOLINGS: [(&str, Layer); 4] = [
+    ("max", |x| x.max_pool2d(2)),
+    ("average", |x| x.avg_pool2d(2)),
+    ("Lp, p = 2", |x| x.lp_pool2d(2.0, 2)),
+    // It draws in proportion to values that must not be negative.
+    ("stochastic", |x| x.relu()?.stochastic_pool2d(Pool2d::new(2))),
 ];
 
-type Layer = for<'g> fn(Tensor<'g>) -> Result<Tensor<'g>>;
+/// With ReLU first, to compare with.
+const BENT: [(&str, Layer); 7] = [
+    ("ReLU", |x| x.relu()),
+    ("leaky ReLU", |x| x.leaky_relu(0.01)),
+    // Its parameter's name says how far the network has got.
+    ("PReLU", |x| x.prelu(&format!("slope{}", x.shape()[2]), 1)),
+    ("ELU", |x| x.elu(1.0)),
+    ("SELU", |x| x.selu()),
+    ("CELU, alpha = 2", |x| x.celu(2.0)),
+    ("softplus", |x| x.softplus(1.0, 20.0)),
+];
+
+const SMOOTH: [(&str, Layer); 8] = [
+    ("ReLU", |x| x.relu()),
+    ("GELU", |x| x.gelu()),
+    ("SiLU", |x| x.silu()),
+    ("hard swish", |x| x.hard_swish()),
+    ("mish", |x| x.mish()),
+    ("tanh", |x| x.tanh()),
+    ("softsign", |x| x.softsign()),
+    ("sigmoid", |x| x.sigmoid()),
+];
+
+const NETWORKS: [(&str, &[(&str, Layer)]); 2] = [
+    (
+        "Networks without batch norm",
+        &[
+            ("LeNet-5", |x| lenet5(x, 10)),
+            ("VGG-11", |x| Vgg::new(11)?.hidden(64).build(x, 10)),
+            ("SqueezeNet 1.1", |x| SqueezeNet::V1_1.build(x, 10)),
+        ],
+    ),
+    (
+        "Networks with batch norm",
+        &[
+            ("ResNet-18", |x| ResNet::new(18)?.build(x, 10)),
+            ("VGG-11", |x| Vgg::new(11)?.hidden(64).batch_norm().build(x, 10)),
+            ("MobileNet v2", |x| mobilenet_v2(x, 10)),
+            ("ShuffleNet v2", |x| shufflenet_v2(x, 10)),
+        ],
+    ),
+];
 
 const BATCH: usize = 32;
 
-fn small<'g>(x: Tensor<'g>, norm: bool, pool: Layer, activation: Layer) -> Result<Tensor<'g>> {
-    let mut x = x;
+/// Three convolutions, each with a pooling and an activation behind it, and a dense layer.
+fn small(mut x: Tensor<'_>, norm: bool, pool: Layer, activation: Layer) -> Result<Tensor<'_>> {
     for (number, width) in (1..).zip([8, 16, 32]) {
         x = x.conv2d(&format!("conv{number}"), Conv2d::new(width, 3).padding(1))?;
         if norm {
@@ -46,29 +84,51 @@ fn small<'g>(x: Tensor<'g>, norm: bool, pool: Layer, activation: Layer) -> Resul
 
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     env_logger::init();
-    let mut arguments = std::env::args().skip(1);
-    let steps: usize = arguments.next().map_or(Ok(60), |text| text.parse())?;
-    let out = arguments.next().map_or_else(|| PathBuf::from("out/compare.png"), PathBuf::from);
+    let steps = arguments::count("STEPS", 150)?;
+    let out = arguments::file("out/compare.png");
     let data = concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist");
     let loader = Loader::new(Arc::new(Dataset::mnist_like(data, Split::Train)?), BATCH)?.shuffle(1).drop_last(true);
     let gpu = Gpu::new_blocking(&GpuOptions::default())?;
-    let mut curves = Vec::new();
-    for (name, network) in NETWORKS {
-        let graph = Graph::new(Mode::Training).seed(1);
-        let images = graph.image_input("images", [BATCH, 1, 28, 28])?.normalize(&[0.131], &[0.3085])?;
-        let images = images.pad(&[[0, 0], [0, 0], [2, 2], [2, 2]], PadMode::Edge)?;
-        let loss = network(images)?.softmax_cross_entropy(graph.label_input("labels", BATCH)?)?;
-        graph.minimize(loss, &Optimizer::adam(0.002))?;
-        let mut session = Session::new(&gpu, &graph, &[loss], &Variables::new(&gpu, 1))?;
-        let (mut smooth, mut curve) = (10.0_f32.ln(), Vec::new());
-        for batch in loader.epoch(0).take(steps) {
-            let batch = batch?;
-            session.run_blocking(&[("images", (&batch.images).into()), ("labels", (&batch.labels).into())])?;
-            smooth += 0.1 * (session.read_blocking::<f32>(loss)?.sum() - smooth);
-            curve.push(smooth);
+
+    // The smoothed losses of a network, step by step.
+    let train =
+        |name: &str, network: &dyn for<'g> Fn(Tensor<'g>) -> Result<Tensor<'g>>| -> Result<(String, Vec<f32>)> {
+            let graph = Graph::new(Mode::Training).seed(1);
+            let images = graph.image_input("images", [BATCH, 1, 28, 28])?.normalize(&[0.131], &[0.3085])?;
+            let images = images.pad(&[[0, 0], [0, 0], [2, 2], [2, 2]], PadMode::Edge)?;
+            let loss = network(images)?.softmax_cross_entropy(graph.label_input("labels", BATCH)?)?;
+            graph.minimize(loss, &Optimizer::adam(0.002))?;
+            let mut session = Session::new(&gpu, &graph, &[loss], &Variables::new(&gpu, 1))?;
+            let mut curve: Vec<f32> = Vec::new();
+            for batch in (0..).flat_map(|epoch| loader.epoch(epoch)).take(steps) {
+                let batch = batch?;
+                session.run_blocking(&[("images", (&batch.images).into()), ("labels", (&batch.labels).into())])?;
+                let loss = session.read_blocking::<f32>(loss)?.sum();
+                let before = curve.last().copied().unwrap_or(loss);
+                curve.push(before + 0.1 * (loss - before));
+            }
+            let loss = curve.last().map_or("no steps".into(), |loss| format!("loss {loss:.3}"));
+            println!("  {name:16} {:>10} parameters, {loss}", graph.parameter_count());
+            Ok((name.into(), curve))
+        };
+    let mut panels = Vec::new();
+    for (what, layers) in [("Poolings", &POOLINGS[..]), ("Activations", &BENT), ("Smooth activations", &SMOOTH)] {
+        for norm in [false, true] {
+            let title = format!("{what}, {} batch norm", if norm { "with" } else { "without" });
+            println!("{title}:");
+            let curve = |(name, layer): &(&str, Layer)| match what {
+                "Poolings" => train(name, &|x| small(x, norm, *layer, BENT[0].1)),
+                _ => train(name, &|x| small(x, norm, POOLINGS[0].1, *layer)),
+            };
+            panels.push(Panel { title, curves: layers.iter().map(curve).collect::<Result<_>>()? });
         }
-        println!("{name:28} {:>10} parameters, loss {smooth:.3} after {} steps", graph.parameter_count(), curve.len());
-        curves.push(curve);
     }
-    sheet::write(&out, &[sheet::curves([480, 720], &curves)], 1, 1)
+    for (title, networks) in NETWORKS {
+        println!("{title}:");
+        let curves = networks.iter().map(|(name, network)| train(name, network)).collect::<Result<_>>()?;
+        panels.push(Panel { title: title.into(), curves });
+    }
+    let titles =
+        ["What layers do to learning", "Losses on batches of 32 digits, smoothed; Adam with a learning rate of 0.002"];
+    sheet::curves(&out, titles, &panels, ("loss", 2.4))
 }

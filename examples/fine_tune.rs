@@ -4,6 +4,8 @@
 //! without its last layer, its convolutions are frozen, and a new last layer learns the digits 5 to 9. The result is
 //! written as safetensors and as another ONNX file, into out/fine_tune.
 
+mod arguments;
+
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +22,7 @@ const HIGH: Range<u32> = 5..10;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     env_logger::init();
-    let steps: usize = std::env::args().nth(1).map_or(Ok(300), |text| text.parse())?;
+    let steps = arguments::count("STEPS", 300)?;
     let folder = Path::new("out/fine_tune");
     std::fs::create_dir_all(folder)?;
     let gpu = Gpu::new_blocking(&GpuOptions::default())?;

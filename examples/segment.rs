@@ -1,9 +1,8 @@
 //! A U-Net learns to find discs, squares and triangles: `cargo run --release --example segment [STEPS] [OUT.png]`. The
 //! picture shows images, where things are, and where the network sees them.
 
+mod arguments;
 mod sheet;
-
-use std::path::PathBuf;
 
 use omma::models::UNet;
 use omma::{CrossEntropy, Gpu, GpuOptions, Graph, Mode, Optimizer, Session, TensorType, Variables};
@@ -16,9 +15,7 @@ const BATCH: usize = 8;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     env_logger::init();
-    let mut arguments = std::env::args().skip(1);
-    let steps: usize = arguments.next().map_or(Ok(300), |text| text.parse())?;
-    let out = arguments.next().map_or_else(|| PathBuf::from("out/segment.png"), PathBuf::from);
+    let steps = arguments::count("STEPS", 300)?;
     let mut random = StdRng::seed_from_u64(1);
     let network = UNet::default().width(8).depth(3).batch_norm();
     let gpu = Gpu::new_blocking(&GpuOptions::default())?;
@@ -45,16 +42,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     session.run_blocking(&[("images", (&images).into())])?;
     let found = session.read_blocking::<u32>(classes)?;
     let right = found.iter().zip(&labels).filter(|(found, label)| found == label).count();
-    println!("{:.2} % of new pixels are right", 100.0 * right as f64 / labels.len() as f64);
-    let color = |class: u32| if class == 0 { [0.15; 3] } else { sheet::COLORS[class as usize - 1] };
+    let right = format!("{:.2} % of new pixels", 100.0 * right as f64 / labels.len() as f64);
+    println!("{right} are right");
+    let color = |class: u32| sheet::COLORS[class as usize].map(|byte| f32::from(byte) / 255.0);
     let mut pictures = Vec::new();
     for example in 0..BATCH {
         let at = |y: usize, x: usize| (example * SIDE + y) * SIDE + x;
-        pictures.push(sheet::picture([SIDE, SIDE], |y, x| [images[at(y, x)]; 3]));
-        pictures.push(sheet::picture([SIDE, SIDE], |y, x| color(labels[at(y, x)])));
-        pictures.push(sheet::picture([SIDE, SIDE], |y, x| color(found[[example, y, x]])));
+        let mut add = |name: &str, pixel: &dyn Fn(usize, usize) -> [f32; 3]| {
+            pictures.push((name.to_string(), sheet::picture([SIDE, SIDE], pixel)));
+        };
+        add("image", &|y, x| [images[at(y, x)]; 3]);
+        add("what it shows", &|y, x| color(labels[at(y, x)]));
+        add("what is found", &|y, x| color(found[[example, y, x]]));
     }
-    sheet::write(&out, &pictures, 6, 3)
+    let subtitle =
+        format!("A U-Net after {steps} steps: orange discs, blue squares, green triangles; {right} are right");
+    sheet::write(&arguments::file("out/segment.png"), ["Segmentation", &subtitle], &pictures, [6, 4])
 }
 
 /// Images with one shape of each kind over noise, and every pixel's class.

@@ -1,6 +1,8 @@
 //! A text CNN learns whether sentences praise or complain: `cargo run --release --example sentences [STEPS]`. "not" and
 //! "hardly" turn the meaning round, so that single words do not do.
 
+mod arguments;
+
 use std::collections::BTreeSet;
 
 use omma::models::TextCnn;
@@ -20,7 +22,7 @@ const BATCH: usize = 32;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     env_logger::init();
-    let steps: usize = std::env::args().nth(1).map_or(Ok(150), |text| text.parse())?;
+    let steps = arguments::count("STEPS", 150)?;
     let mut random = StdRng::seed_from_u64(1);
     let all = [&SUBJECTS[..], &VERBS, &TURNS, &DEGREES, &GOOD, &BAD, &ENDS].concat();
     // Word 0 fills sentences up.

@@ -1,6 +1,8 @@
 //! M5 tells kinds of sounds apart by their samples: `cargo run --release --example sounds [STEPS]`. Prints how often each
 //! kind is heard as which.
 
+mod arguments;
+
 use omma::models::m5;
 use omma::{Gpu, GpuOptions, Graph, Mode, Optimizer, Session, Variables};
 use rand::rngs::StdRng;
@@ -12,7 +14,7 @@ const BATCH: usize = 20;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     env_logger::init();
-    let steps: usize = std::env::args().nth(1).map_or(Ok(120), |text| text.parse())?;
+    let steps = arguments::count("STEPS", 120)?;
     let mut random = StdRng::seed_from_u64(1);
     let gpu = Gpu::new_blocking(&GpuOptions::default())?;
     let variables = Variables::new(&gpu, 1);

@@ -2,8 +2,10 @@
 
 mod bench;
 mod cache;
+mod inspect;
 mod kernels;
 mod memory;
+mod mentions;
 mod onnx;
 mod onnx_run;
 mod profile;
@@ -110,6 +112,18 @@ fn bad_arguments_are_one_line() {
     }
     fails(&["selftest", "--op", "teleport"], &["--op: expected one of ", "conv2d", ", got `teleport`"]);
     fails(&["dance"], &["dance"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_back_end_without_adapters_is_named() {
+    for (name, part) in
+        [("metal", "no GPU adapter found in Backends(METAL)"), ("teleport", "unknown back end `teleport`")]
+    {
+        let output = command(&["devices"]).env("OMMA_BACKEND", name).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        assert!(text(&output.stderr).contains(part), "{}", text(&output.stderr));
+    }
 }
 
 #[test]

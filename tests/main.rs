@@ -11,11 +11,13 @@ mod documents;
 mod graph;
 mod half;
 mod harness;
+mod mentions;
 mod models;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod ops;
 mod plan;
+mod readme;
 mod reference;
 #[cfg(feature = "train")]
 mod schedules;

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use omma::models::{GoogLeNet, InceptionV3, Input, MODELS, Model, lenet5};
+use omma::models::{GoogLeNet, InceptionV3, Input, MODELS, Model, UNet, Vgg, lenet5};
 use omma::{
     CrossEntropy, DType, Evaluator, Graph, HostTensor, Mode, Optimizer, Session, Tensor, TensorId, TensorType,
     VariableLayout, Variables,
@@ -163,6 +163,8 @@ fn files_with_auxiliary_classifiers_load() {
 }
 
 const CLASSES: usize = 4;
+/// Every example of what is learned by heart has a class of its own.
+const BATCH: usize = CLASSES;
 /// What the names of the networks with the classifiers that only training needs end in.
 const AUXILIARY: &str = " with auxiliaries";
 
@@ -208,6 +210,15 @@ pub(crate) fn add<'g>(graph: &'g Graph, name: &str, batch: usize) -> Vec<Tensor<
         "inception_v3 with auxiliaries" => {
             InceptionV3.build_with_auxiliary(x, CLASSES).map(|(main, auxiliary)| vec![main, auxiliary])
         }
+        // Most of their parameters are in layers of 4096 units, which AlexNet has as well.
+        name if name.starts_with("vgg") => {
+            let (layers, norm) = (name[3..5].parse().unwrap(), name.ends_with("_bn"));
+            let network = Vgg::new(layers).unwrap().hidden(256);
+            let network = if norm { network.batch_norm() } else { network };
+            network.build(x, CLASSES).map(|logits| vec![logits])
+        }
+        // A quarter of the paper's maps.
+        "unet" => UNet::default().width(16).build(x, CLASSES).map(|logits| vec![logits]),
         _ => (Model::named(name).unwrap().build)(x, CLASSES).map(|logits| vec![logits]),
     };
     logits.unwrap_or_else(|error| panic!("{name}: {error}"))
@@ -273,7 +284,6 @@ fn agrees(name: &str, variables: &Variables) {
 
 /// Steps on a few examples until each is told right, or the loss is below 0.1.
 fn learns(name: &str, variables: &Variables) {
-    const BATCH: usize = CLASSES;
     const MOST_STEPS: usize = 200;
     let Some(gpu) = crate::gpu() else { return };
     let graph = Graph::new(Mode::Training).seed(1);
@@ -288,11 +298,12 @@ fn learns(name: &str, variables: &Variables) {
         loss = loss.add(other.multiply(0.3).unwrap()).unwrap();
     }
     // What is kept of the first gradient is a tenth or a hundredth of it. The largest networks do with one such memory.
+    let rate = |var: &str, or: f32| std::env::var(var).map_or(or, |v| v.parse().unwrap());
     let optimizer = match name {
-        _ if graph.parameter_count() > LARGE => Optimizer::lion(3e-5),
+        _ if graph.parameter_count() > LARGE => Optimizer::lion(rate("LION", 3e-5)),
         // A ReLU stands behind the last convolution: long steps leave it at 0 everywhere.
-        name if name.starts_with("squeezenet") => Optimizer::adam(2e-4),
-        _ => Optimizer::adam(1e-3),
+        name if name.starts_with("squeezenet") => Optimizer::adam(rate("ADAM", 2e-4)),
+        _ => Optimizer::adam(rate("ADAM", 1e-3)),
     };
     let kept = ".exp_avg";
     graph.minimize(loss, &optimizer).unwrap();
@@ -300,7 +311,7 @@ fn learns(name: &str, variables: &Variables) {
     if has_depthwise_blocks(name) {
         unsettle_norms(&graph, variables);
     }
-    // Every example has a class of its own, at all its places.
+    // An example's class stands at all its places.
     let places: usize = shape.iter().skip(1).product();
     let labels: Vec<u32> = (0..BATCH * places).map(|i| (i / places) as u32).collect();
     let values = Values::of(name, BATCH);
@@ -355,8 +366,9 @@ fn unsettle_norms(graph: &Graph, variables: &Variables) {
     }
 }
 
-/// Every parameter has a finite gradient that is more than what rounding leaves of a true 0: that is about eps times the
-/// size of what is added up, and that is no more than some times the largest gradient of the network.
+/// Every parameter has a finite gradient that is more than what rounding leaves of a true 0. A gradient adds up one term for
+/// each example of the batch, and rounding such a sum leaves at most BATCH·u of the largest term, u = 2^-24; no term is
+/// taken to be larger than the largest gradient of the network.
 fn check_gradients(name: &str, graph: &Graph, variables: &Variables, kept: &str) {
     let file = pollster::block_on(variables.optimizer_to_safetensors()).unwrap();
     let file = SafeTensors::deserialize(&file).unwrap();
@@ -373,6 +385,7 @@ fn check_gradients(name: &str, graph: &Graph, variables: &Variables, kept: &str)
     // A norm takes away again what the term of an earlier one adds, where nothing but a 1x1 convolution is between: there the
     // true gradient is 0, as behind the contractions of inverted residuals.
     let shifted = has_depthwise_blocks(name);
+    let rounding = BATCH as f32 * (f32::EPSILON / 2.0) * size;
     println!("{name}: gradients from {least:e} to {size:e}");
     for (parameter, largest) in names.iter().zip(&sizes) {
         assert!(largest.is_finite(), "{name}: {parameter}");
@@ -383,7 +396,7 @@ fn check_gradients(name: &str, graph: &Graph, variables: &Variables, kept: &str)
             Some(layer) if next(layer).is_some_and(|next| is_norm(&next)) => continue,
             _ => {}
         }
-        assert!(*largest > 1e-6 * size, "{name}: {parameter} has a gradient of {largest:e}, the largest is {size:e}");
+        assert!(*largest > rounding, "{name}: {parameter} has a gradient of {largest:e}, rounding leaves {rounding:e}");
     }
 }
 
@@ -394,7 +407,7 @@ fn check(name: &str) {
     static ALONE: Mutex<()> = Mutex::new(());
     let Some(gpu) = crate::gpu() else { return };
     let graph = Graph::new(Mode::Training);
-    add(&graph, name, CLASSES);
+    add(&graph, name, BATCH);
     let alone = (graph.parameter_count() > LARGE).then(|| ALONE.lock().unwrap_or_else(PoisonError::into_inner));
     let (variables, start) = (Variables::new(gpu, SEED), std::time::Instant::now());
     agrees(name, &variables);

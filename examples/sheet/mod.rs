@@ -1,78 +1,127 @@
-//! What the examples draw with: pictures side by side in one file, and curves.
+//! What the examples draw with: labelled pictures side by side, and curves in panels, on the page that the command draws on.
+#![allow(dead_code, reason = "every example takes what it needs")]
 
+use std::error::Error;
 use std::path::Path;
 
 use image::{Rgb, RgbImage};
+use page::canvas::{Area, Canvas, MARGIN, TOP};
+use page::palette::{FRAME, GRID, MUTED};
+use page::text::Style;
+
+#[path = "../../src/bin/omma/pictures"]
+mod page {
+    pub(crate) mod canvas;
+    pub(crate) mod palette;
+    pub(crate) mod text;
+}
+
+/// Colours that are told apart easily, also by the colour-blind (Wong 2011, "Points of view: Color blindness"), those first
+/// that are seen well on white.
+pub(crate) const COLORS: [[u8; 3]; 8] = [
+    [0, 0, 0],
+    [213, 94, 0],
+    [0, 114, 178],
+    [0, 158, 115],
+    [230, 159, 0],
+    [204, 121, 167],
+    [86, 180, 233],
+    [240, 228, 66],
+];
 
 /// A picture of the given height and width; `pixel` gives red, green and blue in 0..=1.
-pub(crate) fn picture(size: [usize; 2], pixel: impl Fn(usize, usize) -> [f32; 3]) -> RgbImage {
-    RgbImage::from_fn(size[1] as u32, size[0] as u32, |x, y| {
+pub(crate) fn picture([height, width]: [usize; 2], pixel: impl Fn(usize, usize) -> [f32; 3]) -> RgbImage {
+    RgbImage::from_fn(width as u32, height as u32, |x, y| {
         Rgb(pixel(y as usize, x as usize).map(|value| (value.clamp(0.0, 1.0) * 255.0).round() as u8))
     })
 }
 
-/// Lays pictures out in rows of so many, each enlarged `scale` times, and writes them as one.
-#[allow(dead_code, reason = "every example takes what it needs")]
+/// Lays pictures out in rows of so many, each enlarged `scale` times and with its name above, and writes them as one.
 pub(crate) fn write(
     path: &Path,
-    pictures: &[RgbImage],
-    columns: usize,
-    scale: u32,
-) -> Result<(), Box<dyn std::error::Error>> {
-    const GAP: u32 = 4;
-    let width = pictures.iter().map(|picture| picture.width()).max().unwrap_or(1) * scale + GAP;
-    let height = pictures.iter().map(|picture| picture.height()).max().unwrap_or(1) * scale + GAP;
-    let rows = pictures.len().div_ceil(columns) as u32;
-    let mut sheet = RgbImage::from_pixel(columns as u32 * width + GAP, rows * height + GAP, Rgb([255; 3]));
-    for (number, picture) in pictures.iter().enumerate() {
-        let (left, top) = ((number % columns) as u32 * width + GAP, (number / columns) as u32 * height + GAP);
-        for (x, y, &pixel) in picture.enumerate_pixels() {
-            for dot in 0..scale * scale {
-                sheet.put_pixel(left + x * scale + dot % scale, top + y * scale + dot / scale, pixel);
-            }
-        }
+    [title, subtitle]: [&str; 2],
+    pictures: &[(String, RgbImage)],
+    [columns, scale]: [usize; 2],
+) -> Result<(), Box<dyn Error>> {
+    const GAP: f32 = 24.0;
+    const NAME: f32 = 36.0;
+    let side = |of: fn(&RgbImage) -> u32| {
+        pictures.iter().map(|(_, picture)| of(picture)).max().unwrap_or(1) as f32 * scale as f32
+    };
+    let (width, height) = (side(RgbImage::width), side(RgbImage::height));
+    let rows = pictures.len().div_ceil(columns) as f32;
+    let page = [columns as f32 * (width + GAP) - GAP, rows * (height + NAME + GAP) - GAP];
+    let mut canvas = Canvas::new(page[0] + 2.0 * MARGIN, TOP + page[1] + MARGIN, title, subtitle)?;
+    for (number, (name, picture)) in pictures.iter().enumerate() {
+        let (row, column) = ((number / columns) as f32, (number % columns) as f32);
+        let (x, y) = (MARGIN + column * (width + GAP), TOP + row * (height + NAME + GAP));
+        canvas.text_within(x, y + 14.0, Style::regular(24.0), name, width);
+        let area =
+            Area::new(x, y + NAME, picture.width() as f32 * scale as f32, picture.height() as f32 * scale as f32);
+        let sides = (picture.height() as usize, picture.width() as usize);
+        canvas.cells(area, sides, |y, x| picture.get_pixel(x as u32, y as u32).0);
     }
-    save(path, &sheet)
+    save(&canvas, path)
 }
 
-/// Colours that are told apart easily, also by the colour-blind (Wong 2011, "Points of view: Color blindness").
-pub(crate) const COLORS: [[f32; 3]; 8] = [
-    [0.0, 0.45, 0.7],
-    [0.9, 0.6, 0.0],
-    [0.0, 0.62, 0.45],
-    [0.8, 0.4, 0.0],
-    [0.8, 0.6, 0.7],
-    [0.34, 0.71, 0.91],
-    [0.0, 0.0, 0.0],
-    [0.94, 0.89, 0.26],
-];
-
-/// Draws curves over one another, from 0 at the bottom to the largest value at the top, each in its colour of [`COLORS`].
-#[allow(dead_code, reason = "every example takes what it needs")]
-pub(crate) fn curves(size: [usize; 2], curves: &[Vec<f32>]) -> RgbImage {
-    let largest = curves.iter().flatten().copied().fold(f32::MIN_POSITIVE, f32::max);
-    let mut sheet = picture(size, |y, _| if y % (size[0] / 4).max(1) == 0 { [0.9; 3] } else { [1.0; 3] });
-    for (curve, color) in curves.iter().zip(COLORS.iter().cycle()) {
-        let height = |value: f32| (1.0 - value / largest) * (size[0] - 1) as f32;
-        for x in 0..size[1] {
-            let at = x as f32 / (size[1] - 1).max(1) as f32 * (curve.len() - 1) as f32;
-            let (left, right) = (curve[at as usize], curve[(at as usize + 1).min(curve.len() - 1)]);
-            let y = height(left + (right - left) * at.fract());
-            // Three dots thick.
-            for dot in [-1.0, 0.0, 1.0] {
-                let y = (y + dot).clamp(0.0, (size[0] - 1) as f32) as u32;
-                sheet.put_pixel(x as u32, y, Rgb(color.map(|value| (value * 255.0) as u8)));
-            }
-        }
-    }
-    sheet
+/// Curves over one another, each with its name; no more than there are [`COLORS`].
+pub(crate) struct Panel {
+    pub(crate) title: String,
+    pub(crate) curves: Vec<(String, Vec<f32>)>,
 }
 
-fn save(path: &Path, picture: &RgbImage) -> Result<(), Box<dyn std::error::Error>> {
+/// Draws panels in two columns, all with the same axes: steps across, and values from 0 to `most` up.
+pub(crate) fn curves(
+    path: &Path,
+    [title, subtitle]: [&str; 2],
+    panels: &[Panel],
+    (value, most): (&str, f32),
+) -> Result<(), Box<dyn Error>> {
+    const PLOT: [f32; 2] = [860.0, 460.0];
+    const LEGEND: f32 = 300.0;
+    const TICKS: f32 = 90.0;
+    const PLACE: [f32; 2] = [TICKS + PLOT[0] + LEGEND, PLOT[1] + 190.0];
+    let steps = panels.iter().flat_map(|panel| &panel.curves).map(|(_, curve)| curve.len()).max().unwrap_or(0);
+    let rows = panels.len().div_ceil(2) as f32;
+    let mut canvas = Canvas::new(2.0 * (MARGIN + PLACE[0]), TOP + rows * PLACE[1] + MARGIN / 2.0, title, subtitle)?;
+    let small = Style::regular(24.0).color(MUTED);
+    for (number, Panel { title, curves }) in panels.iter().enumerate() {
+        let left = MARGIN + TICKS + (number % 2) as f32 * PLACE[0];
+        let plot = Area::new(left, TOP + (number / 2) as f32 * PLACE[1] + 30.0, PLOT[0], PLOT[1]);
+        canvas.text(plot.x, plot.y - 24.0, Style::bold(30.0), title);
+        canvas.text(plot.x - 20.0, plot.y - 24.0, small.right(), value);
+        for tick in 0..=4 {
+            let share = tick as f32 / 4.0;
+            let y = (plot.bottom() - share * plot.height).round();
+            canvas.rect(Area::new(plot.x, y - 1.0, plot.width, 2.0), if tick == 0 { FRAME } else { GRID });
+            canvas.text_mid(plot.x - 20.0, y, small.right(), &format!("{:.1}", share * most));
+            let (x, step) = (plot.x + share * plot.width, steps * tick / 4);
+            canvas.rect(Area::new(x.round() - 1.0, plot.bottom(), 2.0, 10.0), FRAME);
+            canvas.text(x, plot.bottom() + 40.0, small.centered(), &step.to_string());
+        }
+        canvas.text(plot.x + plot.width / 2.0, plot.bottom() + 76.0, small.centered(), "step");
+        for (place, ((name, curve), color)) in curves.iter().zip(COLORS).enumerate().rev() {
+            let at = |(step, value): (usize, &f32)| {
+                let across = (step + 1) as f32 / steps.max(1) as f32;
+                (plot.x + across * plot.width, plot.bottom() - (value / most).clamp(0.0, 1.0) * plot.height)
+            };
+            // What is no number ends a curve.
+            let points: Vec<(f32, f32)> =
+                curve.iter().take_while(|value| value.is_finite()).enumerate().map(at).collect();
+            canvas.line(&points, 4.0, color);
+            let (x, y) = (plot.right() + 24.0, plot.y + 20.0 + 44.0 * place as f32);
+            canvas.line(&[(x, y), (x + 36.0, y)], 6.0, color);
+            canvas.text_within(x + 52.0, y, Style::regular(24.0), name, LEGEND - 90.0);
+        }
+    }
+    save(&canvas, path)
+}
+
+fn save(canvas: &Canvas, path: &Path) -> Result<(), Box<dyn Error>> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    picture.save(path)?;
+    canvas.save(path)?;
     println!("{}", path.display());
     Ok(())
 }

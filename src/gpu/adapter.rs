@@ -155,7 +155,9 @@ pub(super) async fn choose(options: &GpuOptions) -> Result<wgpu::Adapter> {
     let (backends, wanted) = options.resolved()?;
     let adapters = enumerate(backends).await;
     if adapters.is_empty() {
-        return Err(Error::NoAdapter(NONE.to_string()));
+        // Another back end may have one.
+        let only = if backends == wgpu::Backends::PRIMARY { String::new() } else { format!(" in {backends:?}") };
+        return Err(Error::NoAdapter(format!("no GPU adapter found{only}. {INSTALL}")));
     }
     let names: Vec<String> = adapters.iter().map(|adapter| format!("`{}`", adapter.get_info().name)).collect();
     let Some(adapter) = adapters.into_iter().find(|adapter| fits(&adapter.get_info(), wanted.as_deref())) else {
@@ -169,7 +171,7 @@ pub(super) async fn choose(options: &GpuOptions) -> Result<wgpu::Adapter> {
     Ok(adapter)
 }
 
-const NONE: &str = "no GPU adapter found. Install a Vulkan driver: your GPU's own, or a software one \
+const INSTALL: &str = "Install a Vulkan driver: your GPU's own, or a software one \
     (Debian, Ubuntu: mesa-vulkan-drivers; Fedora: mesa-vulkan-drivers; Arch: vulkan-swrast; Alpine: mesa-vulkan-swrast)";
 
 pub(super) async fn open(adapter: &wgpu::Adapter, cooperative: bool) -> Result<(wgpu::Device, wgpu::Queue)> {

@@ -23,6 +23,7 @@ pub struct Vgg {
     /// Convolutions of each of the five stages.
     stages: [usize; 5],
     batch_norm: bool,
+    hidden: usize,
 }
 
 impl Vgg {
@@ -38,12 +39,19 @@ impl Vgg {
             19 => [2, 2, 4, 4, 4],
             _ => return Err(Error::argument("vgg", format!("expected 11, 13, 16 or 19 layers, got {layers}"))),
         };
-        Ok(Self { stages, batch_norm: false })
+        Ok(Self { stages, batch_norm: false, hidden: 4096 })
     }
 
     /// With a batch norm behind every convolution, which the paper predates.
     pub fn batch_norm(mut self) -> Self {
         self.batch_norm = true;
+        self
+    }
+
+    /// With so many units in each of the two hidden dense layers, 4096 in the paper. Most parameters are there; few classes
+    /// do with far fewer.
+    pub fn hidden(mut self, units: usize) -> Self {
+        self.hidden = units;
         self
     }
 
@@ -69,8 +77,8 @@ impl Vgg {
             number += 1;
         }
         let x = x.adaptive_avg_pool(&[2, 3], &[7, 7])?.flatten()?;
-        let x = x.dense("classifier.0", 4096)?.relu()?.dropout(0.5)?;
-        let x = x.dense("classifier.3", 4096)?.relu()?.dropout(0.5)?;
+        let x = x.dense("classifier.0", self.hidden)?.relu()?.dropout(0.5)?;
+        let x = x.dense("classifier.3", self.hidden)?.relu()?.dropout(0.5)?;
         x.dense("classifier.6", classes)
     }
 }

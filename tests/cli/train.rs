@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{omma, small_data, text};
+use super::{DIGITS, fails, omma, small_data, text};
 
 /// The rows of the metrics, without the times, and the model file of a run of two epochs with these options.
 fn run(folder: &Path, name: &str, options: &[&str]) -> (Vec<String>, Vec<u8>) {
@@ -57,4 +57,16 @@ fn averages_are_tested_and_saved() {
     assert_eq!(training, same, "training does not depend on it");
     assert_ne!(test, other);
     assert!(plain.1 != averaged.1);
+}
+
+#[test]
+fn a_network_that_cannot_take_the_images_is_named() {
+    for (network, reason) in [
+        ("vgg16", "max_pool2d: expected an extent of at least 2"),
+        ("unet", "multiples of 2^4"),
+        ("m5", "`m5` takes no images"),
+    ] {
+        let start = format!("error: --model: {network} takes no images of 1x28x28 as in ");
+        fails(&["train", "--model", network, "--data", DIGITS], &[&start, reason]);
+    }
 }

@@ -19,7 +19,7 @@ use verdict::Verdict;
 use worker::Worker;
 
 use crate::output::{Output, one_line};
-use crate::{Device, Kernels};
+use crate::{Device, Kernels, argument};
 
 #[derive(Debug, Args)]
 pub(crate) struct Conformance {
@@ -57,13 +57,12 @@ impl Conformance {
             self.work()?;
             return Ok(ExitCode::SUCCESS);
         }
-        let argument = |op: &str, message: String| Error::Argument { op: op.into(), message };
         let limit = Duration::try_from_secs_f64(self.limit).ok().filter(|limit| !limit.is_zero());
         let limit = limit.ok_or_else(|| argument("--limit", format!("expected a time, got {} s", self.limit)))?;
         let cases = self.cases()?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let jobs = match self.jobs {
-            Some(0) => return Err(argument("--jobs", "expected at least 1, got 0".into())),
+            Some(0) => return Err(argument("--jobs", "expected at least 1, got 0")),
             Some(jobs) => jobs,
             None => (cores / 2).clamp(1, MOST_JOBS),
         };

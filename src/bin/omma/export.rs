@@ -10,8 +10,9 @@ use omma::onnx::{self, Array};
 use omma::selftest::{self, OnnxCase};
 use omma::{DType, Error, Gpu, Graph, Init, Mode, NamedArrays, Result, Session, Tensor, VariableLayout, Variables};
 
-use crate::Device;
 use crate::output::Output;
+use crate::size::{self, Size};
+use crate::{Device, argument};
 
 #[derive(Debug, Args)]
 pub(crate) struct Export {
@@ -31,8 +32,8 @@ pub(crate) struct Export {
     #[arg(long, value_name = "NUMBER")]
     classes: Option<usize>,
     /// Height and width of images, length of sounds and texts [default: what the weights' file says, or its paper]
-    #[arg(long, value_name = "SIZE")]
-    size: Option<usize>,
+    #[arg(long, value_name = "H[xW]", value_parser = size::size)]
+    size: Option<Size>,
     /// Examples in a batch [default: any number, called N in the file]
     #[arg(long, value_name = "NUMBER")]
     batch: Option<usize>,
@@ -84,10 +85,7 @@ impl Export {
 
     fn network(&self, name: &str) -> Result<ExitCode> {
         if self.out.is_none() && self.case.is_none() {
-            return Err(Error::Argument {
-                op: "export".into(),
-                message: "expected a file or a folder to write".into(),
-            });
+            return Err(argument("export", "expected OUT.onnx, the file to write, or --case FOLDER"));
         }
         let model = Model::named(name)?;
         let (file, metadata) = match &self.weights {
@@ -97,7 +95,8 @@ impl Export {
             None => (None, HashMap::new()),
         };
         let number = |name: &str| metadata.get(name).and_then(|text| text.parse::<usize>().ok());
-        let input = sized(model.input, self.size, &number);
+        let trained = trained_on(model.input, &number);
+        let input = self.size.map_or(Ok(trained), |size| size.of(trained))?;
         let classes = self.classes.or_else(|| number("classes")).unwrap_or(model.classes);
         let graph = Graph::new(Mode::Evaluation);
         let x = graph.input_of("input", input.batch(self.batch.unwrap_or(1)))?;
@@ -144,15 +143,13 @@ fn write_case(folder: &Path, model: &[u8], inputs: &[Array], outputs: &[Array]) 
     Ok(())
 }
 
-/// What the network is to take, if anything says otherwise than its paper.
-fn sized(input: Input, size: Option<usize>, said: &dyn Fn(&str) -> Option<usize>) -> Input {
+/// What the network takes: as the weights' file says, or its paper.
+fn trained_on(input: Input, said: &dyn Fn(&str) -> Option<usize>) -> Input {
     match input {
         Input::Image { channels, size: [height, width] } => Input::Image {
             channels: said("channels").unwrap_or(channels),
-            size: [size.or_else(|| said("height")).unwrap_or(height), size.or_else(|| said("width")).unwrap_or(width)],
+            size: [said("height").unwrap_or(height), said("width").unwrap_or(width)],
         },
-        Input::Sound { samples } => Input::Sound { samples: size.unwrap_or(samples) },
-        Input::Text { words } => Input::Text { words: size.unwrap_or(words) },
         other => other,
     }
 }

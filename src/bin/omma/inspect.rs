@@ -6,12 +6,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
-use omma::models::{MODELS, Model};
-use omma::{Error, Graph, LayerSummary, Mode, Result};
+use omma::models::{Input, MODELS, Model};
+use omma::{Graph, LayerSummary, Mode, Result};
 use serde_json::json;
 
 use crate::output::Output;
-use crate::{Device, Kernels, memory, run};
+use crate::size::{self, Size};
+use crate::{Device, Kernels, argument, memory, run};
 
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
@@ -23,6 +24,9 @@ pub(crate) struct Inspect {
     /// Classes to tell apart [default: as many as the network's paper]
     #[arg(long, value_name = "N")]
     classes: Option<usize>,
+    /// Height and width of images, length of sounds and texts [default: as the network's paper]
+    #[arg(long, value_name = "H[xW]", value_parser = size::size)]
+    size: Option<Size>,
     /// Print JSON, one object a line: every layer, then the whole
     #[arg(long)]
     json: bool,
@@ -51,9 +55,9 @@ struct Inspected {
 }
 
 impl Inspected {
-    fn of(model: &Model, batch: usize, classes: usize) -> Result<Self> {
+    fn of(model: &Model, input: Input, batch: usize, classes: usize) -> Result<Self> {
         let graph = Graph::new(Mode::Evaluation);
-        model.add_to(&graph, batch, classes)?;
+        (model.build)(graph.input_of("input", input.batch(batch))?, classes)?;
         Ok(Self::from(&graph))
     }
 }
@@ -89,35 +93,40 @@ impl Inspect {
             return Err(argument("--dim", "is for the extents of an .onnx file; a network has --batch"));
         }
         let model = Model::named(&self.model)?;
+        for (option, number) in [("--batch", self.batch), ("--classes", self.classes)] {
+            if number == Some(0) {
+                return Err(argument(option, "expected at least 1, got 0"));
+            }
+        }
         let batch = self.batch.unwrap_or(1);
-        let inspected = Inspected::of(&model, batch, self.classes.unwrap_or(model.classes))?;
+        let input = self.size.map_or(Ok(model.input), |size| size.of(model.input))?;
+        let inspected = Inspected::of(&model, input, batch, self.classes.unwrap_or(model.classes))?;
         if self.json {
             inspected.json_lines(out);
             out.line(json!({
                 "model": self.model,
                 "batch": batch,
+                "input": input.batch(batch).shape.to_vec(),
                 "parameters": inspected.parameters,
                 "multiply_adds": inspected.multiply_adds,
                 "activation_bytes": inspected.activation_bytes,
             }));
         } else {
-            out.line(format_args!("{} {}", model.name, model.input.batch(batch)));
+            out.line(format_args!("{} {}", model.name, input.batch(batch)));
             inspected.table(out);
         }
         Ok(())
     }
 }
 
-fn argument(option: &str, message: &str) -> Error {
-    Error::Argument { op: option.into(), message: message.into() }
-}
-
 impl Inspected {
     fn table(&self, out: &mut Output) {
         let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
         let Self { layers, parameters, multiply_adds, activation_bytes } = self;
-        let name = width(&mut layers.iter().map(|layer| layer.name.chars().count())).max("layer".len());
-        let operation = width(&mut layers.iter().map(|layer| layer.operation.len())).max("operation".len());
+        // The last row names nothing else, and may be the widest.
+        let (all, operations) = ("in all", format!("{} operations", layers.len()));
+        let name = width(&mut layers.iter().map(|layer| layer.name.chars().count())).max(all.len());
+        let operation = width(&mut layers.iter().map(|layer| layer.operation.len())).max(operations.len());
         let output = width(&mut layers.iter().map(|layer| layer.output.shape.to_string().len())).max("output".len());
         let row = |cells: [String; 9]| {
             let [a, b, c, d, e, f, g, h, i] = cells;
@@ -140,8 +149,8 @@ impl Inspected {
             ]));
         }
         out.line(row([
-            "in all".into(),
-            format!("{} operations", layers.len()),
+            all.into(),
+            operations,
             String::new(),
             String::new(),
             String::new(),
@@ -181,7 +190,7 @@ impl Models {
             ));
         }
         for model in MODELS {
-            let Inspected { parameters, multiply_adds, .. } = Inspected::of(model, 1, model.classes)?;
+            let Inspected { parameters, multiply_adds, .. } = Inspected::of(model, model.input, 1, model.classes)?;
             let input = model.input.batch(1);
             match self.json {
                 true => out.line(json!({

@@ -18,13 +18,15 @@ mod predict;
 mod profile;
 mod run;
 mod selftest;
+mod size;
 mod train;
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use omma::{FAMILIES, Gpu, GpuOptions, PlanOptions};
+use omma::{Error, FAMILIES, Gpu, GpuOptions, PlanOptions};
 
 /// Convolutional networks that train and infer on any GPU.
 #[derive(Debug, Parser)]
@@ -143,6 +145,11 @@ impl Kernels {
             false => options,
         }
     }
+}
+
+/// What is wrong with an option or an argument.
+fn argument(option: &str, message: impl Display) -> Error {
+    Error::Argument { op: option.into(), message: message.to_string() }
 }
 
 fn main() -> ExitCode {

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use omma::{Clock, Error, Gpu, Profile as Times, Result, files, wgpu};
+use omma::{Clock, Gpu, Profile as Times, Result, files, wgpu};
 
 use crate::bench::{Case, Network, Prepared};
 use crate::output::{Output, remark};
-use crate::{Device, Kernels, memory};
+use crate::{Device, Kernels, argument, memory};
 
 #[derive(Debug, Args)]
 pub(crate) struct Profile {
@@ -78,7 +78,7 @@ impl Profile {
     fn case(&self) -> Result<Case> {
         let network = network(&self.model)?;
         if self.training && !network.classifies()? {
-            return Err(argument("--training", &format!("expected a classifier, `{}` is none", network.name)));
+            return Err(argument("--training", format!("expected a classifier, `{}` is none", network.name)));
         }
         let default = if self.training { network.training_batch } else { None };
         match self.batch.or(default).unwrap_or(1) {
@@ -109,9 +109,5 @@ impl Profile {
 
 fn network(name: &str) -> Result<Network> {
     Network::named(name)
-        .ok_or_else(|| argument("MODEL", &format!("expected one of {}, got `{name}`", Network::names().join(", "))))
-}
-
-fn argument(option: &str, message: &str) -> Error {
-    Error::Argument { op: option.into(), message: message.into() }
+        .ok_or_else(|| argument("MODEL", format!("expected one of {}, got `{name}`", Network::names().join(", "))))
 }

@@ -15,7 +15,7 @@ use omma::onnx::{self, Array, Declared, Options, Runner};
 use omma::{Error, Result};
 
 use crate::output::Output;
-use crate::{Device, Kernels, npy};
+use crate::{Device, Kernels, argument, npy};
 use classes::Classes;
 use feed::Dims;
 use frame::Frame;
@@ -200,8 +200,4 @@ fn file_stem(name: &str) -> String {
         stem.replace_range(..1, "_");
     }
     stem
-}
-
-fn argument(option: &str, message: String) -> Error {
-    Error::Argument { op: option.into(), message }
 }

@@ -17,7 +17,7 @@ use omma::train::{Classifier, OneCycle, Plateau, Progress, Schedule, Settings};
 use omma::{Capabilities, DeviceClass, Error, Optimizer, Result};
 
 use crate::output::{Output, remark};
-use crate::{Device, Kernels, memory, model_file};
+use crate::{Device, Kernels, argument, memory, model_file};
 use record::Record;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -156,7 +156,7 @@ impl Train {
         let model = model_file::model(&self.model)?;
         let optimizer = self.optimizer()?;
         if self.epochs == Some(0) {
-            return Err(argument("--epochs", "expected at least 1".into()));
+            return Err(argument("--epochs", "expected at least 1"));
         }
         let out = self.out.clone().unwrap_or_else(|| PathBuf::from("out").join(model.name));
         if let Some(there) = out.ancestors().find(|path| path.exists()).filter(|path| !path.is_dir()) {
@@ -180,7 +180,10 @@ impl Train {
         let image_size = [height, width];
         let settings = Settings { model, channels, image_size, classes, mean, deviation, seed: self.seed };
         // Whether the network takes such images is known before a device is opened.
-        settings.layout().map_err(|error| Error::data(&self.data, error))?;
+        settings.layout().map_err(|error| {
+            let images = format!("{channels}x{height}x{width} as in {}", self.data.display());
+            argument("--model", format!("{} takes no images of {images}: {error}", settings.model.name))
+        })?;
         let augment = Augment::new(self.seed).shift(2.0)?.rotation(10.0)?.scale(0.1)?.elastic(1.0)?;
         let loader = Loader::new(train, self.batch)?.shuffle(self.seed).drop_last(true).augment(augment);
         // Whatever the device, its default is no more.
@@ -282,10 +285,6 @@ fn steps(epochs: usize, batches: usize) -> Result<u32> {
         let most = u32::MAX as usize / batches;
         argument("--epochs", format!("expected at most {most} at {batches} steps each, got {epochs}"))
     })
-}
-
-fn argument(option: &str, message: String) -> Error {
-    Error::Argument { op: option.into(), message }
 }
 
 /// Set when the user asks to stop; a second time ends the process at once.

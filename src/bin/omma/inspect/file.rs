@@ -6,15 +6,17 @@ use omma::onnx::{self, Extent, Model};
 use omma::{Error, Plan, Result, VariableLayout};
 use serde_json::{Value, json};
 
-use super::{Inspect, Inspected, argument};
+use super::{Inspect, Inspected};
 use crate::output::{Output, remark};
-use crate::{memory, run};
+use crate::{argument, memory, run};
 
 impl Inspect {
     /// Loads the file and prints what became of it. Nothing is computed, and nothing allocated on the device.
     pub(super) fn file(&self, path: &Path, out: &mut Output) -> Result<()> {
-        if self.batch.is_some() || self.classes.is_some() {
-            return Err(argument("--batch", "and --classes are for Omma's own networks; a file has --dim"));
+        let given =
+            [("--batch", self.batch.is_some()), ("--classes", self.classes.is_some()), ("--size", self.size.is_some())];
+        if let Some((option, _)) = given.into_iter().find(|&(_, given)| given) {
+            return Err(argument(option, "is for Omma's own networks; a file has --dim"));
         }
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
         let declared = onnx::inputs(&bytes).map_err(|error| Error::data(path, error))?;

@@ -8,9 +8,8 @@ use omma::{Error, Result};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::argument;
 use super::frame::Frame;
-use crate::npy;
+use crate::{argument, npy};
 
 /// Numbers for symbolic extents.
 pub(super) type Dims = HashMap<String, usize>;

@@ -7,9 +7,8 @@ use image::imageops::FilterType;
 use omma::onnx::{Array, Declared, ElementType, Extent};
 use omma::{Error, Result};
 
-use super::argument;
 use super::feed::Dims;
-use crate::picture;
+use crate::{argument, picture};
 
 /// How a picture becomes an array.
 #[derive(Debug, Args)]
