@@ -28,7 +28,7 @@ const MOST_NODES: usize = 100_000;
 
 /// The graph of a file's bytes.
 pub(super) fn model(bytes: Bytes, folder: Folder, options: &Options) -> Result<Model> {
-    let proto = super::proto::model(bytes)?;
+    let proto: super::proto::ModelProto = super::proto::decoded(bytes)?;
     let main = proto.graph.as_ref().ok_or_else(|| Error::Onnx("no ONNX model: it has no graph".into()))?;
     let graph = Graph::new(options.mode);
     let (inputs, idle, outputs, weights, late) = {
