@@ -108,6 +108,15 @@ fn shapes_of_more_than_memory_are_not_made() {
 }
 
 #[test]
+fn weights_without_axes_are_no_filters() {
+    for operator in ["Conv", "ConvInteger", "ConvTranspose"] {
+        let element = if operator == "ConvInteger" { 2 } else { FLOAT };
+        let file = File::new(18).input("x", element, &[1, 1, 2, 2]).input("w", element, &[]);
+        says(&file.node(operator, &["x", "w"], &["y"]).output("y", FLOAT).bytes(), &[operator, "expected weights"]);
+    }
+}
+
+#[test]
 fn external_data_lie_beside_the_model_and_nowhere_else() {
     let folder = tempfile::tempdir().unwrap();
     let inside = folder.path().join("model");

@@ -142,12 +142,14 @@ fn convolution<'g>(
 ) -> Result<Product<'g>> {
     let (x, weight) = (centred(call, image, 1)?, centred(call, weight, 0)?);
     let shape = weight.tensor.shape();
-    if bias.is_some_and(|bias| Some(&bias.len()) != shape.first()) {
+    let Some((&outputs, taps)) = shape.split_first() else {
+        return Err(call.node.wrong(format_args!("expected weights with axes, got {shape}")));
+    };
+    if bias.is_some_and(|bias| bias.len() != outputs) {
         return Err(call.node.wrong(format_args!("a bias that does not fit weights {shape}")));
     }
-    let terms: usize = shape.iter().skip(1).product();
-    let column: Vec<usize> = shape.iter().skip(1).map(|_| 1).collect();
-    let column = [&shape[..1], &column[1.min(column.len())..]].concat();
+    let terms: usize = taps.iter().product();
+    let column = [&[outputs][..], &vec![1; taps.len().saturating_sub(1)]].concat();
     let bias = bias.map(|values| (values, column.as_slice()));
     Product::of(call, &x, &weight, [terms, 1], bias, |call, x, weight| convolved(call, x, weight, None))
 }
