@@ -187,7 +187,7 @@ fn filling(call: &Call<'_, '_, '_>, element: ElementType) -> Result<(f32, Option
         false => Ok((array.to_f32().and_then(|values| values.first().copied()).ok_or_else(wrong)?, None)),
         true => {
             let value = call.ints(2)?.first().copied().ok_or_else(wrong)?;
-            match value.abs() <= crate::onnx::value::EXACT {
+            match value.unsigned_abs() <= crate::onnx::value::EXACT as u64 {
                 true => Ok((value as f32, Some([value, value]))),
                 false => Err(call.node.unsupported(format_args!("a value of {value} on the device"))),
             }
