@@ -4,10 +4,12 @@ CARGO ?= cargo
 OUT   ?= out/lenet5
 # Of the comparison with other engines: what to time and how, as `make bench-peers ARGS=--help` explains.
 ARGS  ?= conv --rounds 3
+# Of fuzzing: seconds for each target.
+TIME  ?= 60
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test conformance examples lint wasm browser package bench-peers clean
+.PHONY: help demo test conformance fuzz examples lint wasm browser package bench-peers clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-19s%s\n", $$1, $$2 }'
@@ -33,6 +35,11 @@ conformance: ## run ONNX's own tests, and its light models beside onnxruntime
 	@scripts/ensure-vulkan.sh $(TARGET)/debug/omma
 	scripts/conformance.sh $(TARGET)/debug/omma $(WHAT)
 
+# Needs cargo-fuzz and a nightly toolchain, which nothing else here does.
+fuzz: ## look for ONNX files that do harm, TIME=60 seconds a target
+	@scripts/ensure-tools.sh cc
+	scripts/fuzz.sh $(TIME)
+
 # A few steps of each: that it runs, not that it learns. Their defaults are for `cargo run --release --example NAME`.
 examples: ## run every example at a small size, pictures into out/
 	@scripts/ensure-tools.sh cc
@@ -50,6 +57,7 @@ examples: ## run every example at a small size, pictures into out/
 lint: ## check the format, clippy for each feature set, and the documentation
 	$(CARGO) fmt --check
 	cd benches/peers && $(CARGO) fmt --check
+	cd fuzz && $(CARGO) fmt --check
 	$(CARGO) clippy --features cli --all-targets -- -D warnings
 	$(CARGO) clippy --no-default-features -- -D warnings
 	$(CARGO) clippy --no-default-features --features backends -- -D warnings

@@ -4,8 +4,10 @@ mod export;
 mod fine_tuning;
 mod host;
 mod hostile;
+mod integers;
 mod layers;
 mod tensors;
+mod values;
 mod wire;
 
 use std::path::Path;

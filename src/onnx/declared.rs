@@ -36,7 +36,7 @@ pub enum Extent {
 /// # Errors
 /// When the bytes are no ONNX model.
 pub fn inputs(bytes: &[u8]) -> Result<Vec<Declared>> {
-    let graph = proto::model(bytes)?.graph.unwrap_or_default();
+    let graph = proto::decoded::<proto::ModelHead>(bytes)?.graph.unwrap_or_default();
     let initializers: HashSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
     Ok(graph.input.iter().map(|info| declared(info, initializers.contains(info.name.as_str()))).collect())
 }

@@ -28,7 +28,7 @@ const MOST_NODES: usize = 100_000;
 
 /// The graph of a file's bytes.
 pub(super) fn model(bytes: Bytes, folder: Folder, options: &Options) -> Result<Model> {
-    let proto = super::proto::model(bytes)?;
+    let proto: super::proto::ModelProto = super::proto::decoded(bytes)?;
     let main = proto.graph.as_ref().ok_or_else(|| Error::Onnx("no ONNX model: it has no graph".into()))?;
     let graph = Graph::new(options.mode);
     let (inputs, idle, outputs, weights, late) = {
@@ -43,6 +43,7 @@ pub(super) fn model(bytes: Bytes, folder: Folder, options: &Options) -> Result<M
             weights: Vec::new(),
             late: Vec::new(),
             missing: Vec::new(),
+            budget: host::Budget::new(),
             nodes: 0,
             depth: 0,
         };
@@ -114,6 +115,7 @@ pub(super) struct Import<'a, 'g> {
     late: Vec<Late>,
     /// Nodes that are not supported.
     missing: Vec<String>,
+    budget: host::Budget,
     nodes: usize,
     depth: usize,
 }
@@ -171,6 +173,7 @@ impl<'a, 'g> Import<'a, 'g> {
         for info in proto.input.iter().filter(|info| !initializers.contains(info.name.as_str())) {
             if live.contains(info.name.as_str()) {
                 let value = self.fed(info)?;
+                array(&value).into_iter().for_each(|array| self.budget.grow(array));
                 scope.define(&info.name, value)?;
             } else {
                 self.idle(&info.name);
@@ -194,7 +197,7 @@ impl<'a, 'g> Import<'a, 'g> {
     }
 
     /// Reads the initializers that something needs.
-    fn initializers(&self, proto: &GraphProto, scope: &mut Scope<'_, 'g>, live: &HashSet<&str>) -> Result<()> {
+    fn initializers(&mut self, proto: &GraphProto, scope: &mut Scope<'_, 'g>, live: &HashSet<&str>) -> Result<()> {
         if let Some(sparse) = proto.sparse_initializer.first() {
             let name = sparse.values.as_ref().map_or("", |values| values.name.as_str());
             return Err(Error::Unsupported(format!("the sparse initializer `{name}`")));
@@ -204,6 +207,7 @@ impl<'a, 'g> Import<'a, 'g> {
                 Some(given) => given.clone(),
                 None => Arc::new(self.folder.read(tensor)?),
             };
+            self.budget.grow(&array);
             scope.define(
                 &tensor.name,
                 Value::Known(Constant { array, initializer: Some(tensor.name.as_str().into()) }),
@@ -341,7 +345,15 @@ impl<'a, 'g> Import<'a, 'g> {
         let mut reason = None;
         if let Some(compute) = on_host.filter(|_| all_known) {
             let arrays: Vec<Option<&Array>> = inputs.iter().map(|value| value.as_ref().and_then(array)).collect();
-            match compute(&host::Call { node, inputs: &arrays }) {
+            let computed = self.budget.spend(node, arrays.iter().copied().flatten()).and_then(|()| {
+                let outputs = compute(&host::Call { node, inputs: &arrays })?;
+                if arrays.is_empty() {
+                    // A constant is in the file.
+                    outputs.iter().for_each(|array| self.budget.grow(array));
+                }
+                self.budget.spend(node, &outputs).map(|()| outputs)
+            });
+            match computed {
                 Ok(outputs) => return Ok(outputs.into_iter().map(Value::known).collect()),
                 Err(Error::Unsupported(message)) => reason = Some(message),
                 Err(error) => return Err(node.located(error)),

@@ -27,6 +27,7 @@
 mod array;
 mod declared;
 mod element;
+mod equation;
 mod export;
 mod host;
 mod import;
@@ -37,6 +38,7 @@ mod node;
 mod ops;
 mod options;
 mod proto;
+mod quantized;
 mod runner;
 mod shapes;
 mod tensor_proto;

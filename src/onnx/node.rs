@@ -1,5 +1,6 @@
 //! A node of an ONNX graph as its operator sees it: attributes with their types checked, errors that say where.
 
+use super::ElementType;
 use super::proto::{AttributeProto, NodeProto, TensorProto, attribute_type};
 use crate::error::{Error, Result};
 
@@ -128,6 +129,13 @@ impl Node {
     /// A tensor.
     pub(super) fn tensor(&self, name: &str) -> Result<Option<&TensorProto>> {
         self.typed(name, "a tensor", |a| a.t.as_ref())
+    }
+
+    /// The type that an attribute names by its number: 0 is that of no type, and the default where there is one.
+    pub(super) fn element(&self, name: &str) -> Result<Option<ElementType>> {
+        let Some(code) = self.int(name)?.filter(|&code| code != 0) else { return Ok(None) };
+        let ty = i32::try_from(code).ok().and_then(ElementType::from_code);
+        ty.map(Some).ok_or_else(|| self.unsupported(format_args!("the element type {code}")))
     }
 
     /// A required value, as `kernel_shape`.

@@ -17,6 +17,8 @@ use crate::graph::Mode;
 pub enum Source<'a> {
     /// A file, with external data beside it.
     File(PathBuf),
+    /// A file whose bytes have been read already.
+    Read(PathBuf, Vec<u8>),
     /// The bytes of one without external data.
     Bytes(std::borrow::Cow<'a, [u8]>),
 }
@@ -42,6 +44,12 @@ impl From<PathBuf> for Source<'_> {
 impl From<&str> for Source<'_> {
     fn from(path: &str) -> Self {
         Self::File(path.into())
+    }
+}
+
+impl From<(&Path, Vec<u8>)> for Source<'_> {
+    fn from((path, bytes): (&Path, Vec<u8>)) -> Self {
+        Self::Read(path.to_path_buf(), bytes)
     }
 }
 
@@ -127,16 +135,20 @@ impl Options {
     /// # Errors
     /// See [`load`](super::load).
     pub fn load<'a>(&self, source: impl Into<Source<'a>>) -> Result<Model> {
-        match source.into() {
+        let (path, bytes) = match source.into() {
+            Source::Bytes(bytes) => {
+                return import::model(Bytes::from(bytes.into_owned()), Folder::default(), self);
+            }
+            Source::Read(path, bytes) => (path, bytes),
             Source::File(path) => {
                 let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
-                let folder = Folder(Some(path.parent().unwrap_or(Path::new("")).to_path_buf()));
-                import::model(bytes.into(), folder, self).map_err(|error| match error {
-                    Error::Onnx(message) => Error::data(&path, message),
-                    other => other,
-                })
+                (path, bytes)
             }
-            Source::Bytes(bytes) => import::model(Bytes::from(bytes.into_owned()), Folder::default(), self),
-        }
+        };
+        let folder = Folder(Some(path.parent().unwrap_or(Path::new("")).to_path_buf()));
+        import::model(bytes.into(), folder, self).map_err(|error| match error {
+            Error::Onnx(message) => Error::data(&path, message),
+            other => other,
+        })
     }
 }

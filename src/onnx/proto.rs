@@ -6,9 +6,30 @@ use prost::{Message, Oneof};
 
 use crate::error::{Error, Result};
 
-/// The model of a file's bytes.
-pub(super) fn model(bytes: impl Buf) -> Result<ModelProto> {
-    ModelProto::decode(bytes).map_err(|error| Error::Onnx(format!("no ONNX model: {error}")))
+/// A file's bytes as the whole of a model, or as the [`ModelHead`] of one.
+pub(super) fn decoded<M: Message + Default>(bytes: impl Buf) -> Result<M> {
+    M::decode(bytes).map_err(|error| Error::Onnx(format!("no ONNX model: {error}")))
+}
+
+/// Of a model what it says of its inputs: nodes and values are skipped.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ModelHead {
+    #[prost(message, optional, tag = "7")]
+    pub(crate) graph: Option<GraphHead>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct GraphHead {
+    #[prost(message, repeated, tag = "5")]
+    pub(crate) initializer: Vec<TensorHead>,
+    #[prost(message, repeated, tag = "11")]
+    pub(crate) input: Vec<ValueInfoProto>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct TensorHead {
+    #[prost(string, tag = "8")]
+    pub(crate) name: String,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 
+use ndarray::ArrayD;
+
 use super::inputs::fed_range;
 use super::model::From;
 use super::{Array, ElementType, Model, late};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::graph::{DType, Tensor, TensorId};
-use crate::plan::{HostTensor, PlanOptions, Session};
+use crate::plan::{HostTensor, PlanOptions, Readback, Session};
 
 /// A model on a device.
 #[derive(Debug)]
@@ -67,9 +69,12 @@ impl<'m> Runner<'m> {
     pub async fn run(&mut self, inputs: &[(&str, &Array)]) -> Result<Vec<(String, Array)>> {
         let fed = self.fed(inputs)?;
         self.session.run(&fed).await?;
+        // All are on their way before the first is waited for.
+        let fetched = self.model.fetched().into_iter();
+        let pending = fetched.map(|(id, element)| Ok((id, element, self.request(id)?)));
         let mut read = HashMap::new();
-        for (id, element) in self.model.fetched() {
-            read.insert((id, element), self.read(id, element).await?);
+        for (id, element, pending) in pending.collect::<Result<Vec<_>>>()? {
+            read.insert((id, element), typed(pending.array().await?, element)?);
         }
         self.finish(inputs, &read)
     }
@@ -133,20 +138,13 @@ impl<'m> Runner<'m> {
         }
     }
 
-    /// A tensor of the device in the file's type.
-    async fn read(&self, id: TensorId, element: ElementType) -> Result<Array> {
-        let array = match self.session.dtype(id)? {
-            DType::U32 => Array::from(self.session.read::<u32>(id)?.await?),
-            DType::U8 => Array::from(self.session.read::<u8>(id)?.await?),
-            _ => Array::from(self.session.read::<f32>(id)?.await?),
-        };
-        if let Array::F32(values) = &array
-            && element.is_integer()
-            && values.iter().any(|value| value.is_nan())
-        {
-            return Err(Error::Onnx("a step gave no number for an integer: an index was out of range".into()));
-        }
-        array.cast(element).ok_or_else(|| Error::Onnx(format!("{array} has no values of type {element}")))
+    /// Has a tensor of the device copied.
+    fn request(&self, id: TensorId) -> Result<Pending> {
+        Ok(match self.session.dtype(id)? {
+            DType::U32 => Pending::U32(self.session.read(id)?),
+            DType::U8 => Pending::U8(self.session.read(id)?),
+            _ => Pending::F32(self.session.read(id)?),
+        })
     }
 
     /// What the host computes of the fetched tensors, and the outputs.
@@ -172,6 +170,34 @@ impl<'m> Runner<'m> {
         };
         self.model.outputs.iter().map(output).collect()
     }
+}
+
+/// A tensor on its way from the device.
+enum Pending {
+    F32(Readback<ArrayD<f32>>),
+    U32(Readback<ArrayD<u32>>),
+    U8(Readback<ArrayD<u8>>),
+}
+
+impl Pending {
+    async fn array(self) -> Result<Array> {
+        Ok(match self {
+            Self::F32(pending) => pending.await?.into(),
+            Self::U32(pending) => pending.await?.into(),
+            Self::U8(pending) => pending.await?.into(),
+        })
+    }
+}
+
+/// What came from the device in the file's type.
+fn typed(array: Array, element: ElementType) -> Result<Array> {
+    if let Array::F32(values) = &array
+        && element.is_integer()
+        && values.iter().any(|value| value.is_nan())
+    {
+        return Err(Error::Onnx("a step gave no number for an integer: an index was out of range".into()));
+    }
+    array.cast(element).ok_or_else(|| Error::Onnx(format!("{array} has no values of type {element}")))
 }
 
 impl Model {

@@ -97,3 +97,76 @@ pub(super) fn reshaped(node: &Node, from: &[usize], wanted: &[i64]) -> Result<Ve
     }
     if product(&shape) == Some(all) { Ok(shape) } else { Err(wrong()) }
 }
+
+/// How many elements along an axis each of Split's outputs has: as many as `said`, or as many as each other. With
+/// `num_outputs` the last may have fewer.
+pub(super) fn parts(node: &Node, extent: usize, said: Option<&[i64]>) -> Result<Vec<usize>> {
+    let outputs = node.proto.output.len();
+    if let Some(said) = said.filter(|said| !said.is_empty()) {
+        let lengths: Option<Vec<usize>> = said.iter().map(|&length| usize::try_from(length).ok()).collect();
+        let sum = |lengths: &[usize]| lengths.iter().try_fold(0_usize, |sum, &length| sum.checked_add(length));
+        let lengths = lengths.filter(|lengths| lengths.len() >= outputs && sum(lengths) == Some(extent));
+        let wrong = || node.wrong(format_args!("{extent} cannot be split into {said:?} for {outputs} outputs"));
+        return lengths.ok_or_else(wrong);
+    }
+    let wrong = || node.wrong(format_args!("{extent} cannot be split into {outputs} parts"));
+    match node.int("num_outputs")? {
+        Some(said) if usize::try_from(said) != Ok(outputs) || outputs == 0 => Err(wrong()),
+        Some(_) => {
+            let length = extent.div_ceil(outputs);
+            Ok((0..outputs).map(|part| extent.saturating_sub(part * length).min(length)).collect())
+        }
+        None if outputs > 0 && extent.is_multiple_of(outputs) => Ok(vec![extent / outputs; outputs]),
+        None => Err(wrong()),
+    }
+}
+
+/// What Slice takes of an axis: from `start` on, before `end`, each counted from the axis' end where it is negative.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cut {
+    pub(super) axis: usize,
+    pub(super) start: i64,
+    pub(super) end: i64,
+    /// Not 0.
+    pub(super) step: i64,
+}
+
+impl Cut {
+    /// The index of the first element that is taken of so many, and how many are.
+    pub(super) fn taken(&self, extent: usize) -> (usize, usize) {
+        // Nothing here is near the end of 128 bits.
+        let (extent, step) = (extent as i128, i128::from(self.step));
+        let place = |index: i64| i128::from(index) + if index < 0 { extent } else { 0 };
+        let (start, end) = (place(self.start), place(self.end));
+        let (start, length) = match step > 0 {
+            true => (start.clamp(0, extent), end.clamp(0, extent) - start.clamp(0, extent)),
+            false => {
+                let start = start.clamp(0.min(extent - 1), extent - 1);
+                (start, start - end.clamp(-1, extent - 1))
+            }
+        };
+        (start.max(0) as usize, length.max(0).unsigned_abs().div_ceil(step.unsigned_abs()) as usize)
+    }
+
+    /// The indices that are taken of so many.
+    pub(super) fn indices(&self, extent: usize) -> Vec<usize> {
+        let (first, count) = self.taken(extent);
+        (0..count as i128).map(|index| (first as i128 + index * i128::from(self.step)) as usize).collect()
+    }
+}
+
+/// What Slice takes of a tensor of so many axes.
+pub(super) fn cuts(node: &Node, rank: usize, lists: [Option<Vec<i64>>; 4]) -> Result<Vec<Cut>> {
+    let [starts, ends, axes, steps] = lists;
+    let (starts, ends) = (node.required("starts", starts)?, node.required("ends", ends)?);
+    let axes = node.axes(&axes.unwrap_or_else(|| (0..starts.len() as i64).collect()), rank)?;
+    let steps = steps.unwrap_or_else(|| vec![1; starts.len()]);
+    if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
+        return Err(node.wrong("starts, ends, axes and steps are not as many as each other"));
+    }
+    if steps.contains(&0) {
+        return Err(node.wrong("a step of 0"));
+    }
+    let cut = |index: usize| Cut { axis: axes[index], start: starts[index], end: ends[index], step: steps[index] };
+    Ok((0..starts.len()).map(cut).collect())
+}

@@ -45,7 +45,7 @@ impl<'g> Tensor<'g> {
     }
 
     /// Windows back at their places, added where they overlap.
-    pub(super) fn fold_windows(self, layer: &str, geometry: Geometry, shape: impl Into<Shape>) -> Result<Self> {
+    pub(crate) fn fold_windows(self, layer: &str, geometry: Geometry, shape: impl Into<Shape>) -> Result<Self> {
         self.window(layer, geometry, true, shape.into())
     }
 

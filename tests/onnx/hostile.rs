@@ -108,6 +108,24 @@ fn shapes_of_more_than_memory_are_not_made() {
 }
 
 #[test]
+fn weights_without_axes_are_no_filters() {
+    for operator in ["Conv", "ConvInteger", "ConvTranspose"] {
+        let element = if operator == "ConvInteger" { 2 } else { FLOAT };
+        let file = File::new(18).input("x", element, &[1, 1, 2, 2]).input("w", element, &[]);
+        says(&file.node(operator, &["x", "w"], &["y"]).output("y", FLOAT).bytes(), &[operator, "expected weights"]);
+    }
+}
+
+#[test]
+fn the_least_integer_has_no_magnitude() {
+    let file = File::new(18).input("x", INT64, &[2]).integers("pads", &[2], &[1, 0]);
+    let file = file.integers("value", &[], &[i64::MIN]).node("Pad", &["x", "pads", "value"], &["y"]);
+    // The device has no such number, so that the host pads after a step.
+    let model = onnx::load(file.output("y", INT64).bytes()).unwrap();
+    assert!(model.output("y").is_err() && model.outputs()[0].constant().is_none());
+}
+
+#[test]
 fn external_data_lie_beside_the_model_and_nowhere_else() {
     let folder = tempfile::tempdir().unwrap();
     let inside = folder.path().join("model");

@@ -40,6 +40,7 @@ impl Message {
 /// Element types by their numbers.
 pub(crate) const FLOAT: i64 = 1;
 pub(crate) const INT64: i64 = 7;
+pub(crate) const STRING: i64 = 8;
 pub(crate) const BOOL: i64 = 9;
 pub(crate) const FLOAT16: i64 = 10;
 
@@ -56,7 +57,11 @@ pub(crate) enum Attribute<'a> {
     Int(i64),
     Ints(&'a [i64]),
     Float(f32),
+    Floats(&'a [f32]),
     Text(&'a str),
+    Texts(&'a [&'a str]),
+    /// A tensor's type, extents and bytes.
+    Tensor(i64, &'a [i64], &'a [u8]),
 }
 
 impl File {
@@ -105,6 +110,14 @@ impl File {
     pub(crate) fn raw(mut self, name: &str, element: i64, shape: &[i64], raw: &[u8]) -> Self {
         let dims = shape.iter().fold(Message::default(), |tensor, &extent| tensor.int(1, extent));
         self.graph = self.graph.message(5, &dims.int(2, element).bytes(8, name.as_bytes()).bytes(9, raw));
+        self
+    }
+
+    /// An initializer of texts.
+    pub(crate) fn texts(mut self, name: &str, shape: &[i64], texts: &[&str]) -> Self {
+        let dims = shape.iter().fold(Message::default(), |tensor, &extent| tensor.int(1, extent)).int(2, STRING);
+        let tensor = texts.iter().fold(dims, |tensor, text| tensor.bytes(6, text.as_bytes()));
+        self.graph = self.graph.message(5, &tensor.bytes(8, name.as_bytes()));
         self
     }
 
@@ -167,7 +180,17 @@ impl File {
                     Attribute::Int(value) => attribute.int(3, value).int(20, 2),
                     Attribute::Ints(values) => values.iter().fold(attribute, |a, &value| a.int(8, value)).int(20, 7),
                     Attribute::Float(value) => attribute.float(2, value).int(20, 1),
+                    Attribute::Floats(values) => {
+                        values.iter().fold(attribute, |a, &value| a.float(7, value)).int(20, 6)
+                    }
                     Attribute::Text(text) => attribute.bytes(4, text.as_bytes()).int(20, 3),
+                    Attribute::Texts(texts) => {
+                        texts.iter().fold(attribute, |a, text| a.bytes(9, text.as_bytes())).int(20, 8)
+                    }
+                    Attribute::Tensor(element, shape, raw) => {
+                        let dims = shape.iter().fold(Message::default(), |tensor, &extent| tensor.int(1, extent));
+                        attribute.message(5, &dims.int(2, element).bytes(9, raw)).int(20, 4)
+                    }
                 },
             )
         };

@@ -51,13 +51,12 @@ impl Run {
         let start = Instant::now();
         let bytes = std::fs::read(&self.model).map_err(Error::io(&self.model))?;
         let declared = onnx::inputs(&bytes).map_err(|error| Error::data(&self.model, error))?;
-        drop(bytes);
         let labels = self.classes.labels()?;
         let inputs = self.inputs(&declared)?;
         let options = options(&self.dims, &declared)?;
         let options = if self.random.is_some() { options.other_dims(1) } else { options };
         let given = inputs.iter().fold(options, |options, (name, array, _)| options.value(name, array.clone()));
-        let model = given.load(&self.model)?;
+        let model = given.load((self.model.as_path(), bytes))?;
         let loaded = start.elapsed();
         let gpu = self.device.open()?;
 

@@ -31,16 +31,8 @@ fn vector<T: Element>(values: impl IntoIterator<Item = T>) -> Array {
     T::wrap(values.into_iter().collect::<ndarray::Array1<T>>().into_dyn())
 }
 
-/// The type that an attribute names by its number.
-pub(super) fn named(call: &Call<'_>, attribute: &str) -> Result<Option<ElementType>> {
-    // A number of 0 is that of no type, and the default where there is one.
-    let Some(code) = call.node.int(attribute)?.filter(|&code| code != 0) else { return Ok(None) };
-    let ty = i32::try_from(code).ok().and_then(ElementType::from_code);
-    ty.map(Some).ok_or_else(|| call.node.unsupported(format_args!("the element type {code}")))
-}
-
 fn cast(call: &Call<'_>) -> Result<Vec<Array>> {
-    converted(call, call.node.required("to", named(call, "to")?)?)
+    converted(call, call.node.required("to", call.node.element("to")?)?)
 }
 
 fn converted(call: &Call<'_>, to: ElementType) -> Result<Vec<Array>> {
@@ -91,6 +83,8 @@ fn constant_of_shape(call: &Call<'_>) -> Result<Vec<Array>> {
     };
     fn filled<T: Element>(call: &Call<'_>, value: &ArrayD<T>, shape: &[usize]) -> Result<Vec<Array>> {
         match value.first() {
+            // One text, many times over, has no use.
+            Some(_) if String::of(&T::wrap(value.clone())).is_some() => Err(call.node.unsupported("texts")),
             Some(element) if value.len() == 1 => one(ArrayD::from_elem(IxDyn(shape), element.clone())),
             _ => Err(call.node.wrong("attribute `value`: expected one element")),
         }
@@ -144,7 +138,7 @@ fn eye_like(call: &Call<'_>) -> Result<Vec<Array>> {
     call.limit(&[rows, columns])?;
     let k = i128::from(call.node.int("k")?.unwrap_or(0));
     let eye = ArrayD::from_shape_fn(IxDyn(&[rows, columns]), |at| at[1] as i128 - at[0] as i128 == k);
-    let ty = named(call, "dtype")?.unwrap_or(x.element_type());
+    let ty = call.node.element("dtype")?.unwrap_or(x.element_type());
     match ty {
         ElementType::String => Err(call.node.wrong("ones and zeros of texts")),
         ty => Ok(Array::Bool(eye).cast(ty).into_iter().collect()),

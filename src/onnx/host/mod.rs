@@ -52,9 +52,35 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     TABLES.iter().flat_map(|table| table.iter()).map(|&(name, _)| name)
 }
 
-/// Elements of the largest array that the host makes, and steps of the longest computation: more than shapes, indices and
-/// tables need, and few enough for any machine.
-const MOST: usize = 1 << 26;
+/// Elements of the largest array that the host makes of smaller ones: more than shapes, indices and tables need, and few
+/// enough for any machine.
+const MOST: usize = 1 << 24;
+/// Elements that all nodes together may read and write at load, beside what the file's own elements entitle to.
+const MOST_TOUCHED: usize = 1 << 26;
+
+/// What the host may still compute at load. A small file is to keep no machine busy, whatever its nodes make of each other.
+#[derive(Debug)]
+pub(super) struct Budget(usize);
+
+impl Budget {
+    /// That of a file without any elements.
+    pub(super) fn new() -> Self {
+        Self(MOST_TOUCHED)
+    }
+
+    /// Adds what an array entitles to that a file has: it may be read and written a few times.
+    pub(super) fn grow(&mut self, array: &Array) {
+        self.0 = self.0.saturating_add(array.len().saturating_mul(16));
+    }
+
+    /// Subtracts what a node reads or writes.
+    pub(super) fn spend<'a>(&mut self, node: &Node, arrays: impl IntoIterator<Item = &'a Array>) -> Result<()> {
+        let touched = arrays.into_iter().map(Array::len).fold(0_usize, usize::saturating_add);
+        let left = self.0.checked_sub(touched);
+        self.0 = left.ok_or_else(|| node.unsupported("the host has computed too much for a file of its size"))?;
+        Ok(())
+    }
+}
 
 /// A node that is to be computed.
 #[derive(Debug)]
@@ -123,12 +149,20 @@ impl<'c> Call<'c> {
         self.node.axis(self.node.int("axis")?.unwrap_or(default), rank)
     }
 
-    /// How many elements an array of these extents has, where it is small enough to be made. Empty axes count as one.
+    /// How many elements an array of these extents has, where it is small enough to be made, or no larger than what it is
+    /// made of. Empty axes count as one.
     fn limit(&self, shape: &[usize]) -> Result<usize> {
         let count = shape.iter().try_fold(1_usize, |count, &extent| count.checked_mul(extent.max(1)));
-        match count {
-            Some(count) if count <= MOST => Ok(count),
-            _ => Err(self.node.unsupported(format_args!("{shape:?} has more elements than the {MOST} for the host"))),
+        let inputs = || self.inputs.iter().flatten();
+        let most = inputs().map(|array| array.len()).max().unwrap_or(0).max(MOST);
+        let texts = inputs().filter_map(|array| String::of(array)).flatten();
+        // All elements may be the longest of the texts.
+        let heft = texts.map(|text| text.len() / 8 + 4).max().unwrap_or(1);
+        match count.filter(|&count| count <= most && count.saturating_mul(heft) <= most) {
+            Some(count) => Ok(count),
+            None => {
+                Err(self.node.unsupported(format_args!("{shape:?} has more elements than the {most} for the host")))
+            }
         }
     }
 

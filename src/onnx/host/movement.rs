@@ -107,28 +107,6 @@ fn concat(call: &Call<'_>) -> Result<Vec<Array>> {
     with_array!(call.input(0)?, first => of(call, first))
 }
 
-/// The lengths of the parts: said, or equal but for the last.
-fn lengths(call: &Call<'_>, extent: usize) -> Result<Vec<usize>> {
-    let node = call.node;
-    if let Some(said) = call.ints_of("split", 1)? {
-        let lengths: Option<Vec<usize>> = said.iter().map(|&length| usize::try_from(length).ok()).collect();
-        let sum = |lengths: &[usize]| lengths.iter().try_fold(0_usize, |sum, &length| sum.checked_add(length));
-        let lengths = lengths.filter(|lengths| sum(lengths) == Some(extent));
-        return lengths.ok_or_else(|| node.wrong(format_args!("{extent} cannot be split into {said:?}")));
-    }
-    let parts = node.proto.output.len();
-    let wrong = || node.wrong(format_args!("{extent} cannot be split into {parts} parts"));
-    match node.int("num_outputs")? {
-        Some(said) if usize::try_from(said) != Ok(parts) => Err(wrong()),
-        Some(_) => {
-            let length = extent.div_ceil(parts.max(1));
-            Ok((0..parts).map(|part| extent.saturating_sub(part * length).min(length)).collect())
-        }
-        None if parts > 0 && extent.is_multiple_of(parts) => Ok(vec![extent / parts; parts]),
-        None => Err(wrong()),
-    }
-}
-
 fn split(call: &Call<'_>) -> Result<Vec<Array>> {
     let x = call.input(0)?;
     let axis = call.axis(0, x.shape().len())?;
@@ -138,7 +116,8 @@ fn split(call: &Call<'_>) -> Result<Vec<Array>> {
         start += length;
         with_array!(x, x => whole(x.slice_axis(Axis(axis), Slice::from(range)).to_owned()))
     };
-    Ok(lengths(call, x.shape()[axis])?.into_iter().map(&mut part).collect())
+    let said = call.ints_of("split", 1)?;
+    Ok(shapes::parts(call.node, x.shape()[axis], said.as_deref())?.into_iter().map(&mut part).collect())
 }
 
 fn trilu(call: &Call<'_>) -> Result<Vec<Array>> {

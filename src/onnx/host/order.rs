@@ -19,6 +19,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     ("Hardmax", hardmax),
     ("NonZero", non_zero),
     ("TopK", top_k),
+    ("Unique", unique),
 ];
 
 /// Not-a-number is before every number, whichever way they are sorted.
@@ -150,6 +151,46 @@ fn non_zero(call: &Call<'_>) -> Result<Vec<Array>> {
         let shape = [rows, places.len()];
         call.limit(&shape)?;
         Array::new::<i64>(&shape, elements).map(|array| vec![array])
+    }
+    let x = call.input(0)?;
+    with_array!(x, array => of(call, array))
+}
+
+/// What differs of the elements, or of the parts along an axis: in ascending order, or in that of the first of each. Beside it
+/// stand the place of that first one, which of them every element is, and how many are alike. Not-a-number is behind all
+/// numbers and like itself, as NumPy has it.
+fn unique(call: &Call<'_>) -> Result<Vec<Array>> {
+    fn of<T: Element + PartialOrd>(call: &Call<'_>, x: &ArrayD<T>) -> Result<Vec<Array>> {
+        let (x, axis) = match call.node.has("axis") {
+            true => (x.clone(), call.axis(0, x.ndim())?),
+            false => (call.shaped(x, &[x.len()])?, 0),
+        };
+        let count = x.shape()[axis];
+        let part = |at: usize| x.index_axis(Axis(axis), at);
+        let strange = |value: &T| value.partial_cmp(value).is_none();
+        let ascending = |a: &T, b: &T| a.partial_cmp(b).unwrap_or_else(|| strange(a).cmp(&strange(b)));
+        let compared = |a: usize, b: usize| {
+            let differing = part(a).iter().zip(part(b)).map(|(a, b)| ascending(a, b)).find(|order| order.is_ne());
+            differing.unwrap_or(Ordering::Equal)
+        };
+        let mut sorted: Vec<usize> = (0..count).collect();
+        // Equal ones keep their order, so that the first comes first.
+        sorted.sort_by(|&a, &b| compared(a, b));
+        let mut groups: Vec<&[usize]> = sorted.chunk_by(|&a, &b| compared(a, b).is_eq()).collect();
+        if !call.node.flag("sorted", true)? {
+            groups.sort_by_key(|group| group[0]);
+        }
+        let firsts: Vec<usize> = groups.iter().map(|group| group[0]).collect();
+        let mut inverse = vec![0; count];
+        for (number, group) in groups.iter().enumerate() {
+            group.iter().for_each(|&at| inverse[at] = number as i64);
+        }
+        Ok(vec![
+            whole(call.select(&x, axis, &firsts)?),
+            Array::integers(firsts.into_iter().map(|at| at as i64)),
+            Array::integers(inverse),
+            Array::integers(groups.iter().map(|group| group.len() as i64)),
+        ])
     }
     let x = call.input(0)?;
     with_array!(x, array => of(call, array))

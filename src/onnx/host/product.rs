@@ -2,13 +2,23 @@
 
 use ndarray::{ArrayD, IxDyn};
 
+use super::arithmetic::{add, multiply};
 use super::{Call, MOST, Operator, one};
 use crate::error::Result;
 use crate::onnx::array::with_numbers;
 use crate::onnx::element::{Number, Numeric};
+use crate::onnx::equation::Equation;
 use crate::onnx::{Array, ElementType};
 
-pub(super) const OPERATORS: &[Operator] = &[("MatMul", matmul), ("MatMulInteger", matmul_integer)];
+pub(super) const OPERATORS: &[Operator] = &[("Einsum", einsum), ("MatMul", matmul), ("MatMulInteger", matmul_integer)];
+
+/// Refuses what would take too long.
+fn affordable(call: &Call<'_>, work: &[usize]) -> Result<()> {
+    match work.iter().try_fold(1_usize, |work, &extent| work.checked_mul(extent.max(1))) {
+        Some(work) if work <= 4 * MOST => Ok(()),
+        _ => Err(call.node.unsupported(format_args!("{work:?} products are too many for the host"))),
+    }
+}
 
 fn matmul(call: &Call<'_>) -> Result<Vec<Array>> {
     fn of<T: Numeric>(call: &Call<'_>, a: &ArrayD<T>) -> Result<Vec<Array>> {
@@ -42,18 +52,14 @@ fn product(call: &Call<'_>, a: &ArrayD<Number>, b: &ArrayD<Number>) -> Result<Ar
     call.limit(&[&batch[..], &[*m, *n]].concat())?;
     call.limit(&a_shape)?;
     call.limit(&b_shape)?;
-    let work = a_shape.iter().chain([n]).try_fold(1_usize, |work, &extent| work.checked_mul(extent.max(1)));
-    if work.is_none_or(|work| work > 8 * MOST) {
-        return Err(call.node.unsupported(format_args!("{a_shape:?} times {b_shape:?} is too much for the host")));
-    }
+    affordable(call, &[&a_shape[..], &[*n]].concat())?;
     let a: Vec<Number> = call.spread(&a, &a_shape)?.iter().copied().collect();
     let b: Vec<Number> = call.spread(&b, &b_shape)?.iter().copied().collect();
     let count: usize = batch.iter().product();
     let element = |index: usize| {
         let (image, row, column) = (index / (m * n), index / n % m, index % n);
-        let terms = (0..*k)
-            .map(|at| super::arithmetic::multiply(a[(image * m + row) * k + at], b[(image * k + at) * n + column]));
-        terms.fold(Number::Integer(0), super::arithmetic::add)
+        let terms = (0..*k).map(|at| multiply(a[(image * m + row) * k + at], b[(image * k + at) * n + column]));
+        terms.fold(Number::Integer(0), add)
     };
     let elements = (0..count * m * n).map(element).collect();
     let mut shape = batch;
@@ -64,6 +70,54 @@ fn product(call: &Call<'_>, a: &ArrayD<Number>, b: &ArrayD<Number>) -> Result<Ar
         shape.push(*n);
     }
     ArrayD::from_shape_vec(IxDyn(&shape), elements).map_err(|error| call.node.wrong(error))
+}
+
+fn einsum(call: &Call<'_>) -> Result<Vec<Array>> {
+    fn of<T: Numeric>(call: &Call<'_>, first: &ArrayD<T>) -> Result<Vec<Array>> {
+        let operands = (0..call.inputs.len()).map(|index| Ok(call.like(first, index)?.as_standard_layout()));
+        let operands: Vec<_> = operands.collect::<Result<_>>()?;
+        let shapes: Vec<&[usize]> = operands.iter().map(|operand| operand.shape()).collect();
+        let equation = Equation::of(call.node, &shapes.iter().map(|shape| shape.len()).collect::<Vec<_>>())?;
+        let extents = equation.extents(call.node, &shapes)?;
+        let sizes: Vec<usize> = extents.iter().map(|&(_, extent)| extent).collect();
+        let (outer, inner) = sizes.split_at(equation.output.len());
+        call.limit(outer)?;
+        affordable(call, &sizes)?;
+        // How far apart the elements of an operand lie along each name: a diagonal takes a step along both of its axes, and
+        // an axis that broadcasts none.
+        let steps: Vec<Vec<usize>> = equation
+            .terms
+            .iter()
+            .zip(&shapes)
+            .map(|(axes, shape)| {
+                let step = |name: char| {
+                    let own = (0..axes.len()).filter(|&axis| axes[axis] == name && shape[axis] != 1);
+                    own.map(|axis| shape[axis + 1..].iter().product::<usize>()).sum()
+                };
+                extents.iter().map(|&(name, _)| step(name)).collect()
+            })
+            .collect();
+        let (count, terms): (usize, usize) = (outer.iter().product(), inner.iter().product());
+        let element = |index: usize| {
+            let term = |term: usize| {
+                let (mut rest, mut places) = (index * terms + term, vec![0; operands.len()]);
+                for (axis, &extent) in sizes.iter().enumerate().rev() {
+                    let at = rest % extent;
+                    rest /= extent;
+                    places.iter_mut().zip(&steps).for_each(|(place, steps)| *place += at * steps[axis]);
+                }
+                let factors = operands.iter().zip(places);
+                let factors =
+                    factors.map(|(operand, place)| operand.as_slice().map_or(Number::Integer(0), |v| v[place].into()));
+                factors.reduce(multiply).unwrap_or(Number::Integer(0))
+            };
+            T::from((0..terms).map(term).fold(Number::Integer(0), add))
+        };
+        let elements = (0..count).map(element).collect();
+        one(ArrayD::from_shape_vec(IxDyn(outer), elements).map_err(|error| call.node.wrong(error))?)
+    }
+    let first = call.input(0)?;
+    with_numbers!(first, array => of(call, array), _ => call.refuse(first))
 }
 
 /// Bytes without their zero points, as int32.

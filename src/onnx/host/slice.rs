@@ -7,50 +7,24 @@ use crate::error::Result;
 use crate::onnx::Array;
 use crate::onnx::array::with_array;
 use crate::onnx::element::Element;
+use crate::onnx::shapes::{self, Cut};
 
 pub(super) const OPERATORS: &[Operator] =
     &[("Compress", compress), ("Pad", pad), ("ReverseSequence", reverse_sequence), ("Slice", slice)];
 
-/// The indices from `start` to `end`, both cut to what is there, as Slice takes them.
-pub(super) fn steps(start: i64, end: i64, step: i64, extent: usize) -> Option<Vec<usize>> {
-    let extent = i128::try_from(extent).ok()?;
-    let (start, end, step) = (i128::from(start), i128::from(end), i128::from(step));
-    let counted = |index: i128| if index < 0 { index + extent } else { index };
-    let (low, high) = if step < 0 { (-1, extent - 1) } else { (0, extent) };
-    let (start, end) = (counted(start).clamp(low.max(0).min(high), high), counted(end).clamp(low, high));
-    let count = match step {
-        0 => return None,
-        1.. => (end - start + step - 1) / step,
-        _ => (start - end - step - 1) / -step,
-    };
-    (0..count.max(0)).map(|index| usize::try_from(start + index * step).ok()).collect()
-}
-
 fn slice(call: &Call<'_>) -> Result<Vec<Array>> {
-    fn of<T: Element>(x: &ArrayD<T>, call: &Call<'_>, axes: &[usize], ranges: &[[i64; 3]]) -> Result<Vec<Array>> {
+    fn of<T: Element>(x: &ArrayD<T>, call: &Call<'_>, cuts: &[Cut]) -> Result<Vec<Array>> {
         let mut taken = x.clone();
-        for (&axis, &[start, end, step]) in axes.iter().zip(ranges) {
-            let indices = steps(start, end, step, x.shape()[axis]);
-            let indices = indices.ok_or_else(|| call.node.wrong("steps of 0"))?;
-            taken = call.select(&taken, axis, &indices)?;
+        for cut in cuts {
+            taken = call.select(&taken, cut.axis, &cut.indices(x.shape()[cut.axis]))?;
         }
         one(taken)
     }
-    let node = call.node;
     let x = call.input(0)?;
-    let starts = node.required("starts", call.ints_of("starts", 1)?)?;
-    let ends = node.required("ends", call.ints_of("ends", 2)?)?;
-    let axes = call.ints_of("axes", 3)?.unwrap_or_else(|| (0..starts.len() as i64).collect());
-    let axes = node.axes(&axes, x.shape().len())?;
-    let steps = match call.get(4) {
-        Some(_) => call.ints(4)?,
-        None => vec![1; starts.len()],
-    };
-    if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
-        return Err(node.wrong("starts, ends, axes and steps are not as many as each other"));
-    }
-    let ranges: Vec<[i64; 3]> = (0..starts.len()).map(|index| [starts[index], ends[index], steps[index]]).collect();
-    with_array!(x, x => of(x, call, &axes, &ranges))
+    let lists = [("starts", 1), ("ends", 2), ("axes", 3), ("steps", 4)];
+    let [starts, ends, axes, steps] = lists.map(|(name, index)| call.ints_of(name, index));
+    let cuts = shapes::cuts(call.node, x.shape().len(), [starts?, ends?, axes?, steps?])?;
+    with_array!(x, x => of(x, call, &cuts))
 }
 
 fn compress(call: &Call<'_>) -> Result<Vec<Array>> {

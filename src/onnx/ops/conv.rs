@@ -14,10 +14,21 @@ pub(super) const OPERATORS: &[Operator] = &[("Conv", conv), ("ConvTranspose", co
 type Convolve<'g, const D: usize> = fn(Tensor<'g>, Tensor<'g>, Option<Tensor<'g>>, Conv<D>) -> Result<Tensor<'g>>;
 
 fn conv<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
-    match call.tensor(0)?.shape().len() {
-        3 => along::<1>(call, Tensor::conv1d_with),
-        4 => along::<2>(call, Tensor::conv2d_with),
-        5 => along::<3>(call, Tensor::conv3d_with),
+    let (x, weight, bias) = (call.tensor(0)?, call.tensor(1)?, call.optional(2)?);
+    one(convolved(call, x, weight, bias)?)
+}
+
+/// A convolution by the node's attributes.
+pub(super) fn convolved<'g>(
+    call: &Call<'_, '_, 'g>,
+    x: Tensor<'g>,
+    weight: Tensor<'g>,
+    bias: Option<Tensor<'g>>,
+) -> Result<Tensor<'g>> {
+    match x.shape().len() {
+        3 => along::<1>(call, [x, weight], bias, Tensor::conv1d_with),
+        4 => along::<2>(call, [x, weight], bias, Tensor::conv2d_with),
+        5 => along::<3>(call, [x, weight], bias, Tensor::conv3d_with),
         rank => Err(call.node.unsupported(format_args!("{rank} axes"))),
     }
 }
@@ -50,8 +61,12 @@ fn groups(call: &Call<'_, '_, '_>) -> Result<usize> {
     groups.ok_or_else(|| call.node.wrong("attribute `group`: expected at least 1"))
 }
 
-fn along<'g, const D: usize>(call: &mut Call<'_, '_, 'g>, convolve: Convolve<'g, D>) -> Result<Vec<Value<'g>>> {
-    let (x, weight, bias) = (call.tensor(0)?, call.tensor(1)?, call.optional(2)?);
+fn along<'g, const D: usize>(
+    call: &Call<'_, '_, 'g>,
+    [x, weight]: [Tensor<'g>; 2],
+    bias: Option<Tensor<'g>>,
+    convolve: Convolve<'g, D>,
+) -> Result<Tensor<'g>> {
     let kernel = kernel::<D>(call, weight)?;
     let [begin, end] = pads::<D>(call)?;
     let padding = match auto_pad(call)? {
@@ -65,7 +80,7 @@ fn along<'g, const D: usize>(call: &mut Call<'_, '_, 'g>, convolve: Convolve<'g,
         .dilation(per_axis(call, "dilations", 1)?)
         .groups(groups(call)?)
         .padding(padding);
-    one(convolve(x, weight, bias, if bias.is_none() { settings.without_bias() } else { settings })?)
+    convolve(x, weight, bias, if bias.is_none() { settings.without_bias() } else { settings })
 }
 
 /// What a transposed convolution computes along an axis is `whole` long; of that it gives what is behind the padding, and,

@@ -14,17 +14,17 @@ use crate::onnx::value::Value;
 pub(super) const OPERATORS: &[Operator] = &[("GridSample", grid_sample), ("RoiAlign", roi_align)];
 
 /// Floats number cells exactly up to here.
-const MOST_CELLS: usize = 1 << 24;
+pub(super) const MOST_CELLS: usize = 1 << 24;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     Nearest,
     Linear,
     Cubic,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Beyond {
+pub(super) enum Beyond {
     Zeros,
     Border,
     Reflection,
@@ -32,17 +32,17 @@ enum Beyond {
 
 /// A cell along an axis, or of all, with what it counts.
 #[derive(Debug, Clone, Copy)]
-struct Tap<'g> {
+pub(super) struct Tap<'g> {
     /// Its number, a whole one.
-    cell: Tensor<'g>,
-    weight: Option<Tensor<'g>>,
+    pub(super) cell: Tensor<'g>,
+    pub(super) weight: Option<Tensor<'g>>,
     /// Where it is there at all; else it counts as 0.
-    there: Option<Tensor<'g>>,
+    pub(super) there: Option<Tensor<'g>>,
 }
 
 impl<'g> Tap<'g> {
     /// A cell of the plane that this one's axis makes with the axis behind it, which is so long.
-    fn with(self, behind: Self, extent: usize) -> Result<Self> {
+    pub(super) fn with(self, behind: Self, extent: usize) -> Result<Self> {
         let both = |a: Option<Tensor<'g>>, b: Option<Tensor<'g>>| match (a, b) {
             (Some(a), Some(b)) => a.multiply(b).map(Some),
             (a, b) => Ok(a.or(b)),
@@ -55,7 +55,7 @@ impl<'g> Tap<'g> {
     }
 
     /// The cell's values, of `[C, cells]`, by their weight.
-    fn of(self, cells: Tensor<'g>) -> Result<Tensor<'g>> {
+    pub(super) fn of(self, cells: Tensor<'g>) -> Result<Tensor<'g>> {
         let value = cells.gather(self.cell.convert(DType::U32)?, 1)?;
         let value = match self.there {
             Some(there) => there.select(value, 0.0)?,
@@ -69,7 +69,7 @@ impl<'g> Tap<'g> {
 }
 
 /// `[N, C, ...]` as `[C, N·...]`, so that a place has one number for all channels.
-fn by_channels<'g>(call: &Call<'_, '_, 'g>, x: Tensor<'g>) -> Result<Tensor<'g>> {
+pub(super) fn by_channels<'g>(call: &Call<'_, '_, 'g>, x: Tensor<'g>) -> Result<Tensor<'g>> {
     let shape = x.shape();
     let (n, channels, cells) = (shape[0], shape[1], shape[2..].iter().product::<usize>());
     match n.checked_mul(cells) {
@@ -83,7 +83,7 @@ fn by_channels<'g>(call: &Call<'_, '_, 'g>, x: Tensor<'g>) -> Result<Tensor<'g>>
 }
 
 /// Numbers that the host makes, in this order.
-fn numbers<'g>(call: &mut Call<'_, '_, 'g>, shape: &[usize], numbers: Vec<f32>) -> Result<Tensor<'g>> {
+pub(super) fn numbers<'g>(call: &mut Call<'_, '_, 'g>, shape: &[usize], numbers: Vec<f32>) -> Result<Tensor<'g>> {
     call.constant(Array::new(shape, numbers)?)
 }
 
@@ -143,7 +143,7 @@ fn grid_sample<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
     one(y.reshape([&[n, channels], &to[1..=dims]].concat())?)
 }
 
-fn sum<'g>(call: &Call<'_, '_, 'g>, parts: impl Iterator<Item = Result<Tensor<'g>>>) -> Result<Tensor<'g>> {
+pub(super) fn sum<'g>(call: &Call<'_, '_, 'g>, parts: impl Iterator<Item = Result<Tensor<'g>>>) -> Result<Tensor<'g>> {
     let sum = parts.reduce(|sum, part| sum?.add(part?));
     sum.unwrap_or_else(|| Err(call.node.wrong("nothing to add up")))
 }
@@ -163,7 +163,13 @@ fn reflected(place: Tensor<'_>, from: f32, to: f32) -> Result<Tensor<'_>> {
 }
 
 /// The cells of an axis of so many that a place between them is made of. As PyTorch's `grid_sample`.
-fn taps_along<'g>(place: Tensor<'g>, extent: usize, mode: Mode, beyond: Beyond, aligned: bool) -> Result<Vec<Tap<'g>>> {
+pub(super) fn taps_along<'g>(
+    place: Tensor<'g>,
+    extent: usize,
+    mode: Mode,
+    beyond: Beyond,
+    aligned: bool,
+) -> Result<Vec<Tap<'g>>> {
     let last = extent as f32 - 1.0;
     let (from, to) = if aligned { (0.0, last) } else { (-0.5, last + 0.5) };
     let place = if mode == Mode::Nearest { place.round()? } else { place };

@@ -3,6 +3,7 @@
 use super::{Call, Operator, one};
 use crate::error::Result;
 use crate::graph::Tensor;
+use crate::onnx::equation::Equation;
 use crate::onnx::value::Value;
 
 pub(super) const OPERATORS: &[Operator] = &[("Einsum", einsum)];
@@ -45,64 +46,22 @@ impl<'g> Named<'g> {
 }
 
 fn einsum<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
-    let equation = call.node.required("equation", call.node.text("equation")?)?;
-    let equation: String = equation.chars().filter(|c| !c.is_whitespace()).collect();
-    let wrong = || call.node.wrong(format_args!("equation `{equation}`"));
-    let (left, right) = match equation.split_once("->") {
-        Some((left, right)) => (left, Some(right)),
-        None => (equation.as_str(), None),
-    };
-    let terms: Vec<&str> = left.split(',').collect();
-    if terms.len() != call.inputs.len() {
-        return Err(wrong());
-    }
-    // What an ellipsis stands for is aligned at the last axis: its axes have numbers for names.
-    let mut most = 0;
-    let mut names = Vec::new();
-    for (index, term) in terms.iter().enumerate() {
-        let rank = call.shape(index)?.len();
-        let axes = axes_of(term, rank).ok_or_else(wrong)?;
-        most = most.max(axes.iter().filter(|name| name.is_ascii_digit()).count());
-        names.push(axes);
-    }
-    let output: Vec<char> = match right {
-        Some(right) => {
-            let ellipsis = if right.contains("...") { most } else { 0 };
-            let letters = right.chars().filter(char::is_ascii_alphabetic).count();
-            axes_of(right, ellipsis + letters).ok_or_else(wrong)?
-        }
-        None => {
-            // Without an arrow: the ellipsis, then every letter that stands once, in alphabetical order.
-            let mut letters: Vec<char> = left.chars().filter(char::is_ascii_alphabetic).collect();
-            letters.sort_unstable();
-            let once = |letter: &char| letters.iter().filter(|other| *other == letter).count() == 1;
-            let ellipsis = (0..most).rev().filter_map(|n| char::from_digit(n as u32, 10));
-            ellipsis.chain(letters.iter().copied().filter(once)).collect()
-        }
-    };
-    let twice = |axes: &[char]| (1..axes.len()).any(|axis| axes[..axis].contains(&axes[axis]));
-    if names.iter().any(|axes| twice(axes)) {
+    let shapes: Vec<crate::graph::Shape> =
+        (0..call.inputs.len()).map(|index| call.shape(index)).collect::<Result<_>>()?;
+    let equation = Equation::of(call.node, &shapes.iter().map(|shape| shape.len()).collect::<Vec<_>>())?;
+    if equation.has_diagonal() {
         return Err(call.node.unsupported(format_args!("a diagonal: `{equation}`")));
     }
-    if twice(&output) || output.iter().any(|name| !names.iter().any(|axes| axes.contains(name))) {
-        return Err(wrong());
-    }
+    let extents = equation.extents(call.node, &shapes.iter().map(|shape| &shape[..]).collect::<Vec<_>>())?;
+    let output = equation.output.clone();
+    let wrong = || call.node.wrong(format_args!("equation `{equation}`"));
     let mut operands = Vec::new();
-    for (index, axes) in names.into_iter().enumerate() {
-        operands.push(Named { tensor: call.tensor(index)?, axes });
-    }
-    let mut extents: Vec<(char, usize)> = Vec::new();
-    for operand in &operands {
-        for (&name, &extent) in operand.axes.iter().zip(operand.tensor.shape().iter()) {
-            match extents.iter().find(|(known, _)| *known == name) {
-                Some((_, known)) if *known == extent => {}
-                Some(_) if name.is_ascii_digit() => {
-                    return Err(call.node.unsupported(format_args!("an ellipsis that broadcasts: `{equation}`")));
-                }
-                Some(_) => return Err(wrong()),
-                None => extents.push((name, extent)),
-            }
+    for (index, axes) in equation.terms.iter().enumerate() {
+        let own = axes.iter().zip(&shapes[index][..]);
+        if own.into_iter().any(|(&name, &extent)| !extents.contains(&(name, extent))) {
+            return Err(call.node.unsupported(format_args!("an ellipsis that broadcasts: `{equation}`")));
         }
+        operands.push(Named { tensor: call.tensor(index)?, axes: axes.clone() });
     }
     let mut rest = operands.into_iter();
     let mut result = rest.next().ok_or_else(wrong)?;
@@ -117,22 +76,6 @@ fn einsum<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
     }
     let ordered = result.summed(&output).and_then(|result| result.ordered(&output));
     one(call.limited(ordered)?)
-}
-
-/// The names of a term's axes, for a tensor of this rank: the axes of an ellipsis are digits, counted from the last.
-fn axes_of(term: &str, rank: usize) -> Option<Vec<char>> {
-    let (before, behind) = match term.split_once("...") {
-        Some((before, behind)) => (before, Some(behind)),
-        None => (term, None),
-    };
-    let letters = |text: &str| text.chars().all(|c| c.is_ascii_alphabetic());
-    let (rest, count) = (behind.unwrap_or(""), before.len() + behind.unwrap_or("").len());
-    let more = rank.checked_sub(count).filter(|&more| more < 10 && (behind.is_some() || more == 0))?;
-    if !letters(before) || !letters(rest) {
-        return None;
-    }
-    let ellipsis = (0..more).rev().filter_map(|n| char::from_digit(n as u32, 10));
-    Some(before.chars().chain(ellipsis).chain(rest.chars()).collect())
 }
 
 /// The product of two along their common axes, summed over those that are not to be kept.

@@ -11,9 +11,7 @@ use crate::ops::Term;
 pub(super) const OPERATORS: &[Operator] = &[
     ("And", |call| compared(call, |a, b| a.logical_and(b))),
     ("Cast", |call| {
-        let code = call.node.required("to", call.node.int("to")?)?;
-        let to = i32::try_from(code).ok().and_then(ElementType::from_code);
-        let to = to.ok_or_else(|| call.node.unsupported(format_args!("element type {code}")))?;
+        let to = call.node.required("to", call.node.element("to")?)?;
         cast(call, to)
     }),
     ("CastLike", |call| {

@@ -2,10 +2,13 @@
 
 mod activation;
 mod arithmetic;
+mod columns;
 mod conv;
+mod deform;
 mod detection;
 mod einsum;
 mod index;
+mod integer;
 mod logic;
 mod loss;
 mod matmul;
@@ -37,10 +40,13 @@ type Operator = (&'static str, OnDevice);
 const TABLES: &[&[Operator]] = &[
     activation::OPERATORS,
     arithmetic::OPERATORS,
+    columns::OPERATORS,
     conv::OPERATORS,
+    deform::OPERATORS,
     detection::OPERATORS,
     einsum::OPERATORS,
     index::OPERATORS,
+    integer::OPERATORS,
     logic::OPERATORS,
     loss::OPERATORS,
     matmul::OPERATORS,

@@ -96,24 +96,7 @@ fn concat<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
 fn split<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
     let shape = call.shape(0)?;
     let axis = call.node.axis(call.node.int("axis")?.unwrap_or(0), shape.len())?;
-    let (extent, outputs) = (shape[axis], call.node.proto.output.len());
-    let given = call.ints_of("split", 1)?;
-    let lengths = match given.filter(|lengths| !lengths.is_empty()) {
-        Some(lengths) => naturals(call, lengths)?,
-        None => {
-            let parts = call.node.int("num_outputs")?.map_or(outputs, |count| usize::try_from(count).unwrap_or(0));
-            if parts == 0 || parts != outputs {
-                return Err(call.node.wrong(format_args!("{parts} parts for {outputs} outputs")));
-            }
-            let length = extent.div_ceil(parts);
-            (0..parts).map(|part| length.min(extent.saturating_sub(part * length))).collect()
-        }
-    };
-    let sum = lengths.iter().try_fold(0_usize, |sum, &length| sum.checked_add(length));
-    if sum != Some(extent) || lengths.len() < outputs {
-        let message = format_args!("{lengths:?} for {outputs} outputs and an axis of {extent}").to_string();
-        return Err(call.node.wrong(message));
-    }
+    let lengths = shapes::parts(call.node, shape[axis], call.ints_of("split", 1)?.as_deref())?;
     let x = call.number(0)?;
     let lasting: Vec<usize> = lengths.iter().copied().filter(|&length| length > 0).collect();
     let parts = if lasting.len() == 1 { vec![x.tensor] } else { call.limited(x.tensor.split(axis, &lasting))? };
@@ -131,41 +114,15 @@ fn split<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
 
 fn slice<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
     let shape = call.shape(0)?;
-    let inputs = call.node.opset >= 10;
-    let list = |name: &str, index: usize| match inputs {
-        true => call.has(index).then(|| call.ints(index)).transpose(),
-        false => Ok(call.node.ints(name)?.map(<[i64]>::to_vec)),
-    };
-    let starts = call.node.required("starts", list("starts", 1)?)?;
-    let ends = call.node.required("ends", list("ends", 2)?)?;
-    let axes = list("axes", 3)?.unwrap_or_else(|| (0..starts.len() as i64).collect());
-    let steps = if inputs { list("", 4)? } else { None }.unwrap_or_else(|| vec![1; starts.len()]);
-    let axes = call.node.axes(&axes, shape.len())?;
-    if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
-        return Err(call.node.wrong("starts, ends, axes and steps of different lengths"));
-    }
+    let lists = [("starts", 1), ("ends", 2), ("axes", 3), ("steps", 4)];
+    let [starts, ends, axes, steps] = lists.map(|(name, index)| call.ints_of(name, index));
+    let cuts = shapes::cuts(call.node, shape.len(), [starts?, ends?, axes?, steps?])?;
     let (mut result, mut slices) = (shape.to_vec(), Vec::new());
-    for (index, &axis) in axes.iter().enumerate() {
-        let (start, end, step) = (starts[index], ends[index], steps[index]);
-        if step == 0 {
-            return Err(call.node.wrong("a step of 0"));
-        }
-        result[axis] = taken(shape[axis], start, end, step);
-        slices.push(Slice::new(axis, start, end).step(step));
+    for cut in &cuts {
+        result[cut.axis] = cut.taken(shape[cut.axis]).1;
+        slices.push(Slice::new(cut.axis, cut.start, cut.end).step(cut.step));
     }
     moved(call, result, |x| x.slices(&slices))
-}
-
-/// How many elements of an axis a slice takes.
-fn taken(extent: usize, start: i64, end: i64, step: i64) -> usize {
-    let extent = extent as i64;
-    let place = |value: i64| if value < 0 { value.saturating_add(extent) } else { value };
-    let (start, end) = (place(start), place(end));
-    let length = match step > 0 {
-        true => end.clamp(0, extent) - start.clamp(0, extent),
-        false => start.clamp(0, extent - 1) - end.clamp(-1, extent - 1),
-    };
-    length.max(0).unsigned_abs().div_ceil(step.unsigned_abs()) as usize
 }
 
 fn pad<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
@@ -230,7 +187,7 @@ fn filling(call: &Call<'_, '_, '_>, element: ElementType) -> Result<(f32, Option
         false => Ok((array.to_f32().and_then(|values| values.first().copied()).ok_or_else(wrong)?, None)),
         true => {
             let value = call.ints(2)?.first().copied().ok_or_else(wrong)?;
-            match value.abs() <= crate::onnx::value::EXACT {
+            match value.unsigned_abs() <= crate::onnx::value::EXACT as u64 {
                 true => Ok((value as f32, Some([value, value]))),
                 false => Err(call.node.unsupported(format_args!("a value of {value} on the device"))),
             }

@@ -3,25 +3,23 @@
 use super::{Call, Operator};
 use crate::error::Result;
 use crate::graph::{Shape, Tensor};
-use crate::onnx::ElementType;
-use crate::onnx::value::{Computed, Value};
+use crate::onnx::value::Value;
+use crate::onnx::{ElementType, quantized};
 
 pub(super) const OPERATORS: &[Operator] = &[
     ("DequantizeLinear", |call| {
         let x = integers(call, 0)?;
         let scale = parameter(call, x, 1)?;
         let y = if call.has(2) { x.subtract(parameter(call, x, 2)?)? } else { x };
-        Ok(vec![Value::floats(y.multiply(scale)?)])
+        let element = quantized::source(call.node, call.element(1)?)?;
+        match element {
+            ElementType::F64 => Err(call.node.unsupported("a result of type double")),
+            _ => Ok(vec![Value::of(y.multiply(scale)?, element)]),
+        }
     }),
     ("DynamicQuantizeLinear", dynamic),
     ("QuantizeLinear", quantize),
 ];
-
-/// The least and the greatest integer of a type that floats are quantised to.
-fn range(call: &Call<'_, '_, '_>, element: ElementType) -> Result<[f32; 2]> {
-    let range = element.quantised_range().map(|range| range.map(|bound| bound as f32));
-    range.ok_or_else(|| call.node.unsupported(format_args!("quantisation to {element}")))
-}
 
 /// Integers as floats. Those of 32 bits, as biases are, lose what a conversion to single precision loses, which is what the
 /// operator does with them first.
@@ -33,7 +31,7 @@ fn integers<'g>(call: &mut Call<'_, '_, 'g>, index: usize) -> Result<Tensor<'g>>
         return call.constant(floats);
     }
     let (x, element) = call.numbers(index)?;
-    range(call, element).map(|_| x)
+    quantized::bounds(call.node, element).map(|_| x)
 }
 
 /// A scale or a zero point under a shape that broadcasts to that of `x`: one for all, one for each index of an axis, or, from
@@ -46,12 +44,11 @@ fn parameter<'g>(call: &mut Call<'_, '_, 'g>, x: Tensor<'g>, index: usize) -> Re
     }
     let axis = call.node.axis(call.node.int("axis")?.unwrap_or(1), shape.len())?;
     let wrong = || call.node.wrong(format_args!("input {index}: {own} does not fit {shape} along axis {axis}"));
-    match call.node.int("block_size")?.unwrap_or(0) {
-        0 if own.len() == 1 && own[0] == shape[axis] => {
+    match quantized::block(call.node)? {
+        None if own.len() == 1 && own[0] == shape[axis] => {
             tensor.reshape([&[shape[axis]][..], &vec![1; shape.len() - axis - 1]].concat())
         }
-        block if block > 0 && own.len() == shape.len() => {
-            let block = usize::try_from(block).map_err(|_| wrong())?;
+        Some(block) if own.len() == shape.len() => {
             if own[axis] != shape[axis].div_ceil(block) {
                 return Err(wrong());
             }
@@ -69,17 +66,12 @@ fn parameter<'g>(call: &mut Call<'_, '_, 'g>, x: Tensor<'g>, index: usize) -> Re
 /// round(x / scale) + zero point, halves to even, as near as the type has it.
 fn quantize<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
     let x = call.tensor(0)?;
-    let element = match (call.inputs.get(2), call.node.int("output_dtype")?.unwrap_or(0)) {
-        (Some(Some(Value::Known(constant))), _) => constant.array.element_type(),
-        (Some(Some(Value::Device(Computed { element, .. }))), _) => *element,
-        (Some(Some(_)), _) => return Err(call.node.unsupported("its zero point is not on the device")),
-        (_, 0) => ElementType::U8,
-        (_, code) => {
-            let element = i32::try_from(code).ok().and_then(ElementType::from_code);
-            element.ok_or_else(|| call.node.unsupported(format_args!("quantisation to type {code}")))?
-        }
-    };
-    let [least, greatest] = range(call, element)?;
+    let element = quantized::target(call.node, call.has(2).then(|| call.element(2)).transpose()?)?;
+    let [least, greatest] = quantized::bounds(call.node, element)?;
+    let precision = quantized::precision(call.node, call.element(1)?)?;
+    if precision != ElementType::F32 {
+        return Err(call.node.unsupported(format_args!("a division in {precision}")));
+    }
     let scale = parameter(call, x, 1)?;
     let y = x.divide(scale)?.round()?;
     let y = if call.has(2) { y.add(parameter(call, x, 2)?)? } else { y };

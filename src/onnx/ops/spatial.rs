@@ -56,3 +56,10 @@ impl AutoPad {
         if self == Self::SameUpper { [half, total - half] } else { [total - half, half] }
     }
 }
+
+/// How many windows of so many taps an axis has with its padding, where it has one.
+pub(super) fn windows(extent: usize, pads: [usize; 2], taps: usize, stride: usize, dilation: usize) -> Option<usize> {
+    let reach = taps.checked_sub(1)?.checked_mul(dilation)?.checked_add(1)?;
+    let padded = extent.checked_add(pads[0])?.checked_add(pads[1]).filter(|&padded| padded <= 1 << 30)?;
+    padded.checked_sub(reach)?.checked_div(stride)?.checked_add(1)
+}

@@ -94,6 +94,8 @@ fn tolerance(folder: &Path) -> Result<Tolerance> {
 #[derive(Debug)]
 struct DataSet {
     model: PathBuf,
+    /// What stands in the model's file.
+    bytes: Vec<u8>,
     /// Where its outputs belong below the folder for them.
     place: PathBuf,
     declared: Vec<Declared>,
@@ -107,8 +109,8 @@ struct DataSet {
 impl DataSet {
     fn read(case: &Path, number: usize) -> Result<Self> {
         let model = case.join("model.onnx");
-        let declared = onnx::inputs(&std::fs::read(&model).map_err(Error::io(&model))?);
-        let declared = declared.map_err(|error| Error::data(&model, error))?;
+        let bytes = std::fs::read(&model).map_err(Error::io(&model))?;
+        let declared = onnx::inputs(&bytes).map_err(|error| Error::data(&model, error))?;
         let name = format!("{DATA_SET}{number}");
         let folder = case.join(&name);
         let read = || {
@@ -122,7 +124,7 @@ impl DataSet {
         let (inputs, outputs, cotangents, gradients) = match read() {
             Ok(read) => read,
             // What is no tensor cannot be read as one; a model with such inputs or outputs is not supported, and says so.
-            Err(error) => match Options::default().other_dims(1).load(&model) {
+            Err(error) => match Options::default().other_dims(1).load((model.as_path(), bytes)) {
                 Err(unsupported @ Error::Unsupported(_)) => return Err(unsupported),
                 _ => return Err(error),
             },
@@ -137,15 +139,16 @@ impl DataSet {
             let message = format!("it has {} inputs, and there is an input_{index}.pb", declared.len());
             return Err(Error::data(&model, message));
         }
-        Ok(Self { model, place, declared, inputs, outputs, cotangents, gradients })
+        Ok(Self { model, bytes, place, declared, inputs, outputs, cotangents, gradients })
     }
 
     /// Loads and runs the model, writes what comes out, and says what is wrong with it.
-    fn run(&self, context: &Context<'_>, tolerance: Tolerance) -> Result<Option<String>> {
+    fn run(mut self, context: &Context<'_>, tolerance: Tolerance) -> Result<Option<String>> {
+        let bytes = std::mem::take(&mut self.bytes);
         let given = self.inputs.iter().map(|(&index, array)| (self.declared[index].name.as_str(), array));
         let options =
             given.clone().fold(Options::default(), |options, (name, array)| options.value(name, array.clone()));
-        let model = options.load(&self.model)?;
+        let model = options.load((self.model.as_path(), bytes))?;
         // Of what is given as a constant nothing is fed.
         let fed: Vec<(&str, &Array)> = given
             .filter(|(name, _)| model.inputs().iter().any(|input| input.name == *name))

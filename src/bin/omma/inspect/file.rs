@@ -20,7 +20,6 @@ impl Inspect {
         }
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
         let declared = onnx::inputs(&bytes).map_err(|error| Error::data(path, error))?;
-        drop(bytes);
         let options = run::options(&self.dims, &declared)?.other_dims(1);
         for input in &declared {
             let open = |extent: &Extent| match extent {
@@ -32,7 +31,7 @@ impl Inspect {
                 remark(format_args!("input {input}: what has no number is 1 here; --dim NAME=N gives it one"));
             }
         }
-        let model = options.load(path)?;
+        let model = options.load((path, bytes))?;
         let inspected = Inspected::from(model.graph());
         // Which kernels there are, and with that the memory, is for a device to say.
         let planned = match self.device.open() {
