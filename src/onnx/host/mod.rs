@@ -54,7 +54,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 
 /// Elements of the largest array that the host makes, and steps of the longest computation: more than shapes, indices and
 /// tables need, and few enough for any machine.
-const MOST: usize = 1 << 26;
+const MOST: usize = 1 << 27;
 
 /// A node that is to be computed.
 #[derive(Debug)]

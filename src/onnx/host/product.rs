@@ -43,7 +43,7 @@ fn product(call: &Call<'_>, a: &ArrayD<Number>, b: &ArrayD<Number>) -> Result<Ar
     call.limit(&a_shape)?;
     call.limit(&b_shape)?;
     let work = a_shape.iter().chain([n]).try_fold(1_usize, |work, &extent| work.checked_mul(extent.max(1)));
-    if work.is_none_or(|work| work > 8 * MOST) {
+    if work.is_none_or(|work| work > 4 * MOST) {
         return Err(call.node.unsupported(format_args!("{a_shape:?} times {b_shape:?} is too much for the host")));
     }
     let a: Vec<Number> = call.spread(&a, &a_shape)?.iter().copied().collect();
