@@ -46,7 +46,7 @@ pub use array::Array;
 pub use declared::{Declared, Extent, inputs};
 pub use element::ElementType;
 pub use export::Export;
-pub(crate) use export::{Exporting, Pooled, function, map, pool, reduce, sum};
+pub(crate) use export::{Exporting, Pooled, adaptive_max, function, map, pool, reduce, sum};
 pub use model::{Input, Model, Output};
 pub use options::{Options, Source};
 pub use runner::Runner;
