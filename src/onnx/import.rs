@@ -122,10 +122,11 @@ pub(super) struct Import<'a, 'g> {
 impl<'a, 'g> Import<'a, 'g> {
     fn main(&mut self, main: &'a GraphProto, opsets: &Opsets) -> Result<Vec<Output>> {
         let mut scope = Scope { values: HashMap::new(), outer: None, opsets, attributes: None };
-        let wanted: Vec<String> = match &self.options.outputs {
+        let names: Vec<String> = match &self.options.outputs {
             Some(names) => names.clone(),
             None => main.output.iter().map(|output| output.name.clone()).collect(),
         };
+        let wanted: Vec<String> = names.iter().map(|name| computed_by(main, name).into()).collect();
         let live = live(&main.node, &wanted);
         self.initializers(main, &mut scope, &live)?;
         self.inputs(main, &mut scope, &live)?;
@@ -133,8 +134,8 @@ impl<'a, 'g> Import<'a, 'g> {
         let declared: HashMap<&str, Option<ElementType>> =
             main.output.iter().map(|info| (info.name.as_str(), tensor_type(info).and_then(element))).collect();
         let mut outputs = Vec::new();
-        for name in wanted {
-            let value = scope.get(&name);
+        for (name, of) in names.into_iter().zip(wanted) {
+            let value = scope.get(&of);
             let value = value.ok_or_else(|| Error::Onnx(format!("no node computes the output `{name}`")))?.clone();
             let element = self.element(&value);
             // Floats that are passed through have a gradient too.
@@ -430,6 +431,15 @@ fn outputs_of<'g>(names: &[String], scope: &Scope<'_, 'g>, node: &Node) -> Resul
     let value = |name: &String| scope.get(name).cloned();
     let missing = |name: &String| node.wrong(format_args!("nothing in it computes `{name}`"));
     names.iter().map(|name| value(name).ok_or_else(|| missing(name))).collect()
+}
+
+/// The value of this name, or, where a node alone has it, what that node computes.
+fn computed_by<'p>(main: &'p GraphProto, name: &'p str) -> &'p str {
+    let value = |node: &NodeProto| node.output.iter().any(|output| output == name);
+    match main.node.iter().find(|node| node.name == name) {
+        Some(node) if !main.node.iter().any(value) => node.output.first().map_or(name, String::as_str),
+        _ => name,
+    }
 }
 
 /// The operator set that a node's operator is of; ONNX's own has two names.
