@@ -32,6 +32,7 @@ OTHERWISE = {
     "indices_out_of_range": "an error there, not-a-number here",
     "layer_norm_around_1000": "a mean that is large beside the deviation loses more there",
     "dilation_3x1__ceil": "windows that reach over the end by more than their taps are refused there",
+    "dilation_2x3": "padding of as many cells as a window has taps is refused there",
     "max_pool3d_of_hazards": "not-a-number is skipped there and wins here",
     "lp_pool1d_of_large_and_small_values": "powers overflow there",
 }

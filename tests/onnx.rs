@@ -2,6 +2,7 @@
 
 mod export;
 mod fine_tuning;
+mod fold;
 mod host;
 mod hostile;
 mod integers;

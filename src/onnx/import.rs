@@ -8,16 +8,17 @@ use prost::bytes::Bytes;
 use super::inputs::Fed;
 use super::late::Late;
 use super::model::{From, Model, Output};
-use super::node::Node;
+use super::names::live;
+use super::node::{Node, resolved};
 use super::ops::{self, Call};
 use super::proto::{
     AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetIdProto, TensorTypeProto, ValueInfoProto,
 };
 use super::tensor_proto::Folder;
 use super::value::{Constant, Value};
-use super::{Array, ElementType, Options, host};
+use super::{Array, ElementType, Options, fold, host};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Tensor, TensorId};
+use crate::graph::{Graph, Mode, Tensor, TensorId};
 
 /// The newest operator set whose rules are known.
 const NEWEST: i64 = 25;
@@ -123,10 +124,11 @@ pub(super) struct Import<'a, 'g> {
 impl<'a, 'g> Import<'a, 'g> {
     fn main(&mut self, main: &'a GraphProto, opsets: &Opsets) -> Result<Vec<Output>> {
         let mut scope = Scope { values: HashMap::new(), outer: None, opsets, attributes: None };
-        let wanted: Vec<String> = match &self.options.outputs {
+        let names: Vec<String> = match &self.options.outputs {
             Some(names) => names.clone(),
             None => main.output.iter().map(|output| output.name.clone()).collect(),
         };
+        let wanted: Vec<String> = names.iter().map(|name| computed_by(main, name).into()).collect();
         let live = live(&main.node, &wanted);
         self.initializers(main, &mut scope, &live)?;
         self.inputs(main, &mut scope, &live)?;
@@ -134,8 +136,8 @@ impl<'a, 'g> Import<'a, 'g> {
         let declared: HashMap<&str, Option<ElementType>> =
             main.output.iter().map(|info| (info.name.as_str(), tensor_type(info).and_then(element))).collect();
         let mut outputs = Vec::new();
-        for name in wanted {
-            let value = scope.get(&name);
+        for (name, of) in names.into_iter().zip(wanted) {
+            let value = scope.get(&of);
             let value = value.ok_or_else(|| Error::Onnx(format!("no node computes the output `{name}`")))?.clone();
             let element = self.element(&value);
             // Floats that are passed through have a gradient too.
@@ -219,12 +221,28 @@ impl<'a, 'g> Import<'a, 'g> {
     /// Imports the nodes that the wanted values need, in the file's order.
     fn nodes(&mut self, nodes: &'a [NodeProto], wanted: &[String], scope: &mut Scope<'_, 'g>) -> Result<()> {
         let live = live(nodes, wanted);
+        let pairs = if self.graph.mode() == Mode::Evaluation { fold::pairs(nodes, wanted) } else { HashMap::new() };
+        // Convolutions that compute the normalisation behind them.
+        let mut folded: HashSet<&str> = HashSet::new();
         for proto in nodes.iter().filter(|node| node.output.iter().any(|name| live.contains(name.as_str()))) {
             self.nodes += 1;
             if self.nodes > MOST_NODES {
                 return Err(Error::Onnx(format!("more than {MOST_NODES} nodes, those of functions counted")));
             }
-            let outputs = self.node(proto, scope)?;
+            let name = proto.output.first().map_or("", String::as_str);
+            let outputs = match pairs.get(name) {
+                Some(norm) => self.folded(proto, norm, scope)?,
+                None => None,
+            };
+            let outputs = match (outputs, proto.input.first()) {
+                (Some(outputs), _) => {
+                    folded.insert(name);
+                    outputs
+                }
+                // The normalisation itself, which has been computed.
+                (None, Some(x)) if folded.contains(x.as_str()) => scope.get(x).cloned().into_iter().collect(),
+                (None, _) => self.node(proto, scope)?,
+            };
             for (name, value) in proto.output.iter().zip(outputs).filter(|(name, _)| !name.is_empty()) {
                 scope.define(name, value)?;
             }
@@ -232,12 +250,33 @@ impl<'a, 'g> Import<'a, 'g> {
         Ok(())
     }
 
+    /// A node as its operator sees it.
+    fn described(&self, proto: &NodeProto, scope: &Scope<'_, 'g>) -> Node {
+        let domain = domain(proto);
+        let operator = if domain.is_empty() { proto.op_type.clone() } else { format!("{domain}.{}", proto.op_type) };
+        let opset = scope.opsets.get(domain).copied().unwrap_or(1);
+        Node { operator, opset, proto: resolved(proto, scope.attributes) }
+    }
+
+    /// The output of a convolution with the normalisation behind it in its weights, where that can be.
+    fn folded(&mut self, proto: &NodeProto, norm: &NodeProto, scope: &Scope<'_, 'g>) -> Result<Option<Vec<Value<'g>>>> {
+        let (node, norm) = (self.described(proto, scope), self.described(norm, scope));
+        if !scope.opsets.contains_key("") || self.functions.keys().any(|(domain, ..)| domain.is_empty()) {
+            return Ok(None);
+        }
+        let of = |node: &Node| -> Vec<_> { node.proto.input.iter().map(|name| scope.get(name).cloned()).collect() };
+        let Some(inputs) = fold::folded(&of(&node), &norm, &of(&norm))? else { return Ok(None) };
+        match self.operator(&node, &inputs) {
+            Ok(outputs) => Ok(Some(outputs)),
+            // Both are looked at by themselves then.
+            Err(Error::Unsupported(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The outputs of one node.
     fn node(&mut self, proto: &'a NodeProto, scope: &Scope<'_, 'g>) -> Result<Vec<Value<'g>>> {
-        let domain = if proto.domain == "ai.onnx" { "" } else { proto.domain.as_str() };
-        let operator = if domain.is_empty() { proto.op_type.clone() } else { format!("{domain}.{}", proto.op_type) };
-        let opset = scope.opsets.get(domain).copied();
-        let node = Node { operator, opset: opset.unwrap_or(1), proto: resolved(proto, scope.attributes) };
+        let node = self.described(proto, scope);
         let inputs: Vec<Option<Value<'g>>> = proto
             .input
             .iter()
@@ -251,11 +290,11 @@ impl<'a, 'g> Import<'a, 'g> {
         if inputs.iter().flatten().any(|value| matches!(value, Value::Missing)) {
             return Ok(vec![Value::Missing; proto.output.len()]);
         }
-        let function = self.functions.get(&(domain, proto.op_type.as_str(), proto.overload.as_str())).copied();
+        let function = self.functions.get(&(domain(proto), proto.op_type.as_str(), proto.overload.as_str())).copied();
         let outputs = match function {
             Some(function) => self.deeper(&node, |import| import.function(&node, function, &inputs)),
             None if node.operator == "If" => self.deeper(&node, |import| import.branch(&node, proto, &inputs, scope)),
-            None => match opset {
+            None => match scope.opsets.get(domain(proto)) {
                 Some(_) => self.operator(&node, &inputs),
                 None => Err(node.wrong("the file imports no operator set of its domain")),
             },
@@ -406,40 +445,16 @@ fn outputs_of<'g>(names: &[String], scope: &Scope<'_, 'g>, node: &Node) -> Resul
     names.iter().map(|name| value(name).ok_or_else(|| missing(name))).collect()
 }
 
-/// The names that the wanted values need, with those.
-fn live<'p>(nodes: &'p [NodeProto], wanted: &'p [String]) -> HashSet<&'p str> {
-    let mut live: HashSet<&str> = wanted.iter().map(String::as_str).collect();
-    for node in nodes.iter().rev() {
-        if node.output.iter().any(|name| live.contains(name.as_str())) {
-            uses(node, &mut live);
-        }
-    }
-    live
-}
-
-/// Adds what a node reads, in the branches that it holds too: of these also what they define, which does no harm.
-fn uses<'p>(node: &'p NodeProto, names: &mut HashSet<&'p str>) {
-    names.extend(node.input.iter().map(String::as_str));
-    for graph in node.attribute.iter().filter_map(|attribute| attribute.g.as_deref()) {
-        names.extend(graph.output.iter().map(|output| output.name.as_str()));
-        graph.node.iter().for_each(|node| uses(node, names));
+/// The value of this name, or, where a node alone has it, what that node computes.
+fn computed_by<'p>(main: &'p GraphProto, name: &'p str) -> &'p str {
+    let value = |node: &NodeProto| node.output.iter().any(|output| output == name);
+    match main.node.iter().find(|node| node.name == name) {
+        Some(node) if !main.node.iter().any(value) => node.output.first().map_or(name, String::as_str),
+        _ => name,
     }
 }
 
-/// The node with the attributes that it takes from the function around it.
-fn resolved(proto: &NodeProto, given: Option<&[AttributeProto]>) -> NodeProto {
-    let mut node = proto.clone();
-    let Some(given) = given else { return node };
-    node.attribute = node
-        .attribute
-        .into_iter()
-        .filter_map(|attribute| match attribute.ref_attr_name.as_str() {
-            "" => Some(attribute),
-            outer => {
-                let value = given.iter().find(|given| given.name == outer)?;
-                Some(AttributeProto { name: attribute.name, ..value.clone() })
-            }
-        })
-        .collect();
-    node
+/// The operator set that a node's operator is of; ONNX's own has two names.
+fn domain(proto: &NodeProto) -> &str {
+    if proto.domain == "ai.onnx" { "" } else { &proto.domain }
 }

@@ -78,12 +78,10 @@ impl<'g> Import<'_, 'g> {
         let dims = dims.ok_or_else(|| Error::Onnx(format!("input `{name}` has no shape in the file: give it one")))?;
         let extent = |(axis, dim): (usize, &Dimension)| match &dim.value {
             Some(DimensionValue::Extent(extent)) if *extent > 0 => Ok(*extent as usize),
-            Some(DimensionValue::Extent(0)) | None => {
+            // Some writers have -1 for an extent that is open.
+            Some(DimensionValue::Extent(_)) | None => {
                 let unknown = || format!("extent {axis} of input `{name}` is not known: give the input a shape");
                 self.options.rest.ok_or_else(|| Error::Onnx(unknown()))
-            }
-            Some(DimensionValue::Extent(extent)) => {
-                Err(Error::Onnx(format!("input `{name}`: an extent of {extent} along axis {axis}")))
             }
             Some(DimensionValue::Symbol(symbol)) => {
                 let given = self.options.dims.get(symbol).copied().or(self.options.rest);
@@ -98,7 +96,7 @@ impl<'g> Import<'_, 'g> {
     fn check_shape(&self, name: &str, ty: &TensorTypeProto, shape: &[usize]) -> Result<()> {
         let Some(dims) = ty.shape.as_ref().map(|shape| &shape.dim) else { return Ok(()) };
         let fits = |(dim, &extent): (&Dimension, &usize)| match &dim.value {
-            Some(DimensionValue::Extent(expected)) if *expected != 0 => *expected == extent as i64,
+            Some(DimensionValue::Extent(expected)) if *expected > 0 => *expected == extent as i64,
             Some(DimensionValue::Symbol(symbol)) => self.options.dims.get(symbol).is_none_or(|&given| given == extent),
             _ => true,
         };
@@ -106,9 +104,9 @@ impl<'g> Import<'_, 'g> {
             true => Ok(()),
             false => {
                 let text = |dim: &Dimension| match &dim.value {
-                    Some(DimensionValue::Extent(extent)) => extent.to_string(),
+                    Some(DimensionValue::Extent(extent)) if *extent > 0 => extent.to_string(),
                     Some(DimensionValue::Symbol(symbol)) => symbol.clone(),
-                    None => "?".into(),
+                    Some(DimensionValue::Extent(_)) | None => "?".into(),
                 };
                 let expected = dims.iter().map(text).collect::<Vec<_>>().join(", ");
                 Err(Error::Onnx(format!("input `{name}`: expected the shape [{expected}], got {shape:?}")))

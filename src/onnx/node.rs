@@ -159,3 +159,21 @@ impl Node {
         }
     }
 }
+
+/// The node with the attributes that it takes from the function around it.
+pub(super) fn resolved(proto: &NodeProto, given: Option<&[AttributeProto]>) -> NodeProto {
+    let mut node = proto.clone();
+    let Some(given) = given else { return node };
+    node.attribute = node
+        .attribute
+        .into_iter()
+        .filter_map(|attribute| match attribute.ref_attr_name.as_str() {
+            "" => Some(attribute),
+            outer => {
+                let value = given.iter().find(|given| given.name == outer)?;
+                Some(AttributeProto { name: attribute.name, ..value.clone() })
+            }
+        })
+        .collect();
+    node
+}

@@ -116,8 +116,9 @@ impl Options {
         self
     }
 
-    /// Asks for these values instead of the file's outputs: any of its values, as the features before a classifier. What
-    /// they do not need is not loaded.
+    /// Asks for these values instead of the file's outputs: any of its values, as the features before a classifier. The name
+    /// of a node, which is what `omma inspect` prints, stands for the first value that it computes. What they do not need is
+    /// not loaded.
     pub fn outputs(mut self, names: &[&str]) -> Self {
         self.outputs = Some(names.iter().map(ToString::to_string).collect());
         self

@@ -198,10 +198,6 @@ impl Op for Split {
         self.lengths.iter().map(part).collect()
     }
 
-    fn takes_epilogue(&self) -> bool {
-        true
-    }
-
     fn reach(&self, _: &[TensorType]) -> Reach {
         Reach::Place
     }
@@ -259,6 +255,10 @@ pub(crate) fn cases() -> Vec<OpCase> {
     cases.push(OpCase::new("split of a pooled image, of which one part is used", |cx| {
         let parts = cx.shifted("x", [2, 12, 4, 6], 4.0)?.avg_pool2d(2)?.split(1, &[4, 8])?;
         Ok(vec![parts[1].avg_pool2d(1)?])
+    }));
+    cases.push(OpCase::new("split into the gates of an LSTM, each followed by its function", |cx| {
+        let parts = cx.normal("x", [2, 20])?.split(1, &[5; 4])?;
+        Ok(vec![parts[0].sigmoid()?, parts[1].sigmoid()?.multiply(2.0)?, parts[2].tanh()?, parts[3].sigmoid()?])
     }));
     cases
 }

@@ -151,6 +151,33 @@ impl<const D: usize> Op for MaxUnpool<D> {
         let operands = [Operand::Input(0), Operand::Input(1), Operand::Output(0)];
         Self::lower(self, cx, "forward", &y, &operands, y.elements())
     }
+
+    /// ScatterElements and not MaxUnpool, which knows no dilation, and which runtimes compute by different rules where the
+    /// size is not the least.
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        let shape = &cx.inputs[0].shape;
+        let ([n, c], values) = ([shape[0], shape[1]], shape[2..].iter().product::<usize>());
+        let cells: usize = self.size.iter().product();
+        cx.keeps_examples(!self.whole)?;
+        let ([from, to], axis) = match self.whole {
+            true => ([vec![n * c * values], vec![n * c * cells]], 0_usize),
+            false => ([vec![n, c, values], vec![n, c, cells]], 2),
+        };
+        let (x, places) = (cx.input_as(0, &from)?, cx.input_as(1, &from)?);
+        let extents = to.iter().map(|&extent| extent as i64);
+        let extents = match cx.held(0)?.examples {
+            false => cx.integers(extents)?,
+            true => {
+                let (own, rest) = (cx.between("Shape", &[&x], &[]), cx.integers(extents.skip(1))?);
+                let (start, end) = (cx.integers([0])?, cx.integers([1])?);
+                let examples = cx.between("Slice", &[&own, &start, &end], &[]);
+                cx.between("Concat", &[&examples, &rest], &[("axis", 0_usize.into())])
+            }
+        };
+        let zeros = cx.between("ConstantOfShape", &[&extents], &[]);
+        cx.finish_as(&to, "ScatterElements", &[&zeros, &places, &x], &[("axis", axis.into())])
+    }
 }
 
 /// (indices, dy) -> dx

@@ -196,9 +196,10 @@ impl<const D: usize> Op for Pooling<D> {
 
     #[cfg(feature = "onnx")]
     fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
-        use crate::onnx::{Pooled, pool};
-        let Windows::Sliding(window) = &self.windows else {
-            return Err(cx.refused("ONNX has no adaptive pooling"));
+        use crate::onnx::{Pooled, adaptive_max, pool};
+        let window = match &self.windows {
+            Windows::Sliding(window) => window,
+            Windows::Adaptive(windows) => return adaptive_max(cx, windows),
         };
         match self.kind {
             Kind::Max => pool(cx, Pooled::Max, window),

@@ -170,7 +170,33 @@ impl Op for Window {
                 let y = cx.input_as(0, &[outer, length, channels, inner])?;
                 cx.finish_as(&[outer, channels, length, inner], "Transpose", &[&y], &exchanged)
             }
-            (false, true) => Err(cx.refused("ONNX has no sum of windows that overlap")),
+            (false, true) if dilation == 0 => Err(cx.refused("a sum of what was repeated")),
+            (false, true) => {
+                // A transposed convolution whose taps are each one of the windows' elements.
+                let y = cx.input_as(0, &[outer, positions, channels, taps, inner])?;
+                let order = [("perm", (&[0, 2, 3, 1, 4][..]).into())];
+                let y = cx.between("Transpose", &[&y], &order);
+                let shape = [outer, channels * taps, positions, inner];
+                let target = cx.integers(shape.into_iter().map(|extent| extent as i64))?;
+                let y = cx.between("Reshape", &[&y, &target], &[]);
+                let one = |index: usize| f32::from(u8::from(index / taps % taps == index % taps));
+                let weight = (0..channels * taps * taps).map(one).collect();
+                let weight = cx.floats(&[channels * taps, 1, taps, 1], weight)?;
+                let whole = (positions - 1) * stride + (taps - 1) * dilation + 1;
+                let (behind, more) = (whole.saturating_sub(pad + length), (pad + length).saturating_sub(whole));
+                if more >= stride.max(dilation) {
+                    return Err(cx.refused("elements in no window"));
+                }
+                let attributes = [
+                    ("group", channels.into()),
+                    ("kernel_shape", (&[taps, 1][..]).into()),
+                    ("strides", (&[stride, 1][..]).into()),
+                    ("dilations", (&[dilation, 1][..]).into()),
+                    ("pads", (&[pad, 0, behind, 0][..]).into()),
+                    ("output_padding", (&[more, 0][..]).into()),
+                ];
+                cx.finish_as(&[outer, channels, length, inner], "ConvTranspose", &[&y, &weight], &attributes)
+            }
             (false, false) => {
                 let x = cx.input_as(0, &[outer, channels, length, inner])?;
                 let reach = (positions - 1) * stride + (taps - 1) * dilation + 1;

@@ -289,6 +289,10 @@ impl<'a> Builder<'a> {
         let Lowering { dispatches, scratch, choices, reads, writes, room_for_filters, constants, moments, .. } =
             lowering;
         (self.room_for_filters, self.plan.constants) = (room_for_filters, constants);
+        // An operation that said that it takes them may not forget them.
+        if !node.chain.is_empty() && !dispatches.iter().any(|dispatch| dispatch.kernel.computes(&node.chain)) {
+            return Err(Error::Graph(format!("{}: no kernel computes what follows", node.title())));
+        }
         self.taken(index, &node, moments);
         let operands = || dispatches.iter().flat_map(|dispatch| &dispatch.operands);
         for (number, format) in reads.into_iter().enumerate() {

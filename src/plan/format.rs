@@ -106,10 +106,25 @@ fn filter(ty: &TensorType) -> [usize; 3] {
     [ty.shape[0], ty.shape[1..].first().copied().unwrap_or(1), ty.shape.iter().skip(2).product()]
 }
 
-/// `[a, b, c]` as `[c, b, a]`.
+/// `[a, b, c]` as `[c, b, a]`: rows of b·c become columns, tile by tile, as the caches of a processor like it.
 fn reversed<T: Copy>([a, b, c]: [usize; 3], values: Vec<T>) -> Vec<T> {
-    let at = |k: usize, j: usize, i: usize| values[(i * b + j) * c + k];
-    (0..c).flat_map(|k| (0..b).flat_map(move |j| (0..a).map(move |i| (k, j, i)))).map(|(k, j, i)| at(k, j, i)).collect()
+    const TILE: usize = 32;
+    // Of a single matrix the rows are all that there is to go over.
+    let [a, b, c] = if a == 1 { [b, 1, c] } else { [a, b, c] };
+    let row = b * c;
+    let mut result = values.clone();
+    for first in (0..row).step_by(TILE) {
+        for start in (0..a).step_by(TILE) {
+            for column in first..row.min(first + TILE) {
+                let to = (column % c * b + column / c) * a;
+                let places = &mut result[to + start..to + a.min(start + TILE)];
+                for (place, index) in places.iter_mut().zip(start..) {
+                    *place = values[index * row + column];
+                }
+            }
+        }
+    }
+    result
 }
 
 params! {
@@ -167,6 +182,12 @@ mod tests {
         let arranged = Format::TapsFirst.arrange(&ty, values.clone());
         // Tap (1, 2), channel 2, output 3.
         assert_eq!(arranged[((5 + 2) * 3 + 2) * 4 + 3], ((3 * 3 + 2) * 2 + 1) * 5 + 2);
+        assert_eq!(Format::TapsFirst.restore(&ty, arranged), values);
+        // More than a tile, and a part of one, along every axis.
+        let ty = TensorType::f32([67, 33, 35]);
+        let values: Vec<usize> = (0..ty.elements()).collect();
+        let arranged = Format::TapsFirst.arrange(&ty, values.clone());
+        assert_eq!(arranged[(34 * 33 + 32) * 67 + 65], (65 * 33 + 32) * 35 + 34);
         assert_eq!(Format::TapsFirst.restore(&ty, arranged), values);
     }
 }

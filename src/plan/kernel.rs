@@ -162,6 +162,11 @@ impl Kernel {
         self.value("operands", operands.into()).value("links", links.into())
     }
 
+    /// Whether it calls all functions of this chain.
+    pub(crate) fn computes(&self, chain: &Chain) -> bool {
+        chain.links.iter().all(|link| self.functions.contains(&link.function))
+    }
+
     /// `conv2d.forward[naive]`.
     pub fn label(&self) -> String {
         format!("{}.{}[{}]", self.shader.name, self.entry, self.variant)

@@ -10,7 +10,7 @@ use super::readback::{Readback, ReadbackPool, Region};
 use super::{BufferRef, Location, VariableLayout};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::graph::Graph;
+use crate::graph::{Graph, Init};
 use ndarray::{ArrayD, IxDyn};
 
 /// The values that outlive a step. Clones share them; a training and an evaluation session made with the same
@@ -101,6 +101,10 @@ impl Variables {
         let known = store.layout.order.len();
         for name in &layout.order[known..] {
             let entry = &layout.entries[name];
+            // A new buffer is full of zeros.
+            if matches!(entry.init, Init::Zeros) && !store.buffers.contains_key(&entry.location.buffer) {
+                continue;
+            }
             let values = entry.init.values(name, &entry.ty.shape, self.seed);
             entry.write(&self.gpu, &buffers, name, values)?;
         }

@@ -125,6 +125,10 @@ fn an_output_is_anything_that_has_a_name() {
         let outputs = Runner::new(gpu, &model).unwrap().run_blocking(&[("x", &x)]).unwrap();
         assert_eq!(outputs[0], ("shape".into(), integers(&[1], &[2])));
     }
+    // A node's name stands for what it computes.
+    let named = File::new(17).input("x", FLOAT, &[2]).named("first", "Neg", "x", "y").output("y", FLOAT);
+    let model = Options::default().outputs(&["first"]).load(named.bytes()).unwrap();
+    assert_eq!(model.output("first").unwrap().shape().to_string(), "[2]");
     let wrong = Options::default().value("y", x.clone()).load(file.bytes());
     assert_eq!(message(wrong), "ONNX: there is no input `y` to tell a value or a shape of");
     let wrong = Options::default().outputs(&["y"]).load(file.bytes());

@@ -199,6 +199,14 @@ impl File {
         self
     }
 
+    /// A node of one input and output with a name of its own.
+    pub(crate) fn named(mut self, name: &str, operator: &str, input: &str, output: &str) -> Self {
+        let node = Message::default().bytes(1, input.as_bytes()).bytes(2, output.as_bytes());
+        let node = node.bytes(3, name.as_bytes()).bytes(4, operator.as_bytes());
+        self.graph = self.graph.message(1, &node);
+        self
+    }
+
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let opset = Message::default().bytes(1, b"").int(2, self.opset);
         Message::default().int(1, 8).message(7, &self.graph).message(8, &opset).0

@@ -106,6 +106,11 @@ impl<'f, 'a> Exporting<'f, 'a> {
         self.file.number("integers", &Array::integers(values))
     }
 
+    /// Integers of this shape.
+    pub(crate) fn integers_as(&mut self, shape: &[usize], values: Vec<i64>) -> Result<String> {
+        self.file.number("integers", &Array::new(shape, values)?)
+    }
+
     /// One integer without an axis.
     pub(crate) fn integer(&mut self, value: usize) -> Result<String> {
         self.file.number("integer", &Array::new(&[], vec![value as i64])?)

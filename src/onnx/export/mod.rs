@@ -27,7 +27,7 @@ use crate::plan::NamedArrays;
 
 pub(crate) use exporting::Exporting;
 pub(crate) use functions::export as function;
-pub(crate) use pools::{Pooled, pool};
+pub(crate) use pools::{Pooled, adaptive_max, pool};
 pub(crate) use sums::{reduce, sum};
 pub(crate) use tables::map;
 

@@ -5,6 +5,7 @@
 
 use super::Exporting;
 use super::attribute::Value;
+use super::sums::reduction;
 use crate::error::Result;
 use crate::ops::Pool;
 
@@ -19,9 +20,8 @@ pub(crate) enum Pooled {
 
 /// Adds the node of a pooling over the last D axes of input 0.
 pub(crate) fn pool<const D: usize>(cx: &mut Exporting<'_, '_>, what: Pooled, pool: &Pool<D>) -> Result<()> {
-    if cx.outputs.len() > 1 && cx.needs(1) {
-        return Err(cx.refused("where in its window a maximum stands"));
-    }
+    // Of these `max_pool.indices` makes what the graph has: ONNX numbers cells through the whole tensor.
+    let numbered = cx.outputs.len() > 1 && cx.needs(1);
     cx.keeps_examples(true)?;
     let (shape, output) = (cx.inputs[0].shape.clone(), cx.outputs[0].shape.clone());
     // A sequence that is an image of one row only here.
@@ -47,7 +47,7 @@ pub(crate) fn pool<const D: usize>(cx: &mut Exporting<'_, '_>, what: Pooled, poo
     let dilated = dilation.iter().any(|&gap| gap > 1);
     let mut attributes: Vec<(&str, Value)> = vec![("kernel_shape", kernel.as_slice().into())];
     let operator = match what {
-        Pooled::Max if whole => return cx.finish_as(&to, "GlobalMaxPool", &[&x], &[]),
+        Pooled::Max if whole && !numbered => return cx.finish_as(&to, "GlobalMaxPool", &[&x], &[]),
         Pooled::Max => "MaxPool",
         Pooled::Average => {
             let counted = pool.count_include_pad && [pool.begin, pool.end] != [[0; D]; 2];
@@ -80,5 +80,35 @@ pub(crate) fn pool<const D: usize>(cx: &mut Exporting<'_, '_>, what: Pooled, poo
     if dilated {
         attributes.push(("dilations", dilation.as_slice().into()));
     }
-    cx.finish_as(&to, operator, &[&x], &attributes)
+    let outputs = (0..1 + usize::from(numbered)).map(|index| cx.output(index, &to)).collect();
+    cx.push(operator, &[&x], outputs, &attributes);
+    Ok(())
+}
+
+/// Adds the nodes of the maxima of so many windows along each of the last axes of input 0, as PyTorch's adaptive pooling cuts
+/// them: along each axis the cells of every window are gathered, some twice where windows differ in length.
+pub(crate) fn adaptive_max(cx: &mut Exporting<'_, '_>, windows: &[usize]) -> Result<()> {
+    if cx.needs(1) {
+        return Err(cx.refused("where maxima stand in windows of different lengths"));
+    }
+    cx.keeps_examples(true)?;
+    let shape = cx.inputs[0].shape.to_vec();
+    let mut y = cx.input(0)?;
+    for (axis, &windows) in (2..).zip(windows) {
+        let extent = shape[axis];
+        let window = |number: usize| number * extent / windows..((number + 1) * extent).div_ceil(windows);
+        let most = (0..windows).map(|number| window(number).len()).max().unwrap_or(1);
+        let cells =
+            |number: usize| (0..most).map(move |cell| (window(number).start + cell).min(window(number).end - 1));
+        let cells: Vec<i64> = (0..windows).flat_map(cells).map(|cell| cell as i64).collect();
+        let cells = cx.integers_as(&[windows, most], cells)?;
+        let gathered = cx.between("Gather", &[&y, &cells], &[("axis", axis.into())]);
+        let (inputs, attributes) = reduction(cx, "ReduceMax", gathered, &[axis + 1])?;
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        if axis + 1 == shape.len() {
+            return cx.finish("ReduceMax", &inputs, &attributes);
+        }
+        y = cx.between("ReduceMax", &inputs, &attributes);
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Reductions as ONNX's operators.
 
 use super::Exporting;
+use super::attribute::Value;
 use crate::error::Result;
 
 /// Adds the node of a sum or mean over outer and inner of a view `[groups, outer, channels, inner]` of input 0.
@@ -29,14 +30,26 @@ pub(crate) fn reduce(cx: &mut Exporting<'_, '_>, operator: &str, view: [usize; 4
         // To ONNX that means all of them.
         return cx.finish_as(&kept, "Identity", &[&x], &[]);
     }
+    let (inputs, attributes) = reduction(cx, operator, x, &axes)?;
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    cx.finish_as(&kept, operator, &inputs, &attributes)
+}
+
+/// The inputs and attributes of a reduction of `x` over some axes, which go.
+pub(super) fn reduction(
+    cx: &mut Exporting<'_, '_>,
+    operator: &str,
+    x: String,
+    axes: &[usize],
+) -> Result<(Vec<String>, Vec<(&'static str, Value)>)> {
+    let gone = ("keepdims", 0_usize.into());
     // Where the axes became an input.
     let since = if operator == "ReduceSum" { 13 } else { 18 };
     if cx.opset() < since {
-        let attributes = [("axes", axes.as_slice().into()), ("keepdims", 0_usize.into())];
-        return cx.finish_as(&kept, operator, &[&x], &attributes);
+        return Ok((vec![x], vec![("axes", axes.into()), gone]));
     }
     let axes = cx.integers(axes.iter().map(|&axis| axis as i64))?;
-    cx.finish_as(&kept, operator, &[&x, &axes], &[("keepdims", 0_usize.into())])
+    Ok((vec![x, axes], vec![gone]))
 }
 
 /// The axes of a shape that are outer and inner of a view `[groups, outer, channels, inner]`, where none of them is part of

@@ -2,7 +2,7 @@
 
 use ndarray::{ArrayD, IxDyn};
 
-use super::{Call, Operator, one};
+use super::{Call, MOST_EQUAL, Operator, one};
 use crate::error::Result;
 use crate::onnx::array::{with_array, with_numbers};
 use crate::onnx::element::{Element, Number, Numeric};
@@ -65,18 +65,18 @@ fn constant(call: &Call<'_>) -> Result<Vec<Array>> {
     Ok(vec![constant])
 }
 
-/// Extents that an input holds.
-pub(super) fn extents(call: &Call<'_>, index: usize) -> Result<Vec<usize>> {
+/// Extents that an input holds, of an array of so many elements at most.
+pub(super) fn extents(call: &Call<'_>, index: usize, most: usize) -> Result<Vec<usize>> {
     let extents = call.ints(index)?;
     let wrong = |_| call.node.wrong(format_args!("{extents:?} is no shape"));
     let shape: Vec<usize> =
         extents.iter().map(|&extent| usize::try_from(extent)).collect::<Result<_, _>>().map_err(wrong)?;
-    call.limit(&shape)?;
+    call.limit_to(most, &shape)?;
     Ok(shape)
 }
 
 fn constant_of_shape(call: &Call<'_>) -> Result<Vec<Array>> {
-    let shape = extents(call, 0)?;
+    let shape = extents(call, 0, MOST_EQUAL)?;
     let value = match call.node.tensor("value")? {
         Some(tensor) => Folder::default().read(tensor)?,
         None => scalar(0.0_f32),

@@ -55,6 +55,8 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 /// Elements of the largest array that the host makes of smaller ones: more than shapes, indices and tables need, and few
 /// enough for any machine.
 const MOST: usize = 1 << 24;
+/// Elements of the largest array of equal ones: more than the dense layers of VGG have.
+const MOST_EQUAL: usize = 1 << 27;
 /// Elements that all nodes together may read and write at load, beside what the file's own elements entitle to.
 const MOST_TOUCHED: usize = 1 << 26;
 
@@ -76,7 +78,9 @@ impl Budget {
     /// Subtracts what a node reads or writes.
     pub(super) fn spend<'a>(&mut self, node: &Node, arrays: impl IntoIterator<Item = &'a Array>) -> Result<()> {
         let touched = arrays.into_iter().map(Array::len).fold(0_usize, usize::saturating_add);
-        let left = self.0.checked_sub(touched);
+        // Filling an array is quick.
+        let cost = if node.operator == "ConstantOfShape" { touched / 4 } else { touched };
+        let left = self.0.checked_sub(cost);
         self.0 = left.ok_or_else(|| node.unsupported("the host has computed too much for a file of its size"))?;
         Ok(())
     }
@@ -152,9 +156,13 @@ impl<'c> Call<'c> {
     /// How many elements an array of these extents has, where it is small enough to be made, or no larger than what it is
     /// made of. Empty axes count as one.
     fn limit(&self, shape: &[usize]) -> Result<usize> {
+        self.limit_to(MOST, shape)
+    }
+
+    fn limit_to(&self, most: usize, shape: &[usize]) -> Result<usize> {
         let count = shape.iter().try_fold(1_usize, |count, &extent| count.checked_mul(extent.max(1)));
         let inputs = || self.inputs.iter().flatten();
-        let most = inputs().map(|array| array.len()).max().unwrap_or(0).max(MOST);
+        let most = inputs().map(|array| array.len()).max().unwrap_or(0).max(most);
         let texts = inputs().filter_map(|array| String::of(array)).flatten();
         // All elements may be the longest of the texts.
         let heft = texts.map(|text| text.len() / 8 + 4).max().unwrap_or(1);

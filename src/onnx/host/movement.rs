@@ -3,7 +3,7 @@
 use ndarray::{ArrayD, Axis, IxDyn, Slice};
 
 use super::create::extents;
-use super::{Call, Operator, one, whole};
+use super::{Call, MOST, Operator, one, whole};
 use crate::error::Result;
 use crate::onnx::Array;
 use crate::onnx::array::with_array;
@@ -55,7 +55,7 @@ fn transpose(call: &Call<'_>) -> Result<Vec<Array>> {
 }
 
 fn expand(call: &Call<'_>) -> Result<Vec<Array>> {
-    let shape = call.broadcast(&[call.input(0)?.shape(), &extents(call, 1)?])?;
+    let shape = call.broadcast(&[call.input(0)?.shape(), &extents(call, 1, MOST)?])?;
     with_array!(call.input(0)?, x => one(call.spread(x, &shape)?.to_owned()))
 }
 

@@ -13,7 +13,7 @@ mod logic;
 mod loss;
 mod matmul;
 mod movement;
-mod normalization;
+pub(super) mod normalization;
 mod pool;
 mod quantize;
 mod reduce;

@@ -6,6 +6,7 @@ use crate::Axes;
 use crate::error::Result;
 use crate::graph::{Mode, Tensor};
 use crate::onnx::Array;
+use crate::onnx::node::Node;
 use crate::onnx::value::Value;
 
 pub(super) const OPERATORS: &[Operator] = &[
@@ -138,12 +139,22 @@ fn layer<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
 
 /// Whether the statistics are those of the batch: an attribute says so from operator set 14 on; before, more outputs than
 /// the first do, unless `is_test` stands against it.
-fn trains(call: &Call<'_, '_, '_>) -> Result<bool> {
-    match call.node.opset {
-        14.. => call.node.flag("training_mode", false),
-        7.. => Ok(call.node.outputs() > 1),
-        _ => Ok(call.node.outputs() > 1 && !call.node.flag("is_test", false)?),
+fn trains(node: &Node) -> Result<bool> {
+    match node.opset {
+        14.. => node.flag("training_mode", false),
+        7.. => Ok(node.outputs() > 1),
+        _ => Ok(node.outputs() > 1 && !node.flag("is_test", false)?),
     }
+}
+
+/// Whether each channel, and not each place, has statistics of its own, as could be once where `spatial` is 0.
+fn is_spatial(node: &Node) -> Result<bool> {
+    Ok(node.opset >= 9 || node.flag("spatial", true)?)
+}
+
+/// Whether it is a factor and a term for each channel.
+pub(in crate::onnx) fn is_affine(node: &Node) -> Result<bool> {
+    Ok(!trains(node)? && is_spatial(node)?)
 }
 
 fn batch<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
@@ -152,9 +163,7 @@ fn batch<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
     let [_, channels, rest @ ..] = &shape[..] else {
         return Err(call.node.wrong(format_args!("expected [N, C, ...], got {shape}")));
     };
-    let trains = trains(call)?;
-    // Each place has statistics of its own where `spatial` is 0, as it could be once.
-    let spatial = call.node.opset >= 9 || call.node.flag("spatial", true)?;
+    let (trains, spatial) = (trains(call.node)?, is_spatial(call.node)?);
     let own = match spatial {
         true => [&[*channels][..], &vec![1; rest.len()]].concat(),
         false => shape[1..].to_vec(),

@@ -143,4 +143,19 @@ impl<const D: usize> Op for Indices<D> {
         let kernel = kernel.template("entry", "indices").template("kind", "max").template("texture", 0);
         cx.dispatch_flat(kernel, &params, &[Operand::Input(0), Operand::Output(0)], cx.outputs[0].elements())
     }
+
+    /// The places that a pooling has in a file are numbers through the whole tensor, rows first.
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        if self.numbers.column_major {
+            return Err(cx.refused("numbers of cells, columns first"));
+        }
+        cx.keeps_examples(true)?;
+        let places = cx.input(0)?;
+        if self.numbers.whole {
+            return cx.finish("Identity", &[&places], &[]);
+        }
+        let cells = cx.integer(self.x.shape[2..].iter().product())?;
+        cx.finish("Mod", &[&places, &cells], &[])
+    }
 }
