@@ -1,9 +1,10 @@
 // The sums of a batch normalisation over a view [outer, channels, inner]; M = outer * inner elements a channel. What is done
 // to single elements stands in common/functions.wgsl.
 //   mean = sum x / M     variance = sum (x - mean)^2 / M
+//   factor = gamma / sqrt(variance + epsilon)     term = beta - mean factor
 //   dbeta = sum dy       dgamma = sum dy (x - mean) / sqrt(variance + epsilon)
-// statistics and grad_partial do one lane of a channel an invocation, see common/channel.wgsl; merge, grad_merge and
-// running do one channel an invocation. So reductions have two stages, in a fixed order and without barriers.
+// statistics and grad_partial do one lane of a channel an invocation, see common/channel.wgsl; merge, grad_merge, fold
+// and running do one channel an invocation. So reductions have two stages, in a fixed order and without barriers.
 // Statistics are (mean, M2 = sum of squared deviations), by Welford's recurrence within a lane and Chan's between
 // lanes, both on differences from a first value: a mean that is large against the deviation costs no accuracy.
 // Memory traffic, bytes an element: statistics 4, grad_partial 8.
@@ -45,6 +46,13 @@ struct Params {
 @group(0) @binding(1) var<storage, read> gradients: array<vec2<f32>>;
 @group(0) @binding(2) var<storage, read_write> gamma_gradient: array<f32>;
 @group(0) @binding(3) var<storage, read_write> beta_gradient: array<f32>;
+// fold: fold_mean, fold_variance, gamma, beta -> factor, term
+@group(0) @binding(1) var<storage, read> fold_mean: array<f32>;
+@group(0) @binding(2) var<storage, read> fold_variance: array<f32>;
+@group(0) @binding(3) var<storage, read> gamma: array<f32>;
+@group(0) @binding(4) var<storage, read> beta: array<f32>;
+@group(0) @binding(5) var<storage, read_write> factor: array<f32>;
+@group(0) @binding(6) var<storage, read_write> term: array<f32>;
 // running: new_mean, new_variance -> running_mean, running_variance (updated)
 @group(0) @binding(1) var<storage, read> new_mean: array<f32>;
 @group(0) @binding(2) var<storage, read> new_variance: array<f32>;
@@ -141,6 +149,17 @@ fn grad_merge(at: Invocation) {
     }
     gamma_gradient[channel] = sums.x;
     beta_gradient[channel] = sums.y;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn fold(at: Invocation) {
+    let channel = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
+    if channel >= params.channels {
+        return;
+    }
+    let scale = gamma[channel] * inverse_deviation(fold_variance[channel]);
+    factor[channel] = scale;
+    term[channel] = beta[channel] - fold_mean[channel] * scale;
 }
 
 @compute @workgroup_size(WORKGROUP)

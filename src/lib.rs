@@ -60,8 +60,8 @@ pub mod train;
 
 pub use error::{Error, Result};
 pub use gpu::{
-    AdapterSummary, BindingKind, Capabilities, Compiling, Cooperative, DeviceClass, Gpu, GpuOptions, Statistics,
-    adapters,
+    AdapterSummary, BindingKind, Capabilities, Compiling, Cooperative, DeviceClass, Gpu, GpuOptions, Starting,
+    Statistics, adapters,
 };
 pub use graph::{
     DType, Evaluator, Graph, Init, LayerSummary, Mode, ReceptiveField, Shape, Tensor, TensorId, TensorType,

@@ -156,6 +156,11 @@ fn standardize(
     return (x - mean) * (gamma * inverse_deviation(variance, epsilon)) + beta;
 }
 
+/// With mean and variance that do not depend on x, of which the other two are made.
+fn scale_and_shift(x: vec4<f32>, factor: vec4<f32>, term: vec4<f32>) -> vec4<f32> {
+    return x * factor + term;
+}
+
 /// `dgamma` and `dbeta` are sums over `count` elements of a channel.
 fn standardize_grad(
     x: vec4<f32>,

@@ -20,7 +20,46 @@ pub struct Compiling<'a> {
     pub label: &'a str,
 }
 
+/// What a device is at while a session starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Starting<'a> {
+    /// A kernel was compiled.
+    Compiling(Compiling<'a>),
+    /// A variant of a node's kernel is about to be timed ([`PlanOptions::tune`](crate::PlanOptions::tune)).
+    Timing {
+        /// The node that it is timed for.
+        node: &'a str,
+        /// `conv2d.forward`
+        kernel: &'a str,
+        /// `tiled`
+        variant: &'a str,
+    },
+    /// All that was to be timed is.
+    Timed,
+}
+
+/// Whom a device tells how far starting is.
+pub(super) struct Watcher(Box<dyn Fn(Starting<'_>) + Send + Sync>);
+
+impl std::fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watcher")
+    }
+}
+
 impl Gpu {
+    /// Tells `watcher` from now on, on the thread that starts a session, what of it may take long. The first one stays.
+    pub fn watch(&self, watcher: impl Fn(Starting<'_>) + Send + Sync + 'static) {
+        self.inner.watcher.get_or_init(|| Watcher(Box::new(watcher)));
+    }
+
+    pub(crate) fn tell(&self, starting: Starting<'_>) {
+        if let Some(Watcher(watcher)) = self.inner.watcher.get() {
+            watcher(starting);
+        }
+    }
+
     /// The pipelines of `sources`, in order. Those that the device has not got are compiled, and `progress` hears of each.
     ///
     /// # Errors
@@ -36,7 +75,9 @@ impl Gpu {
         let compile = |index: usize| self.compile(missing[index]).map(|pipeline| there.add(missing[index], pipeline));
         in_parallel(total, &compile, &mut |index| {
             done += 1;
-            progress(Compiling { done, total, label: &missing[index].label });
+            let compiling = Compiling { done, total, label: &missing[index].label };
+            progress(compiling);
+            self.tell(Starting::Compiling(compiling));
         })?;
         if let (true, Some(store)) = (total > 0, &self.inner.store) {
             store.save();

@@ -17,7 +17,7 @@ use futures_channel::oneshot;
 
 pub use adapter::{AdapterSummary, GpuOptions, adapters};
 pub use capabilities::{Capabilities, Cooperative, DeviceClass};
-pub use compile::Compiling;
+pub use compile::{Compiling, Starting};
 pub use pipelines::BindingKind;
 pub(crate) use pipelines::{Pipeline, PipelineSource, TEXEL};
 
@@ -44,6 +44,8 @@ struct Inner {
     store: Option<Store>,
     failures: Arc<Failures>,
     counters: Counters,
+    /// Who hears of what takes long.
+    watcher: OnceLock<compile::Watcher>,
     #[cfg(not(target_arch = "wasm32"))]
     poller: poller::Poller,
 }
@@ -135,6 +137,7 @@ impl Gpu {
                 store,
                 failures,
                 counters: Counters::default(),
+                watcher: OnceLock::new(),
             }),
         }
     }

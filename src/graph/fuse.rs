@@ -72,7 +72,9 @@ impl Fused {
 
 /// Whether so many tensors may be bound at once.
 fn fits(step: &Fused, node: &Node, most_tensors: usize) -> bool {
-    let more = node.inputs.iter().filter(|id| !step.inputs.contains(id)).count() - 1;
+    // Those that the kernel reads.
+    let read = node.op.pointwise().map_or(0, |pointwise| pointwise.inputs.len());
+    let more = node.inputs[..read].iter().filter(|id| !step.inputs.contains(id)).count().saturating_sub(1);
     step.inputs.len() + more + step.outputs.len() <= most_tensors
 }
 

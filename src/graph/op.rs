@@ -40,6 +40,11 @@ pub(crate) trait Op: Debug + Send + Sync + 'static {
         None
     }
 
+    /// Whether its results are small, and in an inference made of variables alone: they are then computed once for many steps.
+    fn prepares(&self) -> bool {
+        false
+    }
+
     /// Whether its one output is its first input under another shape: the memory is shared and nothing is computed.
     fn is_view(&self) -> bool {
         false

@@ -5,6 +5,7 @@
 //! variance unbiased, as in PyTorch; in evaluation they are the running ones.
 
 mod channels_last;
+mod evaluation;
 mod running;
 mod tiles;
 
@@ -79,15 +80,14 @@ impl<'g> Tensor<'g> {
             let mean = graph.state(&format!("{name}.running_mean"), channels, Init::Zeros)?;
             let variance = graph.state(&format!("{name}.running_var"), channels, Init::Ones)?;
             if graph.mode() == Mode::Evaluation {
-                let op = Standardize { epsilon, training: false };
-                return graph.apply_one(op, name, &[self, mean, variance, gamma, beta]);
+                return self.normalized_by_given(name, [mean, variance, gamma, beta], epsilon);
             }
             let batch = graph.apply(Statistics, name, &[self])?;
             let count = (outer * inner) as f64;
             // The average of squares divides by n; an unbiased estimate divides by n - 1.
             let factor = (count / (count - 1.0)) as f32;
             graph.apply(Running { momentum, factor }, name, &[batch[0], batch[1], mean, variance])?;
-            graph.apply_one(Standardize { epsilon, training: true }, name, &[self, batch[0], batch[1], gamma, beta])
+            graph.apply_one(Standardize { epsilon }, name, &[self, batch[0], batch[1], gamma, beta])
         })
     }
 }
@@ -106,19 +106,23 @@ impl<'g> Tensor<'g> {
     /// have no gradient of their own.
     pub(crate) fn normalized_by_batch(self, affine: [Self; 2], epsilon: f32) -> Result<[Self; 3]> {
         let batch = self.graph().apply(Statistics, "", &[self])?;
-        let y = self.normalized_by([batch[0], batch[1]], affine, epsilon, true)?;
+        let inputs = [self, batch[0], batch[1], affine[0], affine[1]];
+        expect_channels(self, &inputs[1..])?;
+        let y = self.graph().apply_one(Standardize { epsilon }, "", &inputs)?;
         Ok([y, batch[0], batch[1]])
     }
 
-    /// The same by a mean and a variance that have no gradient; `training` says that they are those of the tensor.
-    pub(crate) fn normalized_by(self, by: [Self; 2], affine: [Self; 2], epsilon: f32, training: bool) -> Result<Self> {
-        let channels = TensorType::f32(view(&self.ty())?[1]);
-        for tensor in by.iter().chain(&affine) {
-            super::expect(NAME, "mean, variance, gamma and beta of", &channels, &tensor.ty())?;
-        }
-        let inputs = [self, by[0], by[1], affine[0], affine[1]];
-        self.graph().apply_one(Standardize { epsilon, training }, "", &inputs)
+    /// The same by a mean and a variance that are given, and have no gradient.
+    pub(crate) fn normalized_by(self, [mean, variance]: [Self; 2], affine: [Self; 2], epsilon: f32) -> Result<Self> {
+        let by = [mean, variance, affine[0], affine[1]];
+        expect_channels(self, &by)?;
+        self.normalized_by_given("", by, epsilon)
     }
+}
+
+fn expect_channels(x: Tensor<'_>, by: &[Tensor<'_>]) -> Result<()> {
+    let channels = TensorType::f32(view(&x.ty())?[1]);
+    by.iter().try_for_each(|tensor| super::expect(NAME, "mean, variance, gamma and beta of", &channels, &tensor.ty()))
 }
 
 /// `[outer, channels, inner]` of `[N, C, ...]`.
@@ -218,12 +222,10 @@ impl Op for Statistics {
     }
 }
 
-/// (x, mean, variance, gamma, beta) -> y
+/// (x, mean, variance, gamma, beta) -> y, by the mean and the variance of x
 #[derive(Debug)]
 struct Standardize {
     epsilon: f32,
-    /// Mean and variance are those of x.
-    training: bool,
 }
 
 impl Op for Standardize {
@@ -232,7 +234,7 @@ impl Op for Standardize {
     }
 
     fn attributes(&self) -> String {
-        format!("{}, epsilon {}", if self.training { "training" } else { "evaluation" }, self.epsilon)
+        format!("training, epsilon {}", self.epsilon)
     }
 
     fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
@@ -240,31 +242,13 @@ impl Op for Standardize {
     }
 
     fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
-        let Some(dy) = cx.cotangent(0) else { return Ok(vec![None; 5]) };
-        let (graph, layer) = (cx.graph(), cx.layer());
-        let [x, mean, variance, gamma] = [0, 1, 2, 3].map(|index| cx.input(index));
-        let Self { epsilon, training } = *self;
-        let sums = graph.apply(GradientSums { epsilon, training }, layer, &[x, mean, variance, dy])?;
-        let dx = match (cx.wants(0), training) {
-            (false, _) => None,
-            (_, true) => {
-                let inputs = [x, mean, variance, gamma, sums[0], sums[1], dy];
-                let [outer, _, inner] = view(&x.ty())?;
-                Some(graph.apply_one(GradInput { epsilon, count: Some(outer * inner) }, layer, &inputs)?)
-            }
-            (_, false) => Some(graph.apply_one(GradInput { epsilon, count: None }, layer, &[variance, gamma, dy])?),
-        };
-        // The statistics are not learned.
-        Ok(vec![dx, None, None, Some(sums[0]), Some(sums[1])])
+        let [dx, dgamma, dbeta] = gradients(cx, [0, 1, 2, 3], self.epsilon, true)?;
+        Ok(vec![dx, None, None, dgamma, dbeta])
     }
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
-        let g = geometry(&cx.input_types[0], self.epsilon);
         let i = &cx.inputs;
-        vec![match self.training {
-            true => reference::forward_training(&g, i[0], i[3], i[4]).0,
-            false => reference::forward(&g, i[0], i[1], i[2], i[3], i[4]),
-        }]
+        vec![reference::forward_training(&geometry(&cx.input_types[0], self.epsilon), i[0], i[3], i[4]).0]
     }
 
     fn pointwise(&self) -> Option<Pointwise> {
@@ -275,18 +259,37 @@ impl Op for Standardize {
 
     #[cfg(feature = "onnx")]
     fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
-        let epsilon = [("epsilon", self.epsilon.into())];
-        cx.keeps_examples(!self.training)?;
+        cx.keeps_examples(false)?;
         let [x, gamma, beta] = [cx.input(0)?, cx.input(3)?, cx.input(4)?];
-        if !self.training {
-            let [mean, variance] = [cx.input(1)?, cx.input(2)?];
-            return cx.finish("BatchNormalization", &[&x, &gamma, &beta, &mean, &variance], &epsilon);
-        }
         match cx.inputs[0].shape.first() {
-            Some(1) => cx.finish("InstanceNormalization", &[&x, &gamma, &beta], &epsilon),
+            Some(1) => cx.finish("InstanceNormalization", &[&x, &gamma, &beta], &[("epsilon", self.epsilon.into())]),
             _ => Err(cx.refused("statistics of a batch: a graph of Mode::Evaluation has running ones")),
         }
     }
+}
+
+/// (dx, dgamma, dbeta) of a normalisation whose inputs number `x, mean, variance, gamma` are these; the statistics are not
+/// learned. `training` says that they are those of x.
+fn gradients<'g>(
+    cx: &GradientContext<'g>,
+    inputs: [usize; 4],
+    epsilon: f32,
+    training: bool,
+) -> Result<[Option<Tensor<'g>>; 3]> {
+    let Some(dy) = cx.cotangent(0) else { return Ok([None; 3]) };
+    let (graph, layer) = (cx.graph(), cx.layer());
+    let [x, mean, variance, gamma] = inputs.map(|index| cx.input(index));
+    let sums = graph.apply(GradientSums { epsilon, training }, layer, &[x, mean, variance, dy])?;
+    let dx = match (cx.wants(inputs[0]), training) {
+        (false, _) => None,
+        (_, true) => {
+            let inputs = [x, mean, variance, gamma, sums[0], sums[1], dy];
+            let [outer, _, inner] = view(&x.ty())?;
+            Some(graph.apply_one(GradInput { epsilon, count: Some(outer * inner) }, layer, &inputs)?)
+        }
+        (_, false) => Some(graph.apply_one(GradInput { epsilon, count: None }, layer, &[variance, gamma, dy])?),
+    };
+    Ok([dx, Some(sums[0]), Some(sums[1])])
 }
 
 /// (x, mean, variance, dy) -> (dgamma, dbeta)

@@ -1,5 +1,5 @@
-//! Dispatches that depend on nothing but filters which the plan does not change: what packs them runs before the first step,
-//! and again when the host or another session has changed a variable.
+//! Dispatches that depend on nothing but filters and statistics which the plan does not change: what packs them, or makes
+//! factors of them, runs before the first step, and again when the host or another session has changed a variable.
 
 use std::collections::{HashMap, HashSet};
 
@@ -29,7 +29,11 @@ impl Builder<'_> {
 
     /// Moves these dispatches to the front, counts them in the plan, and gives what they write, with the last that does.
     pub(super) fn keep(&mut self) -> HashMap<Key, usize> {
-        let filters: HashSet<Location> = self.nodes.iter().filter_map(|node| self.kept_filter(node)).collect();
+        let filters = self.nodes.iter().filter_map(|node| self.kept_filter(node));
+        let prepared = self.nodes.iter().filter(|node| node.op.prepares()).flat_map(|node| &node.inputs);
+        let prepared =
+            prepared.filter_map(|&id| self.fixed.get(&Key::Tensor(id)).copied()).filter(|&at| self.stays(at));
+        let given: HashSet<Location> = filters.chain(prepared).collect();
         let operands: Vec<Vec<(Result<Location, Key>, Access)>> = self
             .dispatches
             .iter()
@@ -45,7 +49,7 @@ impl Builder<'_> {
             let changing: HashSet<Key> = (0..kept.len()).filter(|&i| !kept[i]).flat_map(written).collect();
             let stays = |&(place, access): &(Result<Location, Key>, Access)| match place {
                 Err(key) => !changing.contains(&key),
-                Ok(at) => access != Access::Write && filters.contains(&at),
+                Ok(at) => access != Access::Write && given.contains(&at),
             };
             let still: Vec<bool> = (0..kept.len()).map(|i| kept[i] && operands[i].iter().all(stays)).collect();
             if still == kept {

@@ -107,7 +107,8 @@ impl PlanOptions {
 
     /// The options with everything settled that a session of this graph would settle before it plans: cooperative matrices
     /// are checked, and kernels timed ([`PlanOptions::tune`]). What [`Plan::new`](crate::Plan::new) makes of them is the plan
-    /// of a session that is given them, so that its memory is known before anything is allocated for it.
+    /// of a session that is given them, so that its memory is known before anything is allocated for it. With a call of
+    /// [`PlanOptions::tune`] more they serve another graph: what this one has settled stays so.
     ///
     /// # Errors
     /// When the graph cannot be planned, or the device is lost.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::tuning::Tuning;
 use super::{Choice, HostTensor, Plan, PlanOptions, Session, VariableLayout, Variables};
 use crate::error::Result;
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, Starting};
 use crate::graph::{DType, Graph, Tensor};
 
 /// Steps that are timed of each candidate. The shortest time of a node counts: whatever disturbs it only adds.
@@ -27,7 +27,9 @@ const SEED: u64 = 1;
 /// When the graph cannot be planned, or the device is lost.
 pub(super) fn tuned(gpu: &Gpu, graph: &Graph, fetch: &[Tensor<'_>], options: &PlanOptions) -> Result<PlanOptions> {
     let Some(file) = &options.tune else { return Ok(options.clone()) };
-    let known = file.as_deref().map(|file| Tuning::load(file, gpu.capabilities())).unwrap_or_default();
+    let mut known = file.as_deref().map(|file| Tuning::load(file, gpu.capabilities())).unwrap_or_default();
+    // What another graph of the same caller has settled is settled for this one.
+    known.extend(options.tuning.as_deref());
     let mut tuner = Tuner {
         gpu,
         graph,
@@ -39,6 +41,7 @@ pub(super) fn tuned(gpu: &Gpu, graph: &Graph, fetch: &[Tensor<'_>], options: &Pl
         variables: Variables::new(gpu, SEED),
     };
     let found = tuner.run();
+    gpu.tell(Starting::Timed);
     if let (Some(file), true) = (file, tuner.found != Tuning::default()) {
         tuner.found.save(file, gpu.capabilities());
     }
@@ -88,6 +91,8 @@ impl Tuner<'_, '_> {
         let Some(problem) = &choice.problem else { return Ok(()) };
         let mut best: Option<(&str, Times)> = None;
         for candidate in choice.candidates.iter().filter(|candidate| candidate.refusal.is_none()) {
+            let (node, kernel, variant) = (choice.node.as_str(), choice.kernel.as_str(), candidate.name);
+            self.gpu.tell(Starting::Timing { node, kernel, variant });
             let mut tuning = self.known.clone();
             tuning.insert(problem, candidate.name);
             match self.time(&self.options_with(&tuning), best.as_ref().map(|(_, times)| times)) {

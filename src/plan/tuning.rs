@@ -30,6 +30,11 @@ impl Tuning {
         self.0.insert(problem.into(), variant.into());
     }
 
+    /// Takes over what is known elsewhere.
+    pub(super) fn extend(&mut self, other: Option<&Self>) {
+        self.0.extend(other.into_iter().flat_map(|other| other.0.clone()));
+    }
+
     /// What `path` knows of a device; nothing where there is no good file, which is said.
     pub(super) fn load(path: &Path, capabilities: &Capabilities) -> Self {
         let known = devices(path).and_then(|devices| Self::of(&devices, capabilities));

@@ -74,6 +74,15 @@ pub fn forward(g: &Geometry, x: &[f64], mean: &[f64], var: &[f64], gamma: &[f64]
     apply(g, x, &Checked::exact(mean.to_vec()), &Checked::exact(var.to_vec()), gamma, beta)
 }
 
+/// (factor, term) of y = x · factor + term: factor = gamma / sqrt(var + epsilon), term = beta - mean · factor.
+#[must_use]
+pub fn fold(epsilon: f64, mean: &[f64], var: &[f64], gamma: &[f64], beta: &[f64]) -> (Checked, Checked) {
+    let factor: Vec<f64> = gamma.iter().zip(var).map(|(gamma, var)| gamma / (var + epsilon).sqrt()).collect();
+    let products = mean.iter().zip(&factor).map(|(mean, factor)| mean * factor);
+    let (values, magnitude) = beta.iter().zip(products).map(|(beta, p)| (beta - p, beta.abs() + p.abs())).unzip();
+    (Checked::exact(factor), Checked { values, magnitude, terms: 1 })
+}
+
 /// y from x and the statistics of the same batch, and those: (y, mean, var). Its magnitude counts their errors.
 #[must_use]
 pub fn forward_training(g: &Geometry, x: &[f64], gamma: &[f64], beta: &[f64]) -> (Checked, Checked, Checked) {

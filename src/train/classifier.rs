@@ -7,86 +7,13 @@ use std::ops::ControlFlow;
 use ndarray::{Array2, ArrayView4, Axis, Ix2};
 
 use super::Schedule;
+use super::settings::{IMAGES, Job, LABELS, LOSS, Settings, handles};
 use crate::data::Batch;
 use crate::error::{Error, Result};
-use crate::gpu::{Capabilities, Gpu};
-use crate::graph::{Graph, Mode, Tensor, TensorId};
-use crate::models::{Input, Model};
+use crate::gpu::Gpu;
+use crate::graph::{Graph, Mode, TensorId};
 use crate::ops::optimizer::Optimizer;
-use crate::plan::{HostTensor, Metric, NamedArrays, Plan, PlanOptions, Session, VariableLayout, Variables};
-
-/// What a classifier is made of.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The network.
-    pub model: Model,
-    /// Channels of its images.
-    pub channels: usize,
-    /// Height and width of its images, which need not be what the network's paper has.
-    pub image_size: [usize; 2],
-    /// Number of classes.
-    pub classes: usize,
-    /// Mean of each channel, of pixels in 0..=1.
-    pub mean: Vec<f32>,
-    /// Deviation of each channel, of pixels in 0..=1.
-    pub deviation: Vec<f32>,
-    /// Fixes initial values and dropout.
-    pub seed: u64,
-}
-
-impl Settings {
-    /// The network's variables, known without a device: what a file must hold to be loaded.
-    ///
-    /// # Errors
-    /// When the network cannot be built from the settings.
-    pub fn layout(&self) -> Result<VariableLayout> {
-        let graph = Graph::new(Mode::Evaluation);
-        self.logits(&graph, 1)?;
-        VariableLayout::of(&graph, u64::MAX)
-    }
-
-    /// Plans what a [`Classifier`] does with a batch, without allocating anything: a training step where an optimizer is
-    /// given, else an evaluation. Also gives the variables, those of the optimizer included.
-    ///
-    /// # Errors
-    /// When the network cannot be built from the settings, or its plan does not fit the device or the options.
-    pub fn plan(
-        &self,
-        batch: usize,
-        optimizer: Option<&Optimizer>,
-        capabilities: &Capabilities,
-        options: &PlanOptions,
-    ) -> Result<(Plan, VariableLayout)> {
-        let graph = self.scored(batch, optimizer)?;
-        let layout = VariableLayout::on(&graph, capabilities)?;
-        Ok((Plan::new(&graph, &[], &layout, capabilities, options)?, layout))
-    }
-
-    /// A graph with loss and accuracy as metrics: that of a training step where an optimizer is given.
-    fn scored(&self, batch: usize, optimizer: Option<&Optimizer>) -> Result<Graph> {
-        let mode = if optimizer.is_some() { Mode::Training } else { Mode::Evaluation };
-        let graph = Graph::new(mode).seed(self.seed);
-        let logits = self.logits(&graph, batch)?;
-        let labels = graph.label_input(LABELS, batch)?;
-        let loss = logits.softmax_cross_entropy(labels)?;
-        if let Some(optimizer) = optimizer {
-            graph.minimize(loss, optimizer)?;
-        }
-        graph.metric(LOSS, loss, batch as f32)?;
-        graph.metric(ACCURACY, logits.accuracy(labels)?, batch as f32)?;
-        Ok(graph)
-    }
-
-    /// The network from images to logits, as every session has it.
-    fn logits<'g>(&self, graph: &'g Graph, batch: usize) -> Result<Tensor<'g>> {
-        if !matches!(self.model.input, Input::Image { .. }) {
-            return Err(Error::argument("classifier", format!("`{}` takes no images", self.model.name)));
-        }
-        let [height, width] = self.image_size;
-        let images = graph.image_input(IMAGES, [batch, self.channels, height, width])?;
-        (self.model.build)(images.normalize(&self.mean, &self.deviation)?, self.classes)
-    }
-}
+use crate::plan::{HostTensor, Metric, NamedArrays, PlanOptions, Session, Variables};
 
 /// A network with its variables on a device and the sessions that use them, one for each batch size.
 #[derive(Debug)]
@@ -131,12 +58,6 @@ pub struct Progress {
     /// The score of the part whose metrics have come back: a few steps behind.
     pub score: Option<Score>,
 }
-
-/// Names of inputs and metrics in the graphs below.
-const IMAGES: &str = "images";
-const LABELS: &str = "labels";
-const LOSS: &str = "loss";
-const ACCURACY: &str = "accuracy";
 
 /// Steps between two readbacks of the metrics: seldom enough to cost nothing, often enough to watch. Sums on the device
 /// stay short, so they stay exact.
@@ -183,7 +104,7 @@ impl Classifier {
         if schedule.momentum(0).is_some() && !optimizer.has_momentum() {
             return Err(Error::argument("schedule", "the optimizer has no momentum to change"));
         }
-        let graph = self.settings.scored(batch, Some(optimizer))?;
+        let (graph, _) = self.settings.graph(batch, Job::Train(optimizer))?;
         let session = Session::with_options(&self.gpu, &graph, &[], &self.variables, &self.options)?;
         self.variables.reset_optimizer()?;
         self.training = Some(Training { session, batch, optimizer: *optimizer, schedule, scale: 1.0 });
@@ -299,7 +220,7 @@ impl Classifier {
         for batch in batches {
             let batch = batch?;
             if !self.evaluation.contains_key(&batch.len()) {
-                let graph = self.settings.scored(batch.len(), None)?;
+                let (graph, _) = self.settings.graph(batch.len(), Job::Evaluate)?;
                 let session = Session::with_options(&self.gpu, &graph, &[], &self.variables, &self.options)?;
                 self.evaluation.insert(batch.len(), session);
             }
@@ -337,11 +258,10 @@ impl Classifier {
         let session = match self.prediction.entry(batch) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
-                let graph = Graph::new(Mode::Evaluation);
-                let probabilities = self.settings.logits(&graph, batch)?.softmax(1)?;
-                let session =
-                    Session::with_options(&self.gpu, &graph, &[probabilities], &self.variables, &self.options)?;
-                entry.insert((session, probabilities.id()))
+                let (graph, fetched) = self.settings.graph(batch, Job::Predict)?;
+                let handles = handles(&graph, &fetched);
+                let session = Session::with_options(&self.gpu, &graph, &handles, &self.variables, &self.options)?;
+                entry.insert((session, fetched[0]))
             }
         };
         let (session, probabilities) = session;

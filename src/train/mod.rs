@@ -4,7 +4,9 @@
 mod classifier;
 mod plateau;
 mod schedule;
+mod settings;
 
-pub use classifier::{Classifier, Progress, Score, Settings};
+pub use classifier::{Classifier, Progress, Score};
 pub use plateau::Plateau;
 pub use schedule::{OneCycle, Schedule};
+pub use settings::{Job, Settings};

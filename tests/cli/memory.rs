@@ -55,4 +55,8 @@ fn the_plan_is_told_first_and_an_evaluation_fits_into_the_budget() {
     assert!(mebibytes(planned("variables: ")) > 0.0, "{said}");
     let first = said.find("planned for").unwrap();
     assert!(first < said.find("training lenet5").unwrap(), "{said}");
+    let [model, picture] = ["model.safetensors", "curves.png"].map(|name| out.join(name).to_str().unwrap().to_string());
+    let predicted = omma(&["predict", "--memory", "3MiB", "--model", &model, &picture]);
+    let said = text(&predicted.stderr);
+    assert!(predicted.status.success() && said.starts_with("planned for a picture: "), "{said}");
 }

@@ -23,6 +23,15 @@ fn by_hand() {
 }
 
 #[test]
+fn folded_by_hand() {
+    // Deviations: sqrt(5 + 4) = 3 and sqrt(0 + 4) = 2.
+    let (factor, term) = fold(4.0, &[4.0, 10.0], &[5.0, 0.0], &[3.0, 100.0], &[0.5, -1.0]);
+    assert_near("factor", &factor.values, &[1.0, 50.0], 1e-14);
+    assert_near("term", &term.values, &[-3.5, -501.0], 1e-14);
+    assert_near("magnitude", &term.magnitude, &[4.5, 501.0], 1e-14);
+}
+
+#[test]
 fn running_statistics() {
     let next = running(&[1.0, -2.0], &Checked::exact(vec![5.0, 4.0]), 0.1, 4.0 / 3.0);
     assert_near("running", &next.values, &[0.9 + 2.0 / 3.0, -1.8 + 1.6 / 3.0], 1e-15);

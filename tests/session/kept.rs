@@ -1,6 +1,6 @@
 //! What is done once for many steps: it is done again when a filter has changed, whoever changed it.
 
-use omma::{Conv2d, Graph, Init, Mode, Optimizer, PlanOptions, Session, Variables};
+use omma::{BatchNorm, Conv2d, Graph, Init, Mode, Optimizer, PlanOptions, Session, Variables};
 
 use crate::gpu;
 
@@ -65,6 +65,33 @@ fn packed_filters_follow_their_variables() {
         let submitted = result(&mut first, y.id());
         assert_ne!(trained, submitted, "{variant}");
         assert_eq!(submitted, result(&mut session(), y.id()), "{variant}: after the submission");
+    }
+}
+
+#[test]
+fn what_is_made_of_statistics_follows_them() {
+    let Some(gpu) = gpu() else { return };
+    for fused in [true, false] {
+        let graph = Graph::new(Mode::Evaluation);
+        let x = graph.input("x", SHAPE).unwrap();
+        let y = x.batch_norm("alone", BatchNorm::default()).unwrap().conv2d("conv", Conv2d::new(8, 3)).unwrap();
+        let y = y.batch_norm("after", BatchNorm::default()).unwrap();
+        let variables = Variables::new(gpu, 3);
+        let options = PlanOptions::default();
+        let options = if fused { options } else { options.without_fusion() };
+        let session = || Session::with_options(gpu, &graph, &[y], &variables, &options).unwrap();
+        let mut first = session();
+        let text = first.plan().to_string();
+        let folds = text.lines().filter(|line| line.contains("batch_norm.fold") && line.ends_with(" once")).count();
+        assert_eq!(folds, 2, "{text}");
+        let mut before = result(&mut first, y.id());
+        for name in ["alone.running_mean", "alone.weight", "after.running_var", "after.bias"] {
+            variables.set(name, &[0.75_f32, 1.5, 0.25, 2.0, 3.0, 0.5, 1.25, 4.0]).unwrap();
+            let changed = result(&mut first, y.id());
+            assert_ne!(before, changed, "{name}");
+            assert_eq!(changed, result(&mut session(), y.id()), "{name}: a session that sees it first");
+            before = changed;
+        }
     }
 }
 

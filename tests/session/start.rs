@@ -1,9 +1,10 @@
 //! The start of a session: what is compiled, who hears of it, and what is kept for the next process.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use omma::wgpu::{Features, Limits};
-use omma::{Compiling, Conv2d, Error, Gpu, GpuOptions, Graph, Mode, PlanOptions, Session, Tensor, Variables};
+use omma::{Compiling, Conv2d, Error, Gpu, GpuOptions, Graph, Mode, PlanOptions, Session, Starting, Tensor, Variables};
 
 use super::{evaluation, outputs, rows};
 use crate::support::{host_device, own_gpu};
@@ -40,6 +41,29 @@ fn every_kernel_is_compiled_once_and_told_of() {
     assert_eq!(gpu.statistics().pipelines, total as u64);
     assert_eq!(start(&gpu).0, [], "the device has them all");
     assert_eq!(gpu.statistics().pipelines, total as u64);
+}
+
+#[test]
+fn who_watches_a_device_hears_of_every_start() {
+    let Some(gpu) = own_gpu() else { return };
+    let told: Arc<Mutex<Vec<String>>> = Arc::default();
+    let hears = told.clone();
+    gpu.watch(move |starting| {
+        hears.lock().unwrap().push(match starting {
+            Starting::Compiling(step) => format!("{} of {}", step.done, step.total),
+            Starting::Timing { node, kernel, variant } => format!("{kernel}[{variant}] of {node}"),
+            other => format!("{other:?}"),
+        });
+    });
+    let total = start(&gpu).0.len();
+    let heard = std::mem::take(&mut *told.lock().unwrap());
+    assert_eq!(heard, (1..=total).map(|done| format!("{done} of {total}")).collect::<Vec<_>>());
+    let graph = Graph::new(Mode::Evaluation);
+    let y = graph.input("x", [1, 8, 9, 9]).unwrap().conv2d("conv", Conv2d::new(8, 3)).unwrap();
+    Session::with_options(&gpu, &graph, &[y], &Variables::new(&gpu, 1), &PlanOptions::default().tune(None)).unwrap();
+    let heard = told.lock().unwrap();
+    assert!(heard.iter().any(|told| told.starts_with("conv2d.forward[") && told.contains("conv")), "{heard:?}");
+    assert_eq!(heard.iter().filter(|told| *told == "Timed").count(), 1, "{heard:?}");
 }
 
 /// Kernels are compiled on threads, and error scopes belong to threads: all the same the error is that of the first kernel

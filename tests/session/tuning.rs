@@ -136,3 +136,18 @@ fn a_damaged_file_is_replaced_and_other_devices_are_kept() {
     let nowhere = path.join("below");
     assert!(start(&gpu, &tune(&nowhere)).2 > 0 && !nowhere.exists());
 }
+
+/// One options for several graphs: what was settled for the first is not timed for the second.
+#[test]
+fn graphs_are_tuned_one_after_the_other() {
+    let Some(gpu) = own_gpu() else { return };
+    let graph = Graph::new(Mode::Evaluation);
+    let y = network(&graph);
+    let settled = PlanOptions::default().tune(None).resolved(&gpu, &graph, &[y]).unwrap();
+    let (chosen, _, timed) = start(&gpu, &settled);
+    assert_eq!(timed, 0, "everything is settled");
+    let before = gpu.statistics().submissions;
+    let again = settled.tune(None).resolved(&gpu, &graph, &[y]).unwrap();
+    assert_eq!(gpu.statistics().submissions, before, "the options know");
+    assert_eq!(start(&gpu, &again).0, chosen);
+}

@@ -19,6 +19,7 @@ mod profile;
 mod run;
 mod selftest;
 mod size;
+mod starting;
 mod train;
 
 use std::collections::BTreeSet;
@@ -83,7 +84,9 @@ impl Device {
     }
 
     fn open(&self) -> omma::Result<Gpu> {
-        Gpu::new_blocking(&self.options())
+        let gpu = Gpu::new_blocking(&self.options())?;
+        starting::show(&gpu);
+        Ok(gpu)
     }
 }
 
@@ -140,6 +143,11 @@ impl Kernels {
         let options = self.exclude.iter().fold(PlanOptions::default(), PlanOptions::exclude);
         let options = self.memory.into_iter().fold(options, PlanOptions::memory_budget);
         let options = if self.half { options.half_precision() } else { options };
+        self.tuned(options)
+    }
+
+    /// The options, tuned where the user asks for it.
+    fn tuned(&self, options: PlanOptions) -> PlanOptions {
         match self.tune {
             true => options.tune(cache::folder().map(|folder| folder.join("tuning.json"))),
             false => options,

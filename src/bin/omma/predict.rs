@@ -5,13 +5,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 use ndarray::{Axis, Ix2};
+use omma::train::Job;
 use omma::{Error, Result};
 use serde_json::json;
 
 use crate::digit_image::load_digit;
 use crate::model_file::ModelFile;
-use crate::output::Output;
-use crate::{Device, Kernels};
+use crate::output::{Output, remark};
+use crate::{Device, Kernels, memory};
 
 #[derive(Debug, Args)]
 pub(crate) struct Predict {
@@ -47,7 +48,14 @@ impl Predict {
         }
         let gpu = self.device.open()?;
         self.kernels.check(&gpu);
-        let mut classifier = model.open(&gpu, self.kernels.options())?;
+        let (settings, job) = (model.settings(), Job::Predict);
+        let options = settings.resolved(1, job, &gpu, &self.kernels.options())?;
+        if self.kernels.memory.is_some() {
+            let (plan, variables) = settings.plan(1, job, gpu.capabilities(), &options)?;
+            remark(format_args!("planned for a picture: {}", memory::parts(&plan.memory())));
+            remark(format_args!("planned for variables: {}", memory::mebibytes(variables.bytes())));
+        }
+        let mut classifier = model.open(&gpu, options)?;
         let mut out = Output::default();
         for (path, digit) in self.images.iter().zip(digits) {
             let image = digit.view().insert_axis(Axis(0)).insert_axis(Axis(0));

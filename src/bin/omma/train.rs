@@ -13,8 +13,8 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use omma::data::{Augment, Dataset, Loader, Split};
-use omma::train::{Classifier, OneCycle, Plateau, Progress, Schedule, Settings};
-use omma::{Capabilities, DeviceClass, Error, Optimizer, Result};
+use omma::train::{self, Classifier, OneCycle, Plateau, Progress, Schedule, Settings};
+use omma::{DeviceClass, Error, Gpu, Optimizer, PlanOptions, Result};
 
 use crate::output::{Output, remark};
 use crate::{Device, Kernels, argument, memory, model_file};
@@ -191,14 +191,18 @@ impl Train {
         Ok(Job { settings, optimizer, loader, test, out })
     }
 
-    /// Says what will be allocated. Returns how many images an evaluation takes.
-    fn plan(&self, job: &Job, capabilities: &Capabilities) -> Result<usize> {
-        let options = self.kernels.options();
-        let plan = |batch: usize, optimizer| job.settings.plan(batch, optimizer, capabilities, &options);
-        let (training, variables) = plan(self.batch, Some(&job.optimizer))?;
+    /// Says what will be allocated. Returns the options by which it will be, and how many images an evaluation takes.
+    fn plan(&self, Job { settings, optimizer, .. }: &Job, gpu: &Gpu) -> Result<(PlanOptions, usize)> {
+        let plan = |batch: usize, job: train::Job<'_>, options: &PlanOptions| {
+            // Else another plan than this might run.
+            let options = settings.resolved(batch, job, gpu, options)?;
+            let (plan, variables) = settings.plan(batch, job, gpu.capabilities(), &options)?;
+            Ok((plan, variables, self.kernels.tuned(options)))
+        };
+        let (training, variables, options) = plan(self.batch, train::Job::Train(optimizer), &self.kernels.options())?;
         let mut batch = EVALUATION_BATCH;
-        let (evaluation, _) = loop {
-            match plan(batch, None) {
+        let (evaluation, _, options) = loop {
+            match plan(batch, train::Job::Evaluate, &options) {
                 Err(error) if memory::exceeded(&error) && batch > 1 => batch /= 2,
                 other => break other?,
             }
@@ -206,7 +210,7 @@ impl Train {
         remark(format_args!("planned for a step of {} images: {}", self.batch, memory::parts(&training.memory())));
         remark(format_args!("planned for an evaluation of {batch} images: {}", memory::parts(&evaluation.memory())));
         remark(format_args!("planned for variables: {}", memory::mebibytes(variables.bytes())));
-        Ok(batch)
+        Ok((options, batch))
     }
 
     pub(crate) fn run(&self) -> Result<ExitCode> {
@@ -214,8 +218,8 @@ impl Train {
         let Job { settings, loader, test, out, .. } = &job;
         let gpu = self.device.open()?;
         self.kernels.check(&gpu);
-        let evaluation_batch = self.plan(&job, gpu.capabilities())?;
-        let mut classifier = Classifier::with_options(&gpu, settings.clone(), self.kernels.options())?;
+        let (options, evaluation_batch) = self.plan(&job, &gpu)?;
+        let mut classifier = Classifier::with_options(&gpu, settings.clone(), options)?;
         let default = if gpu.capabilities().class == DeviceClass::Cpu { SOFTWARE_EPOCHS } else { EPOCHS };
         let epochs = self.epochs.unwrap_or(default);
         let total = steps(epochs, loader.batches())?;

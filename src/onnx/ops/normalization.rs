@@ -212,7 +212,7 @@ fn evaluated<'g>(call: &mut Call<'_, '_, 'g>, x: Tensor<'g>, own: Vec<usize>, ep
     let affine = [call.tensor(1)?, call.tensor(2)?];
     let statistics = [call.state(3)?, call.state(4)?];
     if own.len() == 1 || own[1..].iter().all(|&extent| extent == 1) {
-        return one(x.normalized_by(statistics, affine, epsilon, false)?);
+        return one(x.normalized_by(statistics, affine, epsilon)?);
     }
     let [scale, bias] = [affine[0].reshape(own.clone())?, affine[1].reshape(own.clone())?];
     let [mean, variance] = [statistics[0].reshape(own.clone())?, statistics[1].reshape(own)?];

@@ -1,0 +1,125 @@
+//! Normalisation by statistics that are given: y = x·factor + term, with factor = gamma/sqrt(variance + epsilon) and
+//! term = beta - mean·factor.
+//!
+//! The two are computed by themselves, so that an inference, whose parameters stay, does it once for many steps
+//! (`src/plan/kept.rs`), and what normalises reads two values a channel instead of four.
+
+use super::{BatchNormParams, NAME, geometry, gradients, kernel, view};
+use crate::error::Result;
+use crate::graph::chain::{Extent, Pointwise};
+use crate::graph::{Evaluation, GradientContext, Op, Reach, Tensor, TensorType};
+use crate::plan::{Lowering, Operand, word};
+use crate::reference::{Checked, batch_norm as reference};
+
+impl<'g> Tensor<'g> {
+    /// The tensor normalised by mean, variance, gamma and beta, which have one value a channel; `layer` is the layer's name.
+    pub(super) fn normalized_by_given(self, layer: &str, by: [Self; 4], epsilon: f32) -> Result<Self> {
+        let graph = self.graph();
+        let folded = graph.apply(Fold { epsilon }, layer, &by)?;
+        let inputs = [self, folded[0], folded[1], by[0], by[1], by[2], by[3]];
+        graph.apply_one(Folded { epsilon }, layer, &inputs)
+    }
+}
+
+/// (mean, variance, gamma, beta) -> (factor, term)
+#[derive(Debug)]
+struct Fold {
+    epsilon: f32,
+}
+
+impl Op for Fold {
+    fn name(&self) -> &'static str {
+        "batch_norm.fold"
+    }
+
+    fn attributes(&self) -> String {
+        format!("epsilon {}", self.epsilon)
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
+        Ok(vec![inputs[0].clone(), inputs[0].clone()])
+    }
+
+    /// What [`Folded`] says of its other inputs counts that these are made of them.
+    fn gradient<'g>(&self, _: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
+        Ok(vec![None; 4])
+    }
+
+    fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
+        let [mean, variance, gamma, beta] = [0, 1, 2, 3].map(|index| cx.inputs[index]);
+        let (factor, term) = reference::fold(f64::from(self.epsilon), mean, variance, gamma, beta);
+        vec![factor, term]
+    }
+
+    fn prepares(&self) -> bool {
+        true
+    }
+
+    fn reach(&self, _: &[TensorType]) -> Reach {
+        Reach::Nothing
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let channels = cx.inputs[0].elements();
+        let params =
+            BatchNormParams { channels: word(NAME, channels)?, epsilon: self.epsilon, ..BatchNormParams::default() };
+        let inputs = [0, 1, 2, 3].map(Operand::Input);
+        cx.dispatch_flat(
+            kernel("fold"),
+            &params,
+            &[&inputs[..], &[Operand::Output(0), Operand::Output(1)]].concat(),
+            channels,
+        )
+    }
+
+    /// The node of [`Folded`] does it itself.
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        cx.keeps_examples(false)
+    }
+}
+
+/// (x, factor, term, mean, variance, gamma, beta) -> y. The kernel reads the first three; the rule of the gradient and the
+/// reference those that they are made of.
+#[derive(Debug)]
+struct Folded {
+    epsilon: f32,
+}
+
+impl Op for Folded {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn attributes(&self) -> String {
+        format!("evaluation, epsilon {}", self.epsilon)
+    }
+
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>> {
+        view(&inputs[0]).map(|_| vec![inputs[0].clone()])
+    }
+
+    fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
+        let [dx, dgamma, dbeta] = gradients(cx, [0, 3, 4, 5], self.epsilon, false)?;
+        Ok(vec![dx, None, None, None, None, dgamma, dbeta])
+    }
+
+    fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
+        let i = &cx.inputs;
+        vec![reference::forward(&geometry(&cx.input_types[0], self.epsilon), i[0], i[3], i[4], i[5], i[6])]
+    }
+
+    fn pointwise(&self) -> Option<Pointwise> {
+        let inputs = vec![Extent::Element, Extent::Channel, Extent::Channel];
+        Some(Pointwise { function: "scale_and_shift", inputs, constants: Vec::new() })
+    }
+
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        cx.keeps_examples(true)?;
+        let [x, gamma, beta] = [cx.input(0)?, cx.input(5)?, cx.input(6)?];
+        let [mean, variance] = [cx.input(3)?, cx.input(4)?];
+        let epsilon = [("epsilon", self.epsilon.into())];
+        cx.finish("BatchNormalization", &[&x, &gamma, &beta, &mean, &variance], &epsilon)
+    }
+}
