@@ -11,8 +11,13 @@
 //   image         a tile, four channels                  6x6 fours of the image   36 elements of v [36, tiles, C / 4]
 //   results       a tile, four columns                   36 elements of m [36, tiles, O / 4]
 //                                                                                 4x4 fours of y, and what follows
+//   gradients     a tile, four channels                  4x4 fours of dy          36 elements of z [36, tiles, O / 4]
+//   filters       a channel, four columns                36 elements of s [36, C, O / 4]
+//                                                                                 9 taps of dw
 //
 // For the gradient of the input the image is dy, the columns are the channels of x, and `weights` turns the filters round.
+// The sum of dy * y over a tile is that of (A dy At) * (G g Gt) * (Bt d B), so its gradient by g, that of the weight, is
+// Gt s G with s the sum over tiles of z * v, where z = A dy At (conv2d_winograd_weight.wgsl adds up s).
 // Images are [N, H, W, C], the weight [KH, KW, C, O]. A call takes `tiles` of all tiles from `first` on.
 //
 // Accuracy. The transforms add numbers of other pixels that cancel later, so an error is in proportion to the largest numbers
@@ -28,6 +33,7 @@
 //
 // Preconditions. A 3x3 kernel, stride 1, no dilation, no groups; C and O are multiples of 4; element counts are below 2^30.
 
+{% set side = 4 if entry == "gradients" else 6 %}
 override WORKGROUP: u32 = 64u;
 
 struct Params {
@@ -99,6 +105,27 @@ fn tile_at(index: u32) -> vec3<u32> {
     let {{ into }}2{{ last }} = {{ into }}0{{ last }}e + 4.0 * {{ into }}1{{ last }}e;
     let {{ into }}3{{ last }} = {{ into }}0{{ last }}o + 8.0 * {{ into }}1{{ last }}o + {{ from }}5{{ last }};
 {% endmacro %}
+{#- into = A from #}
+{% macro a(into, from, last) %}
+    let {{ into }}0{{ last }} = {{ from }}0{{ last }};
+    let {{ into }}1{{ last }}e = {{ from }}0{{ last }} + {{ from }}2{{ last }};
+    let {{ into }}1{{ last }}o = {{ from }}1{{ last }} + {{ from }}3{{ last }};
+    let {{ into }}1{{ last }} = {{ into }}1{{ last }}e + {{ into }}1{{ last }}o;
+    let {{ into }}2{{ last }} = {{ into }}1{{ last }}e - {{ into }}1{{ last }}o;
+    let {{ into }}3{{ last }}e = {{ from }}0{{ last }} + 4.0 * {{ from }}2{{ last }};
+    let {{ into }}3{{ last }}o = 2.0 * {{ from }}1{{ last }} + 8.0 * {{ from }}3{{ last }};
+    let {{ into }}3{{ last }} = {{ into }}3{{ last }}e + {{ into }}3{{ last }}o;
+    let {{ into }}4{{ last }} = {{ into }}3{{ last }}e - {{ into }}3{{ last }}o;
+    let {{ into }}5{{ last }} = {{ from }}3{{ last }};
+{% endmacro %}
+{#- into = Gt from #}
+{% macro gt(into, from, last) %}
+    let {{ into }}0{{ last }}e = {{ from }}1{{ last }} + {{ from }}2{{ last }};
+    let {{ into }}1{{ last }}e = {{ from }}3{{ last }} + {{ from }}4{{ last }};
+    let {{ into }}0{{ last }} = 0.25 * {{ from }}0{{ last }} - (1.0 / 6.0) * {{ into }}0{{ last }}e + (1.0 / 24.0) * {{ into }}1{{ last }}e;
+    let {{ into }}1{{ last }} = (1.0 / 6.0) * ({{ from }}2{{ last }} - {{ from }}1{{ last }}) + (1.0 / 12.0) * ({{ from }}3{{ last }} - {{ from }}4{{ last }});
+    let {{ into }}2{{ last }} = (1.0 / 6.0) * ({{ into }}1{{ last }}e - {{ into }}0{{ last }}e) + {{ from }}5{{ last }};
+{% endmacro %}
 {% if entry == "weights" %}
 @compute @workgroup_size(WORKGROUP)
 fn weights(at: Invocation) {
@@ -126,32 +153,52 @@ fn weights(at: Invocation) {
 {% endfor %}
 {% endfor %}
 }
-{% elif entry == "image" %}
+{% elif entry == "image" or entry == "gradients" %}
+{% set transform = a if entry == "gradients" else bt %}
 @compute @workgroup_size(WORKGROUP)
-fn image(at: Invocation) {
+fn {{ entry }}(at: Invocation) {
     let place = div_rem(flat_workgroup(at.group, at.groups) * WORKGROUP + at.local, params.depth);
     let tile = tile_at(params.first + place.x);
     if place.x >= params.tiles || tile.x >= params.batch { return; }
     // Above and left of the image a position wraps round to a huge number.
     let top = 4u * tile.y - params.pad_top;
     let left = 4u * tile.z - params.pad_left;
-{% for i in range(6) %}
+{% for i in range(side) %}
     let line{{ i }} = (tile.x * params.height + top + {{ i }}u) * params.width + left;
     let seen{{ i }} = top + {{ i }}u < params.height;
 {% endfor %}
-{% for j in range(6) %}
+{% for j in range(side) %}
     let inside{{ j }} = left + {{ j }}u < params.width;
-{% for i in range(6) %}
+{% for i in range(side) %}
     let see{{ i }}{{ j }} = seen{{ i }} && inside{{ j }};
     let from{{ i }}{{ j }} = select(0u, (line{{ i }} + {{ j }}u) * params.depth + place.y, see{{ i }}{{ j }});
     let d{{ i }}{{ j }} = select(vec4<f32>(), source_at(from{{ i }}{{ j }}), see{{ i }}{{ j }});
 {% endfor %}
-{{ bt("t", "d", j) }}
+{{ transform("t", "d", j) }}
 {% endfor %}
 {% for i in range(6) %}
-{{ bt("v" ~ i, "t" ~ i, "") }}
+{{ transform("v" ~ i, "t" ~ i, "") }}
 {% for j in range(6) %}
     result[{{ 6 * i + j }}u * params.plane + place.x * params.depth + place.y] = v{{ i }}{{ j }};
+{% endfor %}
+{% endfor %}
+}
+{% elif entry == "filters" %}
+@compute @workgroup_size(WORKGROUP)
+fn filters(at: Invocation) {
+    let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
+    let count = 4u * params.depth * params.columns;
+    if index >= count { return; }
+{% for j in range(6) %}
+{% for i in range(6) %}
+    let s{{ i }}{{ j }} = source_at({{ 6 * i + j }}u * params.plane + index);
+{% endfor %}
+{{ gt("t", "s", j) }}
+{% endfor %}
+{% for i in range(3) %}
+{{ gt("g" ~ i, "t" ~ i, "") }}
+{% for j in range(3) %}
+    result[{{ 3 * i + j }}u * count + index] = g{{ i }}{{ j }};
 {% endfor %}
 {% endfor %}
 }

@@ -90,6 +90,8 @@ pub(crate) static WINOGRAD: Shader =
     shader!("conv2d_winograd", winograd::WinogradParams, ["grid", "divide", "texture", "read"], chain);
 pub(crate) static WINOGRAD_PRODUCT: Shader =
     shader!("conv2d_winograd_product", winograd::ProductParams, ["grid", "texture", "read"]);
+pub(crate) static WINOGRAD_WEIGHT: Shader =
+    shader!("conv2d_winograd_weight", winograd::ProductParams, ["grid", "texture", "read"]);
 
 /// How a kernel moves over an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -98,6 +98,7 @@ pub const FAMILIES: &[Family] = &[
             &conv2d::CHANNELS_LAST_WEIGHT,
             &conv2d::WINOGRAD,
             &conv2d::WINOGRAD_PRODUCT,
+            &conv2d::WINOGRAD_WEIGHT,
             &conv2d::DEPTHWISE,
             &conv2d::DEPTHWISE_WEIGHT,
         ],

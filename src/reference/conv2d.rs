@@ -169,30 +169,18 @@ pub fn widen_to_winograd(g: &Geometry, image: &[f64], w: &[f64], to_input: bool,
     };
     // dy is padded by what is left of the kernel.
     let pad = [0, 1].map(|axis| if to_input { 2 - g.padding[axis] as isize } else { g.padding[axis] as isize });
-    let pair = |rows: &[&[f64]], x: &[f64]| {
-        let transformed = winograd::both_sides(rows, x, |factor| factor);
-        [transformed.iter().map(|value| value.abs()).collect(), winograd::both_sides(rows, x, f64::abs)]
-    };
     let filter = |o: usize, c: usize| -> Vec<f64> {
         let tap =
             |tap: usize| if to_input { w[(c * outputs + o) * 9 + 8 - tap] } else { w[(o * channels + c) * 9 + tap] };
         (0..9).map(tap).collect()
     };
-    let filters: Vec<[Vec<f64>; 2]> = pairs(outputs, channels).map(|(o, c)| pair(winograd::G, &filter(o, c))).collect();
+    let filters: Vec<[Vec<f64>; 2]> =
+        pairs(outputs, channels).map(|(o, c)| winograd::sizes(winograd::G, &filter(o, c))).collect();
     for n in 0..g.batch {
         for (row, column) in pairs(target[0].div_ceil(4), target[1].div_ceil(4)) {
-            let pixel = |c: usize, i: usize, j: usize| -> f64 {
-                let at = [(4 * row + i) as isize - pad[0], (4 * column + j) as isize - pad[1]];
-                match at.map(usize::try_from) {
-                    [Ok(y), Ok(x)] if y < source[0] && x < source[1] => {
-                        image[((n * channels + c) * source[0] + y) * source[1] + x]
-                    }
-                    _ => 0.0,
-                }
-            };
-            let tiles: Vec<[Vec<f64>; 2]> = (0..channels)
-                .map(|c| pair(winograd::B, &pairs(6, 6).map(|(i, j)| pixel(c, i, j)).collect::<Vec<f64>>()))
-                .collect();
+            let first = [4 * row as isize - pad[0], 4 * column as isize - pad[1]];
+            let tile = |c: usize| winograd::sizes(winograd::B, &patch(image, n * channels + c, source, first, 6));
+            let tiles: Vec<[Vec<f64>; 2]> = (0..channels).map(tile).collect();
             for o in 0..outputs {
                 let mut sums = vec![0.0; 36];
                 for ([v, v_size], [u, u_size]) in tiles.iter().zip(&filters[o * channels..]) {
@@ -210,6 +198,48 @@ pub fn widen_to_winograd(g: &Geometry, image: &[f64], w: &[f64], to_input: bool,
             }
         }
     }
+}
+
+/// [`widen_to_winograd`] of the gradient of the weight.
+///
+/// The sum of dy * y over a tile is the sum of (A dy At) * U * V, so the gradient by g is Gt (sum over tiles of Z * V) G, where
+/// Z = A dy At. As above, a tap of it is off by some roundings of
+/// |Gt| (sum over tiles of |Z| * |Bt| |d| |B| + |A| |dy| |At| * |V|) |G|.
+pub fn widen_grad_weight_to_winograd(g: &Geometry, x: &[f64], dy: &[f64], result: &mut Checked) {
+    let ([inputs, outputs], [source, target]) =
+        ([g.in_channels, g.out_channels], [[g.in_height, g.in_width], g.out_size()]);
+    let (a, gt) = (winograd::turned(winograd::A), winograd::turned(winograd::G));
+    let mut sums = vec![vec![0.0; 36]; outputs * inputs];
+    for n in 0..g.batch {
+        for (row, column) in pairs(target[0].div_ceil(4), target[1].div_ceil(4)) {
+            let first = [4 * row as isize, 4 * column as isize];
+            let seen = [first[0] - g.padding[0] as isize, first[1] - g.padding[1] as isize];
+            let tile = |c: usize| winograd::sizes(winograd::B, &patch(x, n * inputs + c, source, seen, 6));
+            let tiles: Vec<[Vec<f64>; 2]> = (0..inputs).map(tile).collect();
+            for o in 0..outputs {
+                let [z, z_size] = winograd::sizes(&a, &patch(dy, n * outputs + o, target, first, 4));
+                for ([v, v_size], sums) in tiles.iter().zip(&mut sums[o * inputs..]) {
+                    for (e, sum) in sums.iter_mut().enumerate() {
+                        *sum += z[e] * v_size[e] + z_size[e] * v[e];
+                    }
+                }
+            }
+        }
+    }
+    for (filter, sums) in sums.iter().enumerate() {
+        for (tap, size) in winograd::both_sides(&gt, sums, f64::abs).into_iter().enumerate() {
+            result.magnitude[9 * filter + tap] += size;
+        }
+    }
+}
+
+/// A square of this side of a plane, whose first pixel is `first`; zeros outside of the plane.
+fn patch(planes: &[f64], plane: usize, size: [usize; 2], first: [isize; 2], side: usize) -> Vec<f64> {
+    let pixel = |(i, j): (usize, usize)| match [first[0] + i as isize, first[1] + j as isize].map(usize::try_from) {
+        [Ok(y), Ok(x)] if y < size[0] && x < size[1] => planes[(plane * size[0] + y) * size[1] + x],
+        _ => 0.0,
+    };
+    pairs(side, side).map(pixel).collect()
 }
 
 /// The matrices of F(4x4, 3x3), Lavin and Gray, Fast Algorithms for Convolutional Neural Networks (2016).
@@ -237,20 +267,31 @@ mod winograd {
         &[0.0, 1.0, -1.0, 8.0, -8.0, 1.0],
     ];
 
+    /// The columns of a matrix.
+    pub(super) fn turned(m: &[&[f64]]) -> Vec<Vec<f64>> {
+        (0..m[0].len()).map(|column| m.iter().map(|row| row[column]).collect()).collect()
+    }
+
+    /// |m x mt| and |m| |x| |mt|.
+    pub(super) fn sizes(m: &[impl AsRef<[f64]>], x: &[f64]) -> [Vec<f64>; 2] {
+        let transformed = both_sides(m, x, |factor| factor);
+        [transformed.iter().map(|value| value.abs()).collect(), both_sides(m, x, f64::abs)]
+    }
+
     /// `m x mt` for a square x, with every factor as `size` makes it.
-    pub(super) fn both_sides(m: &[&[f64]], x: &[f64], size: impl Fn(f64) -> f64) -> Vec<f64> {
-        let side = m[0].len();
+    pub(super) fn both_sides(m: &[impl AsRef<[f64]>], x: &[f64], size: impl Fn(f64) -> f64) -> Vec<f64> {
+        let side = m[0].as_ref().len();
         let size = &size;
         let entry = |r: &[f64], s: &[f64]| -> f64 {
             let terms = super::pairs(side, side).map(|(i, j)| size(r[i]) * size(x[i * side + j]) * size(s[j]));
             terms.sum()
         };
-        m.iter().flat_map(|r| m.iter().map(|s| entry(r, s)).collect::<Vec<f64>>()).collect()
+        m.iter().flat_map(|r| m.iter().map(|s| entry(r.as_ref(), s.as_ref())).collect::<Vec<f64>>()).collect()
     }
 
     #[cfg(test)]
     mod tests {
-        use super::{A, B, G, both_sides};
+        use super::{A, B, G, both_sides, turned};
 
         #[test]
         fn the_matrices_convolve() {
@@ -262,6 +303,19 @@ mod winograd {
                 let tap = |t: usize| d[(index / 4 + t / 3) * 6 + index % 4 + t % 3] * g[t];
                 let expected: f64 = (0..9).map(tap).sum();
                 assert!((y - expected).abs() < 1e-9, "{index}: {y} instead of {expected}");
+            }
+        }
+
+        #[test]
+        fn turned_round_they_make_the_gradient_of_the_filter() {
+            let d: Vec<f64> = (0..36).map(|i| f64::from(i * i % 23) - 9.0).collect();
+            let dy: Vec<f64> = (0..16).map(|i| f64::from(i * i % 13) - 5.0).collect();
+            let (v, z) = (both_sides(B, &d, |x| x), both_sides(&turned(A), &dy, |x| x));
+            let s: Vec<f64> = v.iter().zip(&z).map(|(v, z)| v * z).collect();
+            for (tap, dw) in both_sides(&turned(G), &s, |x| x).into_iter().enumerate() {
+                let term = |y: usize| d[(y / 4 + tap / 3) * 6 + y % 4 + tap % 3] * dy[y];
+                let expected: f64 = (0..16).map(term).sum();
+                assert!((dw - expected).abs() < 1e-9, "{tap}: {dw} instead of {expected}");
             }
         }
     }

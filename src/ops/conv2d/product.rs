@@ -187,14 +187,17 @@ impl Op for Product {
             }];
         }
         let g = self.geometry.reference();
-        let (mut result, image, weight) = match self.direction {
-            Direction::GradWeight => return vec![reference::grad_weight(&g, first, second)],
-            Direction::Forward => (reference::forward(&g, first, second, bias), first, second),
-            Direction::GradInput => (conv_transpose::forward(&g, second, first, bias), second, first),
+        let mut result = match self.direction {
+            Direction::GradWeight => reference::grad_weight(&g, first, second),
+            Direction::Forward => reference::forward(&g, first, second, bias),
+            Direction::GradInput => conv_transpose::forward(&g, second, first, bias),
         };
         if cx.computed_by(winograd::VARIANT) {
-            let to_input = self.direction == Direction::GradInput;
-            reference::widen_to_winograd(&g, image, weight, to_input, &mut result);
+            match self.direction {
+                Direction::GradWeight => reference::widen_grad_weight_to_winograd(&g, first, second, &mut result),
+                Direction::Forward => reference::widen_to_winograd(&g, first, second, false, &mut result),
+                Direction::GradInput => reference::widen_to_winograd(&g, second, first, true, &mut result),
+            }
         }
         vec![result]
     }

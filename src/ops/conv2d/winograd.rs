@@ -3,7 +3,7 @@
 
 use super::geometry::Geometry;
 use super::kernels::{Direction, too_long};
-use super::{NAME, WINOGRAD, WINOGRAD_PRODUCT, channels_last};
+use super::{NAME, WINOGRAD, WINOGRAD_PRODUCT, WINOGRAD_WEIGHT, channels_last};
 use crate::error::Result;
 use crate::graph::chain::Chain;
 use crate::ops::chain::{element_textures, with_bias};
@@ -27,7 +27,7 @@ params! {
     ProductParams { tiles: u32, depth: u32, columns: u32, v_plane: u32, u_plane: u32, m_plane: u32 }
 }
 
-/// The convolution, or its gradient of the input, which is one of dy.
+/// The convolution, whose gradient of the weight has its sizes, or its gradient of the input, which is one of dy.
 struct Problem {
     transposed: bool,
     batch: usize,
@@ -110,6 +110,26 @@ impl Problem {
             plane: word(plane)?,
         })
     }
+
+    /// The parameters of the product of so many tiles.
+    fn product(&self, tiles: usize) -> Result<ProductParams> {
+        let word = |size| word(NAME, size);
+        let [u_plane, v_plane, m_plane] = self.planes();
+        Ok(ProductParams {
+            tiles: word(tiles)?,
+            depth: word(self.depth)?,
+            columns: word(self.columns)?,
+            v_plane: word(v_plane)?,
+            u_plane: word(u_plane)?,
+            m_plane: word(m_plane)?,
+        })
+    }
+}
+
+/// A kernel of the transforms.
+fn transform(entry: &'static str, textured: bool) -> Kernel {
+    let kernel = Kernel::new(&WINOGRAD, entry).variant(VARIANT);
+    kernel.template("entry", entry).template("texture", u8::from(textured))
 }
 
 /// Fours from one element of a transform to the next: an odd number of cache lines, so that the 36 that are written side by
@@ -121,13 +141,12 @@ fn plane(fours: usize) -> usize {
 
 /// Why the variant cannot be used.
 pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> Option<String> {
-    let fits = direction != Direction::GradWeight
-        && g.kernel == [3; 2]
+    let fits = g.kernel == [3; 2]
         && g.window.stride == [1; 2]
         && g.window.dilation == [1; 2]
         && g.channels[0].is_multiple_of(4);
     if !fits {
-        return Some("only for 3x3 kernels of stride 1 over channels in fours, forward and to the input".into());
+        return Some("only for 3x3 kernels of stride 1 over channels in fours".into());
     }
     let problem = Problem::new(g, direction);
     let bytes = 16 * (ELEMENTS * problem.planes().into_iter().max().unwrap_or(0)) as u64;
@@ -164,6 +183,9 @@ pub(super) fn worthwhile(cx: &Lowering<'_>, g: &Geometry, direction: Direction) 
 
 /// Adds the dispatches of one direction; see [`super::lower`].
 pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, operands: &[Operand]) -> Result<()> {
+    if direction == Direction::GradWeight {
+        return lower_weight(cx, g, operands);
+    }
     let problem = Problem::new(g, direction);
     // The weight comes first where the input gradient is computed.
     let (image, weight) = if problem.transposed { (operands[1], operands[0]) } else { (operands[0], operands[1]) };
@@ -181,11 +203,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     let read = |operand: Operand| if textured { operand.textured() } else { operand };
     let textures = if textured { element_textures(cx, &chain, &mut values, 1) } else { vec![false; values.len()] };
     let transform = |entry| {
-        let kernel = Kernel::new(&WINOGRAD, entry)
-            .variant(VARIANT)
-            .template("entry", entry)
-            .template("texture", u8::from(textured))
-            .template("transposed", u8::from(problem.transposed));
+        let kernel = transform(entry, textured).template("transposed", u8::from(problem.transposed));
         match entry {
             "results" => kernel.chain(&chain, &textures),
             _ => kernel.chain(&Chain::default(), &[]),
@@ -218,14 +236,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
             .template("rows", rows)
             .template("loads", rows.div_ceil(lanes))
             .template("texture", u8::from(textured));
-        let product = ProductParams {
-            tiles: word(NAME, count)?,
-            depth: word(NAME, depth)?,
-            columns: word(NAME, columns)?,
-            v_plane: word(NAME, v_plane)?,
-            u_plane: word(NAME, u_plane)?,
-            m_plane: word(NAME, m_plane)?,
-        };
+        let product = problem.product(count)?;
         let operands = [read(Operand::ScratchRead(v)), read(Operand::ScratchRead(u)), Operand::ScratchWrite(m)];
         let workgroups = ELEMENTS * count.div_ceil(rows) * columns.div_ceil(quads * lanes);
         cx.dispatch(kernel, &product, &operands, workgroups)?;
@@ -236,4 +247,62 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
         first += count;
     }
     Ok(())
+}
+
+/// Adds the dispatches of the weight gradient: each call adds the products of its tiles to those of the calls before.
+fn lower_weight(cx: &mut Lowering<'_>, g: &Geometry, operands: &[Operand]) -> Result<()> {
+    /// Fours of channels of x in a product's block.
+    const DEPTH: usize = 4;
+    let &[x, dy, dw] = operands else { return Ok(()) };
+    cx.read_in(x, Format::ChannelsLast);
+    cx.read_in(dy, Format::ChannelsLast);
+    cx.write_in(Format::TapsFirst);
+
+    let problem = Problem::new(g, Direction::GradWeight);
+    let Problem { depth, columns, .. } = problem;
+    let (tiles, tiles_of_call) = (problem.tiles(), problem.tiles_of_call());
+    let planes = problem.planes();
+    let largest = 4 * ELEMENTS * planes.into_iter().max().unwrap_or(0);
+    let textured = cx.choose_textures(NAME, largest)?;
+    let read = |operand: Operand| if textured { operand.textured() } else { operand };
+    let transform = |entry| transform(entry, textured).template("transposed", 0_u8).chain(&Chain::default(), &[]);
+    let [s, v, z] = planes.map(|fours| cx.scratch(4 * ELEMENTS * fours));
+    let [s_plane, v_plane, z_plane] = planes;
+    // `refusal` has seen the subgroups.
+    let lanes = cx.capabilities.subgroup().unwrap_or(1);
+    let quads = channels_last::quads(columns, lanes);
+
+    let mut first = 0;
+    while first < tiles {
+        let count = tiles_of_call.min(tiles - first);
+        let params = problem.params(first, count, v_plane)?;
+        cx.dispatch_flat(transform("image"), &params, &[read(x), Operand::ScratchWrite(v)], count * depth)?;
+        // dy as the image, cut into tiles without a border.
+        let params = WinogradParams {
+            height: params.out_height,
+            width: params.out_width,
+            depth: params.columns,
+            pad_top: 0,
+            pad_left: 0,
+            plane: word(NAME, z_plane)?,
+            ..params
+        };
+        cx.dispatch_flat(transform("gradients"), &params, &[read(dy), Operand::ScratchWrite(z)], count * columns)?;
+
+        let kernel = Kernel::new(&WINOGRAD_WEIGHT, "grad_weight")
+            .variant(VARIANT)
+            .template("lanes", lanes)
+            .template("quads", quads)
+            .template("depth", DEPTH)
+            // As many tiles at a time as there are lanes: in steps, so that few shapes need a kernel of their own.
+            .template("turns", count.next_multiple_of(4).min(lanes))
+            .template("more", u8::from(first > 0))
+            .template("texture", u8::from(textured));
+        let operands = [read(Operand::ScratchRead(v)), read(Operand::ScratchRead(z)), Operand::ScratchWrite(s)];
+        let workgroups = ELEMENTS * columns.div_ceil(quads * lanes) * depth.div_ceil(DEPTH);
+        cx.dispatch(kernel, &problem.product(count)?, &operands, workgroups)?;
+        first += count;
+    }
+    let params = problem.params(0, 0, s_plane)?;
+    cx.dispatch_flat(transform("filters"), &params, &[read(Operand::ScratchRead(s)), dw], 4 * depth * columns)
 }
