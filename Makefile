@@ -33,7 +33,9 @@ conformance: ## run ONNX's own tests, and its light models beside onnxruntime
 	@scripts/ensure-vulkan.sh $(TARGET)/debug/omma
 	scripts/conformance.sh $(TARGET)/debug/omma $(WHAT)
 
-# A few steps of each: that it runs, not that it learns. Their defaults are for `cargo run --release --example NAME`.
+# A few steps of each: that it runs, not that it learns. Mesa's layer that chooses among devices would complain wherever
+# there is no desktop. Their defaults are for `cargo run --release --example NAME`.
+examples: export NODEVICE_SELECT = 1
 examples: ## run every example at a small size, pictures into out/
 	@scripts/ensure-tools.sh cc
 	$(CARGO) build --features cli --bin omma --examples

@@ -298,12 +298,11 @@ fn learns(name: &str, variables: &Variables) {
         loss = loss.add(other.multiply(0.3).unwrap()).unwrap();
     }
     // What is kept of the first gradient is a tenth or a hundredth of it. The largest networks do with one such memory.
-    let rate = |var: &str, or: f32| std::env::var(var).map_or(or, |v| v.parse().unwrap());
     let optimizer = match name {
-        _ if graph.parameter_count() > LARGE => Optimizer::lion(rate("LION", 3e-5)),
+        _ if graph.parameter_count() > LARGE => Optimizer::lion(3e-5),
         // A ReLU stands behind the last convolution: long steps leave it at 0 everywhere.
-        name if name.starts_with("squeezenet") => Optimizer::adam(rate("ADAM", 2e-4)),
-        _ => Optimizer::adam(rate("ADAM", 1e-3)),
+        name if name.starts_with("squeezenet") => Optimizer::adam(2e-4),
+        _ => Optimizer::adam(1e-3),
     };
     let kept = ".exp_avg";
     graph.minimize(loss, &optimizer).unwrap();
