@@ -300,6 +300,8 @@ fn learns(name: &str, variables: &Variables) {
     // What is kept of the first gradient is a tenth or a hundredth of it. The largest networks do with one such memory.
     let optimizer = match name {
         _ if graph.parameter_count() > LARGE => Optimizer::lion(3e-5),
+        // Dense layers without norms, to which longer steps do more harm than good.
+        name if name.starts_with("vgg") => Optimizer::adam(1e-4),
         // A ReLU stands behind the last convolution: long steps leave it at 0 everywhere.
         name if name.starts_with("squeezenet") => Optimizer::adam(2e-4),
         _ => Optimizer::adam(1e-3),
