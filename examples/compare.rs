@@ -99,7 +99,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
             let loss = network(images)?.softmax_cross_entropy(graph.label_input("labels", BATCH)?)?;
             graph.minimize(loss, &Optimizer::adam(0.002))?;
             let mut session = Session::new(&gpu, &graph, &[loss], &Variables::new(&gpu, 1))?;
-            let (mut losses, mut curve) = (Vec::new(), Vec::new());
+            let (mut losses, mut curve): (Vec<f32>, Vec<f32>) = (Vec::new(), Vec::new());
             for batch in (0..).flat_map(|epoch| loader.epoch(epoch)).take(steps) {
                 let batch = batch?;
                 session.run_blocking(&[("images", (&batch.images).into()), ("labels", (&batch.labels).into())])?;
