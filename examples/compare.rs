@@ -103,9 +103,9 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
             for batch in (0..).flat_map(|epoch| loader.epoch(epoch)).take(steps) {
                 let batch = batch?;
                 session.run_blocking(&[("images", (&batch.images).into()), ("labels", (&batch.labels).into())])?;
-                let loss = session.read_blocking::<f32>(loss)?.sum();
-                let before = curve.last().copied().unwrap_or(loss);
-                curve.push(before + 0.1 * (loss - before));
+                losses.push(session.read_blocking::<f32>(loss)?.sum());
+                let last = &losses[losses.len().saturating_sub(SMOOTH_OVER)..];
+                curve.push(last.iter().sum::<f32>() / last.len() as f32);
             }
             let loss = curve.last().map_or("no steps".into(), |loss| format!("loss {loss:.3}"));
             println!("  {name:16} {:>10} parameters, {loss}", graph.parameter_count());
