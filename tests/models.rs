@@ -163,7 +163,6 @@ fn files_with_auxiliary_classifiers_load() {
 }
 
 const CLASSES: usize = 4;
-/// Every example of what is learned by heart has a class of its own.
 const BATCH: usize = CLASSES;
 /// What the names of the networks with the classifiers that only training needs end in.
 const AUXILIARY: &str = " with auxiliaries";
@@ -217,14 +216,12 @@ pub(crate) fn add<'g>(graph: &'g Graph, name: &str, batch: usize) -> Vec<Tensor<
             let network = if norm { network.batch_norm() } else { network };
             network.build(x, CLASSES).map(|logits| vec![logits])
         }
-        // A quarter of the paper's maps.
         "unet" => UNet::default().width(16).build(x, CLASSES).map(|logits| vec![logits]),
         _ => (Model::named(name).unwrap().build)(x, CLASSES).map(|logits| vec![logits]),
     };
     logits.unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// What is fed: numbers, or words.
 enum Values {
     Numbers(Vec<f32>),
     Words(Vec<u32>),
@@ -248,7 +245,6 @@ impl Values {
     }
 }
 
-/// The seed of all variables.
 const SEED: u64 = 5;
 
 /// The device's outputs against the reference executor's.
