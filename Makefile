@@ -40,7 +40,9 @@ fuzz: ## look for ONNX files that do harm, TIME=60 seconds a target
 	@scripts/ensure-tools.sh cc
 	scripts/fuzz.sh $(TIME)
 
-# A few steps of each: that it runs, not that it learns. Their defaults are for `cargo run --release --example NAME`.
+# A few steps of each: that it runs, not that it learns. Mesa's layer that chooses among devices would complain wherever
+# there is no desktop. Their defaults are for `cargo run --release --example NAME`.
+examples: export NODEVICE_SELECT = 1
 examples: ## run every example at a small size, pictures into out/
 	@scripts/ensure-tools.sh cc
 	$(CARGO) build --features cli --bin omma --examples

@@ -163,7 +163,6 @@ fn files_with_auxiliary_classifiers_load() {
 }
 
 const CLASSES: usize = 4;
-/// Every example of what is learned by heart has a class of its own.
 const BATCH: usize = CLASSES;
 /// What the names of the networks with the classifiers that only training needs end in.
 const AUXILIARY: &str = " with auxiliaries";
@@ -217,14 +216,12 @@ pub(crate) fn add<'g>(graph: &'g Graph, name: &str, batch: usize) -> Vec<Tensor<
             let network = if norm { network.batch_norm() } else { network };
             network.build(x, CLASSES).map(|logits| vec![logits])
         }
-        // A quarter of the paper's maps.
         "unet" => UNet::default().width(16).build(x, CLASSES).map(|logits| vec![logits]),
         _ => (Model::named(name).unwrap().build)(x, CLASSES).map(|logits| vec![logits]),
     };
     logits.unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// What is fed: numbers, or words.
 enum Values {
     Numbers(Vec<f32>),
     Words(Vec<u32>),
@@ -248,7 +245,6 @@ impl Values {
     }
 }
 
-/// The seed of all variables.
 const SEED: u64 = 5;
 
 /// The device's outputs against the reference executor's.
@@ -298,12 +294,13 @@ fn learns(name: &str, variables: &Variables) {
         loss = loss.add(other.multiply(0.3).unwrap()).unwrap();
     }
     // What is kept of the first gradient is a tenth or a hundredth of it. The largest networks do with one such memory.
-    let rate = |var: &str, or: f32| std::env::var(var).map_or(or, |v| v.parse().unwrap());
     let optimizer = match name {
-        _ if graph.parameter_count() > LARGE => Optimizer::lion(rate("LION", 3e-5)),
+        _ if graph.parameter_count() > LARGE => Optimizer::lion(3e-5),
+        // Dense layers without norms, to which longer steps do more harm than good.
+        name if name.starts_with("vgg") => Optimizer::adam(1e-4),
         // A ReLU stands behind the last convolution: long steps leave it at 0 everywhere.
-        name if name.starts_with("squeezenet") => Optimizer::adam(rate("ADAM", 2e-4)),
-        _ => Optimizer::adam(rate("ADAM", 1e-3)),
+        name if name.starts_with("squeezenet") => Optimizer::adam(2e-4),
+        _ => Optimizer::adam(1e-3),
     };
     let kept = ".exp_avg";
     graph.minimize(loss, &optimizer).unwrap();

@@ -95,20 +95,26 @@ pub(crate) fn curves(
             let y = (plot.bottom() - share * plot.height).round();
             canvas.rect(Area::new(plot.x, y - 1.0, plot.width, 2.0), if tick == 0 { FRAME } else { GRID });
             canvas.text_mid(plot.x - 20.0, y, small.right(), &format!("{:.1}", share * most));
-            let (x, step) = (plot.x + share * plot.width, steps * tick / 4);
+        }
+        for tick in (0..=steps).step_by(steps.div_ceil(5).max(1)) {
+            let x = plot.x + tick as f32 / steps.max(1) as f32 * plot.width;
             canvas.rect(Area::new(x.round() - 1.0, plot.bottom(), 2.0, 10.0), FRAME);
-            canvas.text(x, plot.bottom() + 40.0, small.centered(), &step.to_string());
+            canvas.text(x, plot.bottom() + 40.0, small.centered(), &tick.to_string());
         }
         canvas.text(plot.x + plot.width / 2.0, plot.bottom() + 76.0, small.centered(), "step");
         for (place, ((name, curve), color)) in curves.iter().zip(COLORS).enumerate().rev() {
-            let at = |(step, value): (usize, &f32)| {
+            let at = |step: usize| {
                 let across = (step + 1) as f32 / steps.max(1) as f32;
-                (plot.x + across * plot.width, plot.bottom() - (value / most).clamp(0.0, 1.0) * plot.height)
+                (plot.x + across * plot.width, plot.bottom() - (curve[step] / most).min(1.0) * plot.height)
             };
-            // What is no number ends a curve.
-            let points: Vec<(f32, f32)> =
-                curve.iter().take_while(|value| value.is_finite()).enumerate().map(at).collect();
-            canvas.line(&points, 4.0, color);
+            // What is above the panel, or no number, leaves a gap.
+            let seen = |step: &usize| {
+                let ends = [curve[step - 1], curve[*step]];
+                ends.iter().all(|end| end.is_finite()) && ends.iter().any(|&end| end < most)
+            };
+            for step in (1..curve.len()).filter(seen) {
+                canvas.line(&[at(step - 1), at(step)], 4.0, color);
+            }
             let (x, y) = (plot.right() + 24.0, plot.y + 20.0 + 44.0 * place as f32);
             canvas.line(&[(x, y), (x + 36.0, y)], 6.0, color);
             canvas.text_within(x + 52.0, y, Style::regular(24.0), name, LEGEND - 90.0);
