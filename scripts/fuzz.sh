@@ -15,7 +15,7 @@ corpus=fuzz/corpus/onnx
 mkdir -p "$corpus" fuzz/corpus/operators
 for model in tests/onnx/cases/*/model.onnx "${CARGO_TARGET_DIR:-target}"/onnx-cases/tests/*/*/model.onnx; do
     [ -e "$model" ] && [ "$(wc -c <"$model")" -lt 8192 ] || continue
-    cp -n "$model" "$corpus/$(basename "$(dirname "$model")").onnx"
+    cp "$model" "$corpus/$(basename "$(dirname "$model")").onnx"
 done
 
 # The code is safe Rust, which panics where other code would do harm: no sanitizer has to watch the memory.

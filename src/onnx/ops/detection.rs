@@ -11,7 +11,8 @@ use crate::graph::{DType, Tensor};
 use crate::onnx::Array;
 use crate::onnx::value::Value;
 
-pub(super) const OPERATORS: &[Operator] = &[("GridSample", grid_sample), ("RoiAlign", roi_align)];
+pub(super) const OPERATORS: &[Operator] =
+    &[("AffineGrid", affine_grid), ("GridSample", grid_sample), ("RoiAlign", roi_align)];
 
 /// Floats number cells exactly up to here.
 pub(super) const MOST_CELLS: usize = 1 << 24;
@@ -141,6 +142,39 @@ fn grid_sample<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
     let y = y.reshape([channels, n, places])?;
     let y = if n == 1 { y } else { y.transpose(&[1, 0, 2])? };
     one(y.reshape([&[n, channels], &to[1..=dims]].concat())?)
+}
+
+/// The places of an image's cells, from -1 to 1 along each axis, under an affine map for each image: a grid for GridSample.
+fn affine_grid<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
+    let (maps, size) = (call.tensor(0)?, call.ints(1)?);
+    let shape = maps.shape();
+    let wrong = || call.node.wrong(format_args!("maps {shape} for images {size:?}"));
+    let extents: Option<Vec<usize>> = size.iter().skip(2).map(|&extent| usize::try_from(extent).ok()).collect();
+    let extents = extents.filter(|extents| matches!(extents.len(), 2 | 3)).ok_or_else(wrong)?;
+    let dims = extents.len();
+    let &[n, rows, columns] = &shape[..] else { return Err(wrong()) };
+    if [rows, columns] != [dims, dims + 1] || i64::try_from(n).ok().as_ref() != size.first() {
+        return Err(wrong());
+    }
+    let cells = extents.iter().try_fold(1_usize, |all, &extent| all.checked_mul(extent));
+    let cells = cells.filter(|cells| (1..=MOST_CELLS / 4).contains(cells));
+    let cells = cells.ok_or_else(|| call.node.unsupported(format_args!("images of {extents:?} cells")))?;
+    let aligned = call.node.flag("align_corners", false)?;
+    // The last axis first, and ones for what is added.
+    let mut places = Vec::with_capacity((dims + 1) * cells);
+    for axis in (0..dims).rev() {
+        let (extent, behind) = (extents[axis], extents[axis + 1..].iter().product::<usize>());
+        let place = |cell: usize| match (aligned, (cell / behind % extent) as f64, extent as f64) {
+            (true, _, 1.0) => 0.0,
+            (true, at, extent) => 2.0 * at / (extent - 1.0) - 1.0,
+            (false, at, extent) => (2.0 * at + 1.0) / extent - 1.0,
+        };
+        places.extend((0..cells).map(|cell| place(cell) as f32));
+    }
+    places.resize((dims + 1) * cells, 1.0);
+    let grid = maps.reshape([n * dims, dims + 1])?.matmul(numbers(call, &[dims + 1, cells], places)?)?;
+    let grid = grid.reshape([n, dims, cells])?.transpose(&[0, 2, 1])?;
+    one(grid.reshape([&[n][..], &extents, &[dims]].concat())?)
 }
 
 pub(super) fn sum<'g>(call: &Call<'_, '_, 'g>, parts: impl Iterator<Item = Result<Tensor<'g>>>) -> Result<Tensor<'g>> {

@@ -7,6 +7,7 @@ use crate::onnx::{Array, ElementType, shapes};
 use crate::{PadMode, Slice};
 
 pub(super) const OPERATORS: &[Operator] = &[
+    ("CenterCropPad", centred),
     ("Concat", concat),
     ("Expand", |call| {
         let wanted = naturals(call, call.ints(1)?)?;
@@ -161,13 +162,41 @@ fn pad<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
     };
     let result = shape.iter().zip(&amounts).map(extent).collect::<Result<Vec<usize>>>()?;
     let padded = moved(call, result, |x| x.pad(&amounts, mode))?;
-    let widened = |value| match (value, range) {
+    Ok(padded.into_iter().map(|value| widened(value, range)).collect())
+}
+
+/// Integers among which others have come.
+fn widened(value: Value<'_>, range: Option<Range>) -> Value<'_> {
+    match (value, range) {
         (Value::Device(Computed { tensor, element, range: own }), Some([least, greatest])) => {
             Value::integers(tensor, element, [own[0].min(least), own[1].max(greatest)])
         }
         (value, _) => value,
+    }
+}
+
+/// Axes that are cut or filled with zeros at both ends, half a number the more behind, so that they have these extents.
+fn centred<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
+    let mut result = call.shape(0)?.to_vec();
+    let wanted = naturals(call, call.ints(1)?)?;
+    let axes = match call.node.ints("axes")? {
+        Some(axes) => call.node.axes(axes, result.len())?,
+        None => (0..result.len()).collect(),
     };
-    Ok(padded.into_iter().map(widened).collect())
+    if axes.len() != wanted.len() {
+        return Err(call.node.wrong(format_args!("{wanted:?} for {} axes", axes.len())));
+    }
+    let mut amounts = vec![[0; 2]; result.len()];
+    for (&axis, &extent) in axes.iter().zip(&wanted) {
+        let too_long = |_| call.node.wrong(format_args!("an axis of {extent}"));
+        let more = i64::try_from(extent).map_err(too_long)? - i64::try_from(result[axis]).map_err(too_long)?;
+        // Towards zero, cut or filled.
+        let before = more / 2;
+        amounts[axis] = [before, more - before];
+        result[axis] = extent;
+    }
+    let padded = moved(call, result, |x| x.pad(&amounts, PadMode::Constant(0.0)))?;
+    Ok(padded.into_iter().map(|value| widened(value, Some([0, 0]))).collect())
 }
 
 /// What a tensor is padded with, and where it is an integer its range.
