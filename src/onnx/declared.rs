@@ -44,7 +44,7 @@ pub fn inputs(bytes: &[u8]) -> Result<Vec<Declared>> {
 fn declared(info: &ValueInfoProto, has_default: bool) -> Declared {
     let tensor = info.r#type.as_ref().and_then(|ty| ty.tensor_type.as_ref());
     let extent = |dim: &super::proto::Dimension| match &dim.value {
-        // The importer refuses a negative one, and takes 0 for one that is not known.
+        // The importer takes 0 and -1 for one that is not known, and refuses what is less.
         Some(DimensionValue::Extent(extent)) if *extent > 0 => Extent::Known(*extent as usize),
         Some(DimensionValue::Symbol(symbol)) => Extent::Symbol(symbol.clone()),
         _ => Extent::Unknown,

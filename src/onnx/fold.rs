@@ -72,18 +72,19 @@ pub(super) fn folded<'g>(
         return Ok(None);
     }
     // Under names of their own: a checkpoint has other values for those of the file.
-    let known = |array: Array, name: &str| {
-        Some(Value::Known(Constant { array: Arc::new(array), initializer: Some(format!("{name}.folded").into()) }))
+    let known = |array: Array, name: Option<&str>| {
+        let initializer = name.map(|name| format!("{name}.folded").into());
+        Some(Value::Known(Constant { array: Arc::new(array), initializer }))
     };
     let weights = known(Array::new(weight.shape(), weights)?, name);
     Ok(Some(vec![Some(x.clone()), weights, known(Array::new(&[outputs], terms)?, shift_name)]))
 }
 
-/// The floats of an input that are known, and their name.
-fn floats<'v>(inputs: &'v [Option<Value<'_>>], index: usize) -> Option<(&'v ndarray::ArrayD<f32>, &'v str)> {
+/// The floats of an input that are known, and their name where the file gives them one.
+fn floats<'v>(inputs: &'v [Option<Value<'_>>], index: usize) -> Option<(&'v ndarray::ArrayD<f32>, Option<&'v str>)> {
     match inputs.get(index)?.as_ref()? {
         Value::Known(Constant { array, initializer }) => match array.as_ref() {
-            Array::F32(array) if array.ndim() > 0 => Some((array, initializer.as_deref().unwrap_or("constant"))),
+            Array::F32(array) if array.ndim() > 0 => Some((array, initializer.as_deref())),
             _ => None,
         },
         _ => None,

@@ -79,9 +79,12 @@ impl<'g> Import<'_, 'g> {
         let extent = |(axis, dim): (usize, &Dimension)| match &dim.value {
             Some(DimensionValue::Extent(extent)) if *extent > 0 => Ok(*extent as usize),
             // Some writers have -1 for an extent that is open.
-            Some(DimensionValue::Extent(_)) | None => {
+            Some(DimensionValue::Extent(0 | -1)) | None => {
                 let unknown = || format!("extent {axis} of input `{name}` is not known: give the input a shape");
                 self.options.rest.ok_or_else(|| Error::Onnx(unknown()))
+            }
+            Some(DimensionValue::Extent(extent)) => {
+                Err(Error::Onnx(format!("input `{name}`: an extent of {extent} along axis {axis}")))
             }
             Some(DimensionValue::Symbol(symbol)) => {
                 let given = self.options.dims.get(symbol).copied().or(self.options.rest);

@@ -53,6 +53,12 @@ impl From<(&Path, Vec<u8>)> for Source<'_> {
     }
 }
 
+impl From<&String> for Source<'_> {
+    fn from(path: &String) -> Self {
+        Self::File(path.into())
+    }
+}
+
 impl<'a> From<&'a [u8]> for Source<'a> {
     fn from(bytes: &'a [u8]) -> Self {
         Self::Bytes(bytes.into())

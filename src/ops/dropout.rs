@@ -74,6 +74,14 @@ impl Op for Dropout {
         Reach::Place
     }
 
+    /// A file is for inference, which drops nothing.
+    #[cfg(feature = "onnx")]
+    fn export(&self, cx: &mut crate::onnx::Exporting<'_, '_>) -> Result<()> {
+        cx.keeps_examples(true)?;
+        let x = cx.input(1)?;
+        cx.finish("Identity", &[&x], &[])
+    }
+
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let count = cx.outputs[0].elements();
         let p = f64::from(self.p);

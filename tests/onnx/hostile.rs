@@ -55,6 +55,11 @@ fn extents_are_natural_numbers_that_can_be_counted() {
         &File::new(17).input("x", FLOAT, &[-3]).node("Relu", &["x"], &["y"]).output("y", FLOAT).bytes(),
         &["`x`", "-3"],
     );
+    // What some writers have for an extent that is open.
+    let open = File::new(17).input("x", FLOAT, &[-1, 2]).node("Relu", &["x"], &["y"]).output("y", FLOAT).bytes();
+    says(&open, &["`x`", "not known"]);
+    let model = Options::default().shape("x", &[3, 2]).load(open).unwrap();
+    assert_eq!(model.output("y").unwrap().shape().to_string(), "[3, 2]");
     let far = File::new(17).input("x", FLOAT, &[1 << 40, 1 << 40]).node("Relu", &["x"], &["y"]).output("y", FLOAT);
     says(&far.bytes(), &["2^48"]);
 }

@@ -81,8 +81,8 @@ impl Graph {
     /// [`Graph::name`] gave them, else `output`, or `output_0` and so on where there are several. Integers, labels or words,
     /// are int64 in the file.
     ///
-    /// A graph of [`Mode::Evaluation`](crate::Mode::Evaluation) is meant: what only trains (dropout, losses, optimizers,
-    /// gradients) has no place in a file.
+    /// A graph of [`Mode::Evaluation`](crate::Mode::Evaluation) is meant: what only trains (losses, optimizers, gradients,
+    /// statistics of a batch) has no place in a file. Dropout, of one that was trained further, drops nothing there.
     ///
     /// ```
     /// use omma::onnx::{self, Export};
