@@ -86,7 +86,7 @@ fn what_is_made_of_statistics_follows_them() {
         assert_eq!(folds, 2, "{text}");
         let mut before = result(&mut first, y.id());
         for name in ["alone.running_mean", "alone.weight", "after.running_var", "after.bias"] {
-            variables.set(name, &[0.75_f32, 1.5, 0.25, 2.0, 3.0, 0.5, 1.25, 4.0]).unwrap();
+            variables.set(name, &vec![0.75_f32, 1.5, 0.25, 2.0, 3.0, 0.5, 1.25, 4.0]).unwrap();
             let changed = result(&mut first, y.id());
             assert_ne!(before, changed, "{name}");
             assert_eq!(changed, result(&mut session(), y.id()), "{name}: a session that sees it first");

@@ -14,10 +14,11 @@ use crate::reference::{Checked, batch_norm as reference};
 impl<'g> Tensor<'g> {
     /// The tensor normalised by mean, variance, gamma and beta, which have one value a channel; `layer` is the layer's name.
     pub(super) fn normalized_by_given(self, layer: &str, by: [Self; 4], epsilon: f32) -> Result<Self> {
-        let graph = self.graph();
-        let folded = graph.apply(Fold { epsilon }, layer, &by)?;
-        let inputs = [self, folded[0], folded[1], by[0], by[1], by[2], by[3]];
-        graph.apply_one(Folded { epsilon }, layer, &inputs)
+        let (graph, op) = (self.graph(), Folded { epsilon });
+        graph.as_one(NAME, layer, op.attributes(), Reach::Place, || {
+            let folded = graph.apply(Fold { epsilon }, layer, &by)?;
+            graph.apply_one(op, layer, &[self, folded[0], folded[1], by[0], by[1], by[2], by[3]])
+        })
     }
 }
 
@@ -53,10 +54,6 @@ impl Op for Fold {
 
     fn prepares(&self) -> bool {
         true
-    }
-
-    fn reach(&self, _: &[TensorType]) -> Reach {
-        Reach::Nothing
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
