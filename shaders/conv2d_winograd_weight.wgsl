@@ -23,7 +23,7 @@ struct Params {
     /// Channels of v and of z, in fours.
     depth: u32,
     columns: u32,
-    /// From one element to the next, in fours.
+    /// From one element to the next, in fours: of v, of s and of z.
     v_plane: u32,
     u_plane: u32,
     m_plane: u32,
