@@ -9,6 +9,8 @@
 // multiply-adds a lane. Operands come through textures where they are large.
 // Memory traffic: v once for every {{ 4 * quads * lanes }} columns, z once for every {{ 4 * depth }} channels. No workgroup memory, no barriers.
 //
+// Untimed so far, so nothing takes it but a caller who prefers it and plans that are tuned.
+//
 // Preconditions. The subgroup has exactly {{ lanes }} invocations; element counts are below 2^32; tiles / {{ turns }} <= 65,535.
 
 const LANES = {{ lanes }}u;
@@ -23,7 +25,7 @@ struct Params {
     /// Channels of v and of z, in fours.
     depth: u32,
     columns: u32,
-    /// From one element to the next, in fours.
+    /// From one element to the next, in fours: of v, of s and of z.
     v_plane: u32,
     u_plane: u32,
     m_plane: u32,

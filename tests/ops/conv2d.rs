@@ -40,31 +40,39 @@ fn depthwise_kernels_compute_what_follows_them() {
     }
 }
 
-/// What the header of conv2d_winograd.wgsl says of its accuracy.
+/// What the header of conv2d_winograd.wgsl says of its accuracy, forward and of the gradient of the weight.
 #[test]
 fn winograd_is_as_accurate_as_it_says() {
     let Some(gpu) = crate::gpu() else { return };
-    let graph = Graph::new(Mode::Evaluation);
-    let x = graph.parameter("x", [1, 64, 18, 18], Init::HeNormal).unwrap();
-    let y = x.conv2d("conv", Conv2d::new(64, 3).padding(1)).unwrap();
-    let mut evaluator = Evaluator::new(&graph, 5);
-    evaluator.run(&[]).unwrap();
-    let exact = evaluator.value(y);
-    let error = |variant: &str| {
-        let options = PlanOptions::default().prefer(variant);
-        let mut session = Session::with_options(gpu, &graph, &[y], &Variables::new(gpu, 5), &options).unwrap();
-        if !session.plan().choices().iter().any(|choice| choice.chosen == variant) {
-            return None;
+    for of_weight in [false, true] {
+        let graph = Graph::new(Mode::Evaluation);
+        let x = graph.parameter("x", [1, 64, 18, 18], Init::HeNormal).unwrap();
+        let weight = graph.parameter("weight", [64, 64, 3, 3], Init::HeNormal).unwrap();
+        let mut y = x.conv2d_with(weight, None, Conv2d::new(64, 3).padding(1)).unwrap();
+        if of_weight {
+            let dy = graph.parameter("dy", y.shape(), Init::HeNormal).unwrap();
+            y = graph.gradients_of(&[(y, dy)], &[weight]).unwrap().remove(0).unwrap();
         }
-        session.run_blocking(&[]).unwrap();
-        let y = session.read_blocking::<f32>(y).unwrap();
-        let squares = y.iter().zip(exact).map(|(&y, exact)| (f64::from(y) - exact).powi(2));
-        Some((squares.sum::<f64>() / exact.len() as f64).sqrt())
-    };
-    let (Some(winograd), Some(plain)) = (error("winograd"), error("naive")) else { return };
-    let times = winograd / plain;
-    println!("Winograd's error is {times:.1} times that of a plain sum");
-    assert!((1.0..8.0).contains(&times), "{times}");
+        let mut evaluator = Evaluator::new(&graph, 5);
+        evaluator.run(&[]).unwrap();
+        let exact = evaluator.value(y);
+        let error = |variant: &str| {
+            let options = PlanOptions::default().prefer(variant);
+            let mut session = Session::with_options(gpu, &graph, &[y], &Variables::new(gpu, 5), &options).unwrap();
+            if !session.plan().choices().iter().any(|choice| choice.chosen == variant) {
+                return None;
+            }
+            session.run_blocking(&[]).unwrap();
+            let y = session.read_blocking::<f32>(y).unwrap();
+            let squares = y.iter().zip(exact).map(|(&y, exact)| (f64::from(y) - exact).powi(2));
+            Some((squares.sum::<f64>() / exact.len() as f64).sqrt())
+        };
+        let (Some(winograd), Some(plain)) = (error("winograd"), error("naive")) else { return };
+        let times = winograd / plain;
+        let of = if of_weight { "gradient of the weight" } else { "convolution" };
+        println!("the error of Winograd's {of} is {times:.1} times that of a plain sum");
+        assert!((0.25..8.0).contains(&times), "{of}: {times}");
+    }
 }
 
 /// TensorFlow's rule: ceil(in / stride) outputs, the zeros they need shared between both ends, an odd one behind (ONNX's

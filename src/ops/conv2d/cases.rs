@@ -54,6 +54,7 @@ fn problems() -> Vec<Problem> {
         ),
         ("channels in fours, more padding than kernel", [1, 8, 9, 7], conv(12, 3).padding(3)),
         ("channels in fours, padding of single sides", [2, 8, 6, 9], conv(8, 3).paddings(0, 3, 1, 0)),
+        ("channels in fours, 3x3 without padding, tiles in parts", [3, 36, 7, 10], conv(40, 3)),
         ("channels in fours, many pixels", [1, 8, 31, 29], conv(68, 3).padding(1)),
         ("same, one more behind", [1, 3, 8, 7], Conv2d::new(4, [3, 4]).stride([2, 3]).padding(Padding::SameUpper)),
         ("same, one more before", [3, 3, 8, 7], Conv2d::new(4, [3, 4]).stride([2, 1]).padding(Padding::SameLower)),

@@ -161,7 +161,8 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> 
 ///
 /// The costs are rough ones, in hundredths of a nanosecond on two cores of lavapipe: of a tile's products and of its pixels'
 /// plain sums for each pair of channels, of a tile's transforms for each channel, and of a filter's. `omma profile resnet18`
-/// shows the times of the transforms and products, with `--exclude winograd` those of the sums.
+/// shows the times of the transforms and products, with `--exclude winograd` those of the sums. The gradient of the weight is
+/// untimed: only a caller who prefers the variant, or a tuned plan, takes it.
 pub(super) fn worthwhile(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> bool {
     const PRODUCTS: u64 = 225;
     const SUMS: u64 = 47;
@@ -169,7 +170,7 @@ pub(super) fn worthwhile(cx: &Lowering<'_>, g: &Geometry, direction: Direction) 
     const FILTER: u64 = 12_500;
     /// With fewer tiles each element of a filter is read for too few of them.
     const FEWEST: u64 = 12;
-    if refusal(cx, g, direction).is_some() {
+    if direction == Direction::GradWeight || refusal(cx, g, direction).is_some() {
         return false;
     }
     let problem = Problem::new(g, direction);
