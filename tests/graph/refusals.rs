@@ -117,6 +117,8 @@ refusals! {
         => "softmax_cross_entropy: expected labels u32[2], got u32[3]";
     cross_entropy_label_type: |g| g.input("x", [2, 3])?.softmax_cross_entropy(g.input("l", 2)?)
         => "softmax_cross_entropy: expected labels u32[2], got f32[2]";
+    spatial_dropout_wants_channels: |g| g.input("x", [2, 3])?.spatial_dropout(0.5)
+        => "spatial_dropout: expected an f32 tensor of rank 3 or more [N, C, ...], got f32[2, 3]";
     dropout_probability: |g| g.input("x", 2)?.dropout(1.0) => "dropout: expected a probability in 0..1, got 1";
     dropout_probability_is_a_number: |g| g.input("x", 2)?.dropout(f32::NAN)
         => "dropout: expected a probability in 0..1, got NaN";
