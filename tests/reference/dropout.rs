@@ -47,7 +47,10 @@ fn the_rate_is_right_and_the_mean_stays() {
 fn seed_stream_and_step_each_change_the_mask() {
     let ones = [1.0; 64];
     let masks = [(1, 2, 3), (4, 2, 3), (1, 4, 3), (1, 2, 4)].map(|(seed, stream, step)| {
-        assert_eq!(forward(&ones, 1, 0.5, seed, stream, step).values, forward(&ones, 1, 0.5, seed, stream, step).values);
+        assert_eq!(
+            forward(&ones, 1, 0.5, seed, stream, step).values,
+            forward(&ones, 1, 0.5, seed, stream, step).values
+        );
         forward(&ones, 1, 0.5, seed, stream, step).values
     });
     for (i, mask) in masks.iter().enumerate() {
