@@ -68,13 +68,13 @@ pub use graph::{
 };
 pub use ops::axis_map::{Coordinates, PadMode, Resize, Rounding};
 pub use ops::batch_norm::BatchNorm;
-pub use ops::conv2d::{Conv, Conv1d, Conv2d, Conv3d, Padding};
+pub use ops::conv2d::{Conv, Conv1d, Conv2d, Conv3d};
 pub use ops::cross_entropy::CrossEntropy;
 pub use ops::dense::Dense;
 pub use ops::normalization::Norm;
 pub use ops::optimizer::Optimizer;
 pub use ops::strided::{DepthOrder, Slice};
-pub use ops::{Axes, FAMILIES, Family, PerAxis, Pool, Pool1d, Pool2d, Pool3d, Reduction, Term};
+pub use ops::{Axes, FAMILIES, Family, Padding, PerAxis, Pool, Pool1d, Pool2d, Pool3d, Reduction, Term};
 pub use plan::{
     Barriers, Candidate, Choice, Clock, DispatchProfile, Element, HostTensor, HostValues, Kernel, MemoryReport, Metric,
     NamedArrays, Plan, PlanOptions, Profile, Readback, Session, Shader, VariableLayout, Variables,

@@ -26,22 +26,28 @@ pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The public methods of `Tensor` in a file, with the first sentence that is said of each.
+/// The public methods of `Tensor` and `Graph` in a file, with the first sentence that is said of each.
 fn methods(path: &Path) -> Vec<(String, String)> {
     let text = read_to_string(path).unwrap();
     let mut methods = Vec::new();
-    let (mut of_tensor, mut said) = (false, String::new());
+    let (mut of, mut said) = (None, String::new());
     for line in text.lines() {
         if line.starts_with("impl") {
-            of_tensor = line.contains("Tensor<'g>") && !line.contains(" for ");
+            of = match line.trim_end_matches(" {") {
+                "impl<'g> Tensor<'g>" => Some(""),
+                "impl Graph" => Some("Graph::"),
+                _ => None,
+            };
         } else if let Some(more) = line.strip_prefix("    /// ") {
             said += if said.is_empty() { "" } else { " " };
             said += more;
-        } else if let Some(rest) = line.strip_prefix("    pub fn ").filter(|_| of_tensor) {
-            let name = rest.split(['(', '<']).next().unwrap().to_string();
-            methods.push((name, first_sentence(&said)));
+        } else if let (Some(of), Some(rest)) = (of, line.strip_prefix("    pub fn ")) {
+            let name = rest.split(['(', '<']).next().unwrap();
+            let sentence = first_sentence(&said);
+            assert!(!sentence.is_empty(), "nothing is said of {name} in {}", path.display());
+            methods.push((format!("{of}{name}"), sentence));
             said.clear();
-        } else if !line.starts_with("    ///") {
+        } else if !line.starts_with("    ///") && !line.starts_with("    #[") {
             said.clear();
         }
     }
@@ -79,7 +85,7 @@ fn check(name: &str, expected: &str) {
 #[test]
 fn operations_are_those_of_the_code() {
     let mut text = String::from(
-        "# Operations\n\nEvery method of `Tensor` that adds an operation to a graph, as the code documents it. All that have a derivative have\n\
+        "# Operations\n\nEvery method of `Tensor` or `Graph` that adds an operation to a graph, as the code documents it. All that have a derivative have\n\
          a gradient; `omma selftest` runs each on every kernel of your adapter. Made from the sources by a test.\n",
     );
     for path in sources(&root().join("src/ops")) {

@@ -58,7 +58,7 @@ fn shapes_follow_pytorch() {
     let shape = |tensor: Result<Tensor<'_>>| tensor.unwrap().shape().to_vec();
     // (13 + 2·2 - 2·(3 - 1) - 1)/3 + 1 and (10 + 2·2 - 2·(3 - 1) - 1)/3 + 1, rounded down.
     assert_eq!(shape(x.conv2d("a", Conv2d::new(4, 3).stride(3).padding(2).dilation(2))), [2, 4, 5, 4]);
-    assert_eq!(shape(x.conv2d("b", Conv2d::rectangle(6, 1, 4).groups(3))), [2, 6, 13, 7]);
+    assert_eq!(shape(x.conv2d("b", Conv2d::new(6, [1, 4]).groups(3))), [2, 6, 13, 7]);
     assert_eq!(shape(x.max_pool2d(2)), [2, 3, 6, 5]);
     assert_eq!(shape(x.max_pool2d(Pool2d::new(2).ceil_mode(true))), [2, 3, 7, 5]);
     // The eighth window would start in the padding at the end.

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::OnceLock;
 
 use omma::wgpu;
-use omma::{Gpu, GpuOptions, Graph, Mode, Optimizer, PlanOptions, Result, Session, Tensor, Variables, models};
+use omma::{Gpu, GpuOptions, Graph, Init, Mode, Optimizer, PlanOptions, Result, Session, Tensor, Variables, models};
 
 /// The only way to run the suite without an adapter.
 const SKIP: &str = "OMMA_SKIP_GPU_TESTS";
@@ -89,4 +89,22 @@ pub(crate) fn check_training(gpu: &Gpu, options: &PlanOptions) {
         losses.push(session.read_blocking::<f32>(loss).unwrap()[0]);
     }
     assert!(losses[3] < losses[0], "{losses:?}");
+}
+
+/// What a graph makes of rows, and the gradient of the results' sum.
+pub(crate) fn of_rows(
+    rows: &[f32],
+    width: usize,
+    build: impl for<'g> Fn(Tensor<'g>) -> Result<Tensor<'g>>,
+) -> Option<[Vec<f32>; 2]> {
+    let gpu = crate::gpu()?;
+    let graph = Graph::new(Mode::Training);
+    let shape = [rows.len() / width, width];
+    // Gradients are those of parameters.
+    let zeros = graph.parameter("zeros", shape, Init::Zeros).unwrap();
+    let y = build(graph.input("x", shape).unwrap().add(zeros).unwrap()).unwrap();
+    let (_, dx) = graph.gradients(y.sum(..).unwrap()).unwrap()[0];
+    let mut session = Session::new(gpu, &graph, &[y, dx], &Variables::new(gpu, 0)).unwrap();
+    session.run_blocking(&[("x", rows.into())]).unwrap();
+    Some([y, dx].map(|tensor| session.read_blocking::<f32>(tensor).unwrap().into_raw_vec_and_offset().0))
 }

@@ -350,7 +350,6 @@ impl Graph {
     }
 
     /// Puts what `build` adds under this layer, but for what has a layer of its own.
-    #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "its one caller is a feature"))]
     pub(crate) fn in_layer<T>(&self, layer: &str, build: impl FnOnce() -> T) -> T {
         let before = self.layer.replace(layer.to_string());
         let result = build();
@@ -373,10 +372,7 @@ impl Graph {
     fn push_named(&self, name: &str, ty: TensorType, source: Source) -> Result<Tensor<'_>> {
         let mut data = self.data.borrow_mut();
         check_name(&data, name)?;
-        if ty.shape.contains(&0) {
-            return Err(Error::shape(format!("`{name}`"), "every axis to be at least 1", &ty.shape));
-        }
-        check_size(&format!("`{name}`"), &ty)?;
+        check_extents(&format!("`{name}`"), &ty)?;
         let id = data.id(data.values.len());
         data.values.push(Value { ty, source, name: Some(name.to_string()) });
         data.names.insert(name.to_string(), id);
@@ -397,7 +393,7 @@ impl Graph {
         let mut data = self.data.borrow_mut();
         let types: Vec<TensorType> = ids.iter().map(|&id| data.value(id).ty.clone()).collect();
         let outputs = op.infer(&types).map_err(|error| with_layer(error, layer))?;
-        outputs.iter().try_for_each(|ty| check_size(&title, ty))?;
+        outputs.iter().try_for_each(|ty| check_extents(&title, ty))?;
         let node = data.nodes.len();
         let first = data.values.len();
         data.values.extend(outputs.into_iter().map(|ty| Value { ty, source: Source::Node { node }, name: None }));
@@ -411,7 +407,11 @@ impl Graph {
 /// What a tensor may have at most: far more than any device, and little enough that sums of sizes do not overflow.
 const MAX_BYTES: u64 = 1 << 48;
 
-fn check_size(what: &str, ty: &TensorType) -> Result<()> {
+/// Every tensor has elements, and not too many: the kernels rely on it.
+fn check_extents(what: &str, ty: &TensorType) -> Result<()> {
+    if ty.shape.contains(&0) {
+        return Err(Error::shape(what, "every axis to be at least 1", &ty.shape));
+    }
     let size = ty.dtype.size() as u64;
     let bytes = ty.shape.iter().try_fold(size, |bytes, &extent| bytes.checked_mul(extent as u64));
     match bytes {
@@ -431,7 +431,7 @@ fn check_name(data: &GraphData, name: &str) -> Result<()> {
 }
 
 /// Puts the layer's name into a shape rule's error.
-fn with_layer(error: Error, layer: &str) -> Error {
+pub(crate) fn with_layer(error: Error, layer: &str) -> Error {
     match error {
         Error::Shape { op, expected, actual } => Error::Shape { op: title(&op, layer), expected, actual },
         Error::Argument { op, message } => Error::Argument { op: title(&op, layer), message },

@@ -20,7 +20,7 @@ pub fn alexnet_2012(x: Tensor<'_>, classes: usize) -> Result<Tensor<'_>> {
     let x = x.conv2d("conv3", Conv2d::new(384, 3).padding(1))?.relu()?;
     let x = x.conv2d("conv4", Conv2d::new(384, 3).padding(1).groups(2))?.relu()?;
     let x = x.conv2d("conv5", Conv2d::new(256, 3).padding(1).groups(2))?.relu()?.max_pool2d(pool)?;
-    let x = x.adaptive_avg_pool(&[2, 3], &[6, 6])?.flatten()?;
+    let x = x.adaptive_avg_pool2d(6)?.flatten()?;
     let x = x.dense("fc6", 4096)?.relu()?.dropout(0.5)?;
     x.dense("fc7", 4096)?.relu()?.dropout(0.5)?.dense("fc8", classes)
 }
@@ -41,7 +41,7 @@ pub fn alexnet(x: Tensor<'_>, classes: usize) -> Result<Tensor<'_>> {
     let x = x.conv2d("features.6", Conv2d::new(384, 3).padding(1))?.relu()?;
     let x = x.conv2d("features.8", Conv2d::new(256, 3).padding(1))?.relu()?;
     let x = x.conv2d("features.10", Conv2d::new(256, 3).padding(1))?.relu()?.max_pool2d(pool)?;
-    let x = x.adaptive_avg_pool(&[2, 3], &[6, 6])?.flatten()?.dropout(0.5)?;
+    let x = x.adaptive_avg_pool2d(6)?.flatten()?.dropout(0.5)?;
     let x = x.dense("classifier.1", 4096)?.relu()?.dropout(0.5)?;
     x.dense("classifier.4", 4096)?.relu()?.dense("classifier.6", classes)
 }

@@ -59,7 +59,7 @@ fn head(x: Tensor<'_>, classes: usize) -> Result<Tensor<'_>> {
 }
 
 fn auxiliary<'g>(x: Tensor<'g>, name: &str, classes: usize) -> Result<Tensor<'g>> {
-    let x = layer(x.adaptive_avg_pool(&[2, 3], &[4, 4])?, &format!("{name}.conv"), Conv2d::new(128, 1))?.flatten()?;
+    let x = layer(x.adaptive_avg_pool2d(4)?, &format!("{name}.conv"), Conv2d::new(128, 1))?.flatten()?;
     x.dense(&format!("{name}.fc1"), 1024)?.relu()?.dropout(0.7)?.dense(&format!("{name}.fc2"), classes)
 }
 

@@ -134,12 +134,12 @@ fn branch<'g>(x: Tensor<'g>, module: &str, layers: &[(&str, Conv2d)]) -> Result<
 
 /// `length` taps in a row.
 fn row(width: usize, length: usize) -> Conv2d {
-    Conv2d::rectangle(width, 1, length).paddings(0, length / 2, 0, length / 2)
+    Conv2d::new(width, [1, length]).padding([0, length / 2])
 }
 
 /// `length` taps in a column.
 fn column(width: usize, length: usize) -> Conv2d {
-    Conv2d::rectangle(width, length, 1).paddings(length / 2, 0, length / 2, 0)
+    Conv2d::new(width, [length, 1]).padding([length / 2, 0])
 }
 
 fn halving() -> Pool2d {

@@ -76,7 +76,7 @@ impl Vgg {
             x = x.max_pool2d(2)?;
             number += 1;
         }
-        let x = x.adaptive_avg_pool(&[2, 3], &[7, 7])?.flatten()?;
+        let x = x.adaptive_avg_pool2d(7)?.flatten()?;
         let x = x.dense("classifier.0", self.hidden)?.relu()?.dropout(0.5)?;
         let x = x.dense("classifier.3", self.hidden)?.relu()?.dropout(0.5)?;
         x.dense("classifier.6", classes)

@@ -19,7 +19,7 @@ pub fn zfnet(x: Tensor<'_>, classes: usize) -> Result<Tensor<'_>> {
     let x = respond(x.max_pool2d(pool)?)?.conv2d("conv3", Conv2d::new(384, 3).padding(1))?.relu()?;
     let x = x.conv2d("conv4", Conv2d::new(384, 3).padding(1))?.relu()?;
     let x = x.conv2d("conv5", Conv2d::new(256, 3).padding(1))?.relu()?;
-    let x = x.max_pool2d(Pool2d::new(3).stride(2))?.adaptive_avg_pool(&[2, 3], &[6, 6])?.flatten()?;
+    let x = x.max_pool2d(Pool2d::new(3).stride(2))?.adaptive_avg_pool2d(6)?.flatten()?;
     let x = x.dense("fc6", 4096)?.relu()?.dropout(0.5)?;
     x.dense("fc7", 4096)?.relu()?.dropout(0.5)?.dense("fc8", classes)
 }

@@ -16,6 +16,7 @@ pub use pad::PadMode;
 pub(crate) use resize::Resized;
 pub use resize::{Coordinates, Resize, Rounding};
 use table::Table;
+pub(super) use windows::shared_out;
 
 use super::strided::{choose_form, reads_texture};
 use super::{MAX_ITERATIONS, around};

@@ -37,7 +37,7 @@ pub(super) use kernels::Direction;
 pub(super) use layer::{Kind, convolve, layer};
 pub(super) use product::{LONGEST_BATCH, Of, Product};
 pub(super) use settings::Axis;
-pub use settings::{Conv, Conv1d, Conv2d, Conv3d, Padding};
+pub use settings::{Conv, Conv1d, Conv2d, Conv3d};
 pub(crate) use tiled::is_half;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use tiled::{COOPERATIVE, is_cooperative};

@@ -5,7 +5,9 @@
 //! `[O, C/groups·KD, KH, KW]`, which is the same memory, and `[N·D', O, H', W']` moved to `[N, O, D', H', W']`. Where a
 //! kernel has one tap along two neighbouring axes, they are one axis and nothing is moved.
 
-use super::conv2d::{Axis, Conv3d, Geometry, Kind, Padding, Product, convolve, layer};
+use super::Padding;
+use super::axis_map::PadMode;
+use super::conv2d::{Axis, Conv3d, Geometry, Kind, Product, convolve, layer};
 use super::unfold::{self, exchange};
 use crate::error::Result;
 use crate::graph::chain::{Extent, Pointwise};
@@ -156,7 +158,7 @@ fn problems() -> Vec<Problem> {
         (
             "strides that leave a rest",
             [1, 3, 8, 7, 6],
-            Conv3d::new(2, [3, 2, 3]).stride([3, 2, 1]).padding(Padding::Zeros { begin: [2, 0, 1], end: [0, 1, 0] }),
+            Conv3d::new(2, [3, 2, 3]).stride([3, 2, 1]).padding(Padding::Sides([2, 0, 1], [0, 1, 0])),
         ),
         ("dilation", [3, 2, 7, 6, 7], Conv3d::new(3, [2, 3, 2]).dilation([3, 2, 1]).padding([1, 2, 0])),
         (
@@ -170,6 +172,7 @@ fn problems() -> Vec<Problem> {
         ("along rows alone", [2, 3, 4, 3, 9], Conv3d::new(4, [1, 1, 3]).stride([1, 1, 2])),
         ("1x1x1", [2, 5, 3, 4, 5], Conv3d::new(3, 1)),
         ("1x1x1 with a stride", [1, 4, 5, 4, 3], Conv3d::new(8, 1).stride(2)),
+        ("mirrored", [1, 2, 3, 4, 5], Conv3d::new(2, 3).padding([1, 2, 1]).padding_mode(PadMode::Reflect)),
         ("one slice", [3, 2, 1, 5, 4], Conv3d::new(3, [1, 3, 3])),
     ]
 }

@@ -4,7 +4,8 @@
 //! y[n, o, iy·stride + ky·dilation - pad, ...] is the sum of x[n,c,iy,ix]·w[c,o,ky,kx] over what comes there, and bias[o].
 //! Its gradient of x is a convolution, and that of the weight the convolution's, with x and dy in each other's place.
 
-use super::conv2d::{Conv1d, Conv2d, Conv3d, Kind, Padding, convolve, layer};
+use super::Padding;
+use super::conv2d::{Conv1d, Conv2d, Conv3d, Kind, convolve, layer};
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::selftest::OpCase;
@@ -104,11 +105,7 @@ fn images() -> Vec<Problem<4, Conv2d>> {
         ("stride and output padding", [2, 3, 5, 4], Conv2d::new(5, 3).stride([2, 3]).padding(1).output_padding([1, 2])),
         ("stride beyond the kernel", [1, 3, 4, 3], Conv2d::new(2, 2).stride(3)),
         ("dilation", [1, 2, 5, 6], Conv2d::new(3, [2, 3]).stride([1, 2]).dilation([3, 2]).padding([1, 0])),
-        (
-            "each side's own padding",
-            [1, 2, 6, 5],
-            Conv2d::new(3, 3).padding(Padding::Zeros { begin: [2, 0], end: [1, 3] }),
-        ),
+        ("each side's own padding", [1, 2, 6, 5], Conv2d::new(3, 3).padding(Padding::Sides([2, 0], [1, 3]))),
         ("more padding than kernel", [2, 3, 7, 8], Conv2d::new(2, 2).padding(3)),
         ("two groups", [1, 4, 5, 4], Conv2d::new(6, 3).groups(2).stride(2)),
         ("depthwise", [2, 8, 9, 7], Conv2d::new(8, 3).groups(8).stride(2).padding(1).output_padding(1)),

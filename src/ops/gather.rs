@@ -28,6 +28,9 @@ impl<'g> Tensor<'g> {
     /// The elements of an axis with these numbers: the axis is replaced by those of `indices`. Along axis 0 of a matrix this
     /// looks embeddings up. As ONNX's Gather, but for negative indices; `indices` are u32 of any rank.
     ///
+    /// PyTorch calls this `index_select` or, of rows, `embedding`; its `gather`, with an index for each element of the
+    /// result, is [`Tensor::take_along_axis`].
+    ///
     /// An index that is not below the axis's extent gives NaN in its elements, and changes nothing in the gradient.
     ///
     /// # Errors
@@ -37,7 +40,8 @@ impl<'g> Tensor<'g> {
     }
 
     /// One element of an axis for every index: `indices`, u32, has the tensor's shape but for this axis. As ONNX's
-    /// GatherElements and NumPy's `take_along_axis`, but for negative indices; see [`Tensor::gather`] for those out of range.
+    /// GatherElements, NumPy's `take_along_axis` and PyTorch's `gather`, but for negative indices and for PyTorch's indices that
+    /// are fewer along other axes; see [`Tensor::gather`] for those out of range.
     ///
     /// # Errors
     /// When the tensor is not f32 or has no such axis, the indices are not u32 of the same shape but for the axis, or have

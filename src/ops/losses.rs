@@ -69,13 +69,14 @@ impl<'g> Tensor<'g> {
         self.huber(target, beta, reduction)?.multiply(1.0 / beta)
     }
 
-    /// -(t·ln σ(x) + (1 - t)·ln(1 - σ(x))) of logits x against probabilities t, exact for logits of any size: PyTorch's
-    /// `BCEWithLogitsLoss`.
+    /// -(t·ln σ(x) + (1 - t)·ln(1 - σ(x))) of logits x, which stand before any sigmoid, against probabilities t, exact for
+    /// logits of any size: PyTorch's `BCEWithLogitsLoss`. There is none of probabilities, which have lost what a logit says
+    /// near 0 and 1.
     ///
     /// # Errors
     /// When the tensors are not f32 of one shape.
-    pub fn binary_cross_entropy(self, target: Self, reduction: Reduction) -> Result<Self> {
-        expect("binary_cross_entropy", "a target", &self.ty(), &target.ty())?;
+    pub fn binary_cross_entropy_with_logits(self, target: Self, reduction: Reduction) -> Result<Self> {
+        expect("binary_cross_entropy_with_logits", "a target", &self.ty(), &target.ty())?;
         // Each term is small where its part of the loss is, so nothing cancels.
         let right = target.multiply(self.log_sigmoid()?)?;
         let wrong = target.neg()?.add(1.0)?.multiply(self.neg()?.log_sigmoid()?)?;
@@ -109,7 +110,9 @@ pub(crate) fn cases() -> Vec<OpCase> {
         ("absolute_error", |x, target, reduction| x.absolute_error(target, reduction)),
         ("huber", |x, target, reduction| x.huber(target, 0.7, reduction)),
         ("smooth_l1", |x, target, reduction| x.smooth_l1(target, 0.7, reduction)),
-        ("binary_cross_entropy", |x, target, reduction| x.binary_cross_entropy(target.sigmoid()?, reduction)),
+        ("binary_cross_entropy_with_logits", |x, target, reduction| {
+            x.binary_cross_entropy_with_logits(target.sigmoid()?, reduction)
+        }),
         ("kl_divergence", |x, target, reduction| x.log_softmax(1)?.kl_divergence(target.softmax(1)?, reduction)),
     ];
     let mut cases = Vec::new();
@@ -122,10 +125,10 @@ pub(crate) fn cases() -> Vec<OpCase> {
         }
     }
     // Where exponentials overflow, and where all of the loss is in the smaller term.
-    cases.push(OpCase::new("binary_cross_entropy of extremes", |cx| {
+    cases.push(OpCase::new("binary_cross_entropy_with_logits of extremes", |cx| {
         let x = cx.values("x", [8], vec![200.0, -200.0, 200.0, -200.0, 30.0, -30.0, 0.0, 1e4])?;
         let target = cx.values("target", [8], vec![1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.5, 1.0])?;
-        Ok(vec![x.binary_cross_entropy(target, Reduction::None)?])
+        Ok(vec![x.binary_cross_entropy_with_logits(target, Reduction::None)?])
     }));
     cases.push(
         OpCase::new("kl_divergence of zeros", |cx| {

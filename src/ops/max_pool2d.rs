@@ -208,7 +208,8 @@ impl Op for MaxPool2dGradInput {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let format = cx.follow("max_pool2d.grad_input.format", 0)?;
-        let Pool2d { kernel: window, stride, begin, .. } = self.pool;
+        let Pool2d { kernel: window, stride, .. } = self.pool;
+        let [begin, _] = self.pool.sides();
         let overlap = window.iter().zip(stride).any(|(&window, stride)| window > stride);
         let long = stride[0].saturating_mul(stride[1] + 2) > MAX_ITERATIONS;
         let refusal = (overlap || long).then(|| "windows overlap or lie too far apart".to_string());

@@ -3,9 +3,8 @@
 //! Of several windows that name one cell, which only those that overlap can, the last in row-major order counts; PyTorch and
 //! ONNX leave that open. The gradient goes to the window that counted.
 
-use super::PerAxis;
 use super::pool::{Pool, Pool1d, Pool2d, Pool3d, VolumeParams, Windows, spatial};
-use super::{expect, pool};
+use super::{Padding, PerAxis, expect, pool};
 use crate::error::{Error, Result};
 use crate::graph::gradients::no_gradient;
 use crate::graph::{Evaluation, GradientContext, Op, Reach, Tensor, TensorType};
@@ -65,6 +64,7 @@ pub(crate) fn unpooled<'g, const D: usize>(
     size: [usize; D],
     whole: bool,
 ) -> Result<Tensor<'g>> {
+    let window = window.over(&TensorType::f32([&[1, 1][..], &size].concat()));
     let op = MaxUnpool { window, size, whole };
     x.graph().apply_one(op, "", &[x, indices])
 }
@@ -241,7 +241,7 @@ pub(crate) fn cases() -> Vec<OpCase> {
         case(&[1, 4, 7, 9], Pool2d::new(3).stride(2).padding(1)),
         case(&[2, 5, 6, 7], Pool2d::new([3, 2]).stride(1).ceil_mode(true)),
         case(&[1, 1, 1, 1], Pool2d::new(1)),
-        case(&[1, 2, 9, 10], Pool2d::new(2).stride([3, 1]).dilation([2, 3]).paddings([0, 1], [1, 2])),
+        case(&[1, 2, 9, 10], Pool2d::new(2).stride([3, 1]).dilation([2, 3]).padding(Padding::Sides([0, 1], [1, 2]))),
         whole(&[2, 3, 7, 9], Pool2d::new(3).stride(2).padding(1)),
         whole(&[1, 67, 13], Pool1d::new(2)),
         case(&[1, 3, 5, 7, 4], Pool3d::new(2).stride(1)),

@@ -1,7 +1,7 @@
 //! Normalisation within single examples: layer, group and instance norm, and the local response normalisation across
 //! channels. They are made of what batch norm and pooling are made of.
 
-use super::Pool2d;
+use super::{Padding, Pool2d};
 use crate::error::{Error, Result};
 use crate::graph::{DType, Init, Reach, Tensor};
 use crate::selftest::OpCase;
@@ -145,7 +145,7 @@ impl<'g> Tensor<'g> {
                 format!("expected a size of at least 1 and alpha, beta, k > 0, got {size}, {alpha}, {beta}, {k}");
             return Err(Error::argument(NAME, message));
         }
-        let window = Pool2d::new([size, 1]).stride(1).paddings([(size - 1) / 2, 0], [size / 2, 0]);
+        let window = Pool2d::new([size, 1]).stride(1).padding(Padding::Sides([(size - 1) / 2, 0], [size / 2, 0]));
         let attributes = format!("size {size}, alpha {alpha}, beta {beta}, k {k}");
         self.graph().as_one(NAME, "", attributes, Reach::Place, || {
             let squares = self.square()?.reshape([*n, 1, *channels, rest.iter().product()])?;

@@ -90,14 +90,16 @@ impl<'g> Tensor<'g> {
         self.abs()?.sum(axes)
     }
 
-    /// √Σx² over axes, without overflow; its gradient at 0 is 0. ONNX's `ReduceL2`.
+    /// √Σx² over axes, in units of the largest element, so that squares neither overflow nor vanish; its gradient at 0 is 0.
+    /// Of an infinite element the norm is infinite, and the gradient of finite ones beside it is 0. ONNX's `ReduceL2`.
     ///
     /// # Errors
     /// Those of [`Tensor::sum`].
     pub fn l2_norm(self, axes: impl Into<Axes>) -> Result<Self> {
         let axes = axes.into();
-        // In units of the largest element, of which the sum holds 1 unless all are 0.
-        let unit = self.abs()?.max(axes.clone().keep())?.detach()?;
+        // In units of the largest element, of which the sum holds 1 unless all are 0. Beyond 1e30 units of that do, and are
+        // finite, also times a gradient.
+        let unit = self.abs()?.max(axes.clone().keep())?.minimum(1e30)?.detach()?;
         let squares = self.divide(unit.maximum(f32::MIN_POSITIVE)?)?.square()?.sum(axes)?;
         squares.maximum(1.0)?.sqrt()?.multiply(unit.reshape(squares.shape())?)
     }

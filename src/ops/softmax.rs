@@ -41,13 +41,15 @@ impl<'g> Tensor<'g> {
         })
     }
 
-    /// ln Σ exp(x) over axes, without overflow: ONNX's `ReduceLogSumExp`.
+    /// ln Σ exp(x) over axes, without overflow: ONNX's `ReduceLogSumExp`. Of nothing but -∞ it is -∞, and beside +∞ it is +∞,
+    /// as PyTorch's `logsumexp`; -∞ beside finite elements has no part in it and no gradient, as in masks.
     ///
     /// # Errors
     /// When the tensor is not f32 or has no such axes.
     pub fn log_sum_exp(self, axes: impl Into<Axes>) -> Result<Self> {
         let axes = axes.into();
-        let largest = self.max(axes.clone().keep())?.detach()?;
+        // An infinite shift would make not-a-number of its own kind.
+        let largest = self.max(axes.clone().keep())?.clip(f32::MIN, f32::MAX)?.detach()?;
         let sum = self.subtract(largest)?.exp()?.sum(axes)?;
         sum.log()?.add(largest.reshape(sum.shape())?)
     }

@@ -1,7 +1,8 @@
 //! Dropout: an element survives with probability 1 - p, scaled by 1 / (1 - p), and is 0 otherwise.
 //!
-//! Which elements survive is a function of (seed, stream, step, index) alone: word index % 4 of
-//! Philox4x32-10(counter = (index / 4, step, 0, 0), key = (seed, stream)) must reach the threshold round(p · 2³²).
+//! `plane` neighbours survive together: single elements, or the channels of images.
+//! Which of them do is a function of (seed, stream, step, place = index / plane) alone: word place % 4 of
+//! Philox4x32-10(counter = (place / 4, step, 0, 0), key = (seed, stream)) must reach the threshold round(p · 2³²).
 //! The gradient is the same function of dy.
 
 use super::Checked;
@@ -36,10 +37,11 @@ pub fn threshold(probability: f64) -> u32 {
 
 /// y from x; 0 <= probability < 1.
 #[must_use]
-pub fn forward(x: &[f64], probability: f64, seed: u32, stream: u32, step: u32) -> Checked {
+pub fn forward(x: &[f64], plane: usize, probability: f64, seed: u32, stream: u32, step: u32) -> Checked {
     let (threshold, scale) = (threshold(probability), 1.0 / (1.0 - rounded(probability)));
-    let kept = |index: usize| philox([(index / 4) as u32, step, 0, 0], [seed, stream])[index % 4] >= threshold;
-    Checked::exact(x.iter().enumerate().map(|(index, value)| if kept(index) { value * scale } else { 0.0 }).collect())
+    let kept = |place: usize| philox([(place / 4) as u32, step, 0, 0], [seed, stream])[place % 4] >= threshold;
+    let dropped = |(index, value): (usize, &f64)| if kept(index / plane) { value * scale } else { 0.0 };
+    Checked::exact(x.iter().enumerate().map(dropped).collect())
 }
 
 /// The probability as a kernel has it: 1 - p near p = 1 would magnify the difference.

@@ -32,7 +32,7 @@ pub fn huber(x: &[f64], t: &[f64], delta: f64) -> Checked {
 
 /// -(t·ln σ(x) + (1 - t)·ln(1 - σ(x))) of logits x.
 #[must_use]
-pub fn binary_cross_entropy(x: &[f64], t: &[f64]) -> Checked {
+pub fn binary_cross_entropy_with_logits(x: &[f64], t: &[f64]) -> Checked {
     // ln(1 + exp(x)).
     let softplus = |x: f64| x.max(0.0) + (-x.abs()).exp().ln_1p();
     each(x, t, |x, t| {

@@ -29,7 +29,7 @@ refusals! {
         => "conv2d `c1`: expected an f32 tensor of rank 4 [N, C, H, W], got f32[2, 3]";
     conv2d_wants_floats: |g| g.image_input("x", [2, 3, 4, 4])?.conv2d("c1", Conv2d::new(4, 3))
         => "conv2d `c1`: expected an f32 tensor of rank 4 [N, C, H, W], got u8[2, 3, 4, 4]";
-    conv2d_kernel_must_fit: |g| g.input("x", [2, 3, 4, 9])?.conv2d("c1", Conv2d::new(4, 7).paddings(1, 0, 1, 0))
+    conv2d_kernel_must_fit: |g| g.input("x", [2, 3, 4, 9])?.conv2d("c1", Conv2d::new(4, 7).padding([1, 0]))
         => "conv2d `c1`: expected at least 7 along axis 2 with a padding of 1 and 1, got f32[2, 3, 4, 9]";
     conv2d_groups_divide: |g| g.input("x", [2, 3, 4, 4])?.conv2d("c1", Conv2d::new(4, 3).groups(2))
         => "conv2d `c1`: 2 groups do not divide 3 and 4 channels";
@@ -45,6 +45,18 @@ refusals! {
         let bias = g.input("b", 3)?;
         g.input("x", [2, 3, 4, 4])?.conv2d_with(g.input("w", [4, 3, 1, 1])?, Some(bias), Conv2d::new(4, 1))
     } => "conv2d: expected a bias f32[4], got f32[3]";
+    conv2d_mirrors_what_is_there: |g| {
+        g.input("x", [2, 3, 4, 9])?.conv2d("c1", Conv2d::new(4, 3).padding(4).padding_mode(PadMode::Reflect))
+    } => "pad `c1`: Reflect by at most 3, got [4, 4] at axis 2 of f32[2, 3, 4, 9]";
+    conv2d_wraps_once: |g| {
+        g.input("x", [2, 3, 4, 9])?.conv2d("c1", Conv2d::new(4, 3).padding([5, 0]).padding_mode(PadMode::Wrap))
+    } => "pad `c1`: Wrap by at most 4, got [5, 5] at axis 2 of f32[2, 3, 4, 9]";
+    conv2d_padding_is_finite: |g| {
+        g.input("x", [2, 3, 4, 9])?.conv2d("c1", Conv2d::new(4, 3).padding(usize::MAX).padding_mode(PadMode::Edge))
+    } => "pad `c1`: Edge by at most 281474976710656, got [9223372036854775807, 9223372036854775807] at axis 2 of f32[2, 3, 4, 9]";
+    conv_transpose_has_no_padding_mode: |g| {
+        g.input("x", [2, 3, 4, 4])?.conv_transpose2d("c1", Conv2d::new(4, 3).padding(1).padding_mode(PadMode::Reflect))
+    } => "conv_transpose2d `c1`: only a convolution that is not transposed has a padding mode";
     conv2d_has_no_output_padding: |g| g.input("x", [2, 3, 4, 4])?.conv2d("c1", Conv2d::new(4, 3).stride(2).output_padding(1))
         => "conv2d `c1`: only a transposed convolution has an output padding";
     conv1d_wants_sequences: |g| g.input("x", [2, 3, 4, 4])?.conv1d("c1", Conv1d::new(4, 3))
@@ -117,6 +129,8 @@ refusals! {
         => "softmax_cross_entropy: expected labels u32[2], got u32[3]";
     cross_entropy_label_type: |g| g.input("x", [2, 3])?.softmax_cross_entropy(g.input("l", 2)?)
         => "softmax_cross_entropy: expected labels u32[2], got f32[2]";
+    spatial_dropout_wants_channels: |g| g.input("x", [2, 3])?.spatial_dropout(0.5)
+        => "spatial_dropout: expected an f32 tensor of rank 3 or more [N, C, ...], got f32[2, 3]";
     dropout_probability: |g| g.input("x", 2)?.dropout(1.0) => "dropout: expected a probability in 0..1, got 1";
     dropout_probability_is_a_number: |g| g.input("x", 2)?.dropout(f32::NAN)
         => "dropout: expected a probability in 0..1, got NaN";
@@ -155,7 +169,7 @@ refusals! {
     split_has_no_empty_part: |g| Ok(g.input("x", [2, 5])?.split(1, &[5, 0])?[0])
         => "split: expected lengths of at least 1 that are 5 together, got [5, 0]";
     slice_leaves_something: |g| g.input("x", [2, 5])?.slice(1, 3, 3, 1)
-        => "slice: expected something to be left of f32[2, 5], got [2, 0]";
+        => "slice: expected every axis to be at least 1, got [2, 0]";
     slice_has_a_step: |g| g.input("x", [2, 5])?.slice(1, 0, 3, 0) => "slice: a step of 0";
     slice_axis: |g| g.input("x", [2, 5])?.slice(2, 0, 3, 1) => "slice: expected more than 2 axes, got f32[2, 5]";
     slice_axis_once: |g| g.input("x", [2, 5])?.slices(&[Slice::new(1, 0, 3), Slice::new(1, 0, 2)])
@@ -216,8 +230,22 @@ refusals! {
         => "resize: expected a finite cubic coefficient, got NaN";
     resize_has_an_end: |g| g.input("x", [2, 5])?.resize(&[1], &[usize::MAX], Resize::linear())
         => format!("resize: {} elements of an axis and their weights are more than 16777216", usize::MAX);
-    adaptive_pooling_leaves_something: |g| g.input("x", [2, 5])?.adaptive_avg_pool(&[1], &[0])
-        => "adaptive_avg_pool: expected a size of at least 1 for each of the axes [1], got [0]";
+    adaptive_pooling_leaves_something: |g| g.input("x", [2, 3, 5])?.adaptive_avg_pool1d(0)
+        => "adaptive_avg_pool1d: expected sizes of at least 1, got [0]";
+    adaptive_pooling_wants_images: |g| g.input("x", [2, 3, 5])?.adaptive_avg_pool2d(1)
+        => "adaptive_avg_pool2d: expected an f32 tensor of rank 4 [N, C, H, W], got f32[2, 3, 5]";
+    nothing_is_no_tensor: |g| g.input("x", [1, 3])?.expand([0, 3])
+        => "expand: expected every axis to be at least 1, got [0, 3]";
+    nothing_is_reshaped: |g| g.input("x", [2, 3])?.reshape([0, 3])
+        => "reshape: expected 0 elements for [0, 3], got f32[2, 3]";
+    nothing_is_sliced: |g| g.input("x", [2, 3])?.slice(1, 2, 2, 1)
+        => "slice: expected every axis to be at least 1, got [2, 0]";
+    nothing_is_picked: |g| g.input("x", [2, 3])?.index_select(1, &[])
+        => "index_select: nothing is left of axis 1 of f32[2, 3]";
+    nothing_is_left_by_padding: |g| g.input("x", [2, 3])?.pad(&[[0, 0], [-2, -1]], PadMode::Constant(0.0))
+        => "pad: [-2, -1] leave nothing of axis 1 of f32[2, 3]";
+    conv1d_has_filters: |g| g.input("x", [2, 3, 4])?.conv1d("c", Conv1d::new(0, 1))
+        => "`c.weight`: expected every axis to be at least 1, got [0, 3, 1]";
     unfold_fits: |g| g.input("x", [2, 5])?.unfold(1, 3, 1, 3)
         => "unfold: expected at least 7 elements of axis 1, got f32[2, 5]";
     unfold_by_something: |g| g.input("x", [2, 5])?.unfold(1, 3, 0, 1)

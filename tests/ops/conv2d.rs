@@ -1,6 +1,8 @@
 //! `conv2d` on the device.
 
-use omma::{BatchNorm, Conv1d, Conv2d, Evaluator, Graph, Init, Mode, Padding, PlanOptions, Session, Variables};
+use omma::{
+    BatchNorm, Conv1d, Conv2d, Evaluator, Graph, Init, Mode, PadMode, Padding, PlanOptions, Session, Variables,
+};
 
 #[test]
 fn agrees_with_the_reference() {
@@ -99,6 +101,21 @@ fn same_padding_follows_tensorflow() {
     let far = Conv1d::new(1, 3).stride(4);
     assert_eq!(values(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], far.padding(Padding::SameUpper)), [321.0, 765.0]);
     assert_eq!(values(&[1.0, 2.0, 3.0, 4.0], twice.padding(Padding::VALID)), [321.0]);
+}
+
+/// PyTorch's `padding_mode`: `reflect`, `replicate` and `circular`.
+#[test]
+fn padding_modes_follow_pytorch() {
+    let graph = Graph::new(Mode::Evaluation);
+    let (x, w) = (graph.input("x", [1, 1, 4]).unwrap(), graph.input("w", [1, 1, 3]).unwrap());
+    let settings = Conv1d::new(1, 3).padding(1);
+    let modes = [PadMode::Reflect, PadMode::Edge, PadMode::Wrap];
+    let outputs = modes.map(|mode| x.conv1d_with(w, None, settings.padding_mode(mode)).unwrap());
+    let mut evaluator = Evaluator::new(&graph, 1);
+    evaluator.run(&[("x", &[1.0, 2.0, 3.0, 4.0]), ("w", &[1.0, 10.0, 100.0])]).unwrap();
+    let values = outputs.map(|y| evaluator.value(y).to_vec());
+    let ends = [[212.0, 343.0], [211.0, 443.0], [214.0, 143.0]];
+    assert_eq!(values, ends.map(|[first, last]| vec![first, 321.0, 432.0, last]));
 }
 
 /// An activation is computed with a sequence's convolution, as with an image's.

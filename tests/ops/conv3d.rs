@@ -18,7 +18,7 @@ fn is_the_sum_over_three_axes() {
                 .groups(2)
                 .stride([2, 1, 3])
                 .dilation([1, 2, 1])
-                .padding(Padding::Zeros { begin: [1, 0, 2], end: [2, 1, 0] }),
+                .padding(Padding::Sides([1, 0, 2], [2, 1, 0])),
             Geometry {
                 batch: 3,
                 channels: [4, 6],

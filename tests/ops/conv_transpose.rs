@@ -12,7 +12,7 @@ fn agrees_with_the_reference() {
 fn spreads_each_pixel() {
     // Two groups, strides, dilation, output padding and padding, each axis by itself.
     let settings = Conv2d::new(6, [3, 2]).groups(2).stride([2, 3]).dilation([1, 2]).output_padding([1, 2]);
-    let settings = settings.padding(Padding::Zeros { begin: [1, 0], end: [0, 2] });
+    let settings = settings.padding(Padding::Sides([1, 0], [0, 2]));
     let [batch, channels, height, width] = [2, 4, 3, 4];
     // 2·2 + 3 + 1 - 1 and 3·3 + 3 + 2 - 2.
     let [outputs, rows, columns] = [6, 7, 12];

@@ -22,7 +22,7 @@ fn are_their_formulas() {
         (|x, t, how| x.absolute_error(t, how), reference::absolute),
         (|x, t, how| x.huber(t, 0.75, how), |x, t| reference::huber(x, t, 0.75)),
         (|x, t, how| x.smooth_l1(t, 1.0, how), |x, t| reference::huber(x, t, 1.0)),
-        (|x, t, how| x.binary_cross_entropy(t, how), reference::binary_cross_entropy),
+        (|x, t, how| x.binary_cross_entropy_with_logits(t, how), reference::binary_cross_entropy_with_logits),
         (|x, t, how| x.kl_divergence(t, how), reference::kl_divergence),
     ];
     let x: Vec<f32> = vec![-100.0, -20.0, -3.5, -1.0, -0.25, 0.0, 0.5, 0.75, 2.0, 9.0, 40.0, 200.0];

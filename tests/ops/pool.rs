@@ -1,13 +1,49 @@
 //! `pool` on the device: against the reference, against values worked out by hand or given by ONNX and PyTorch, and what is
 //! refused.
 
-use omma::{DType, Graph, Mode, Pool1d, Pool2d, Pool3d, Result, Session, Tensor, Variables};
+use omma::{DType, Graph, Mode, Padding, Pool1d, Pool2d, Pool3d, Result, Session, Tensor, Variables};
 
 use crate::support::message;
 
 #[test]
 fn agrees_with_the_reference() {
     super::check("pool");
+}
+
+/// Windows by TensorFlow's rule, with the one padded cell of each axis behind or before.
+#[test]
+fn same_padding_follows_tensorflow() {
+    let of = |padding: Padding<1>| {
+        let window = Pool1d::new(3).stride(2).padding(padding).count_include_pad(false);
+        computed(Mode::Evaluation, &[1, 1, 4], &[1.0, 2.0, 3.0, 4.0], |x| {
+            let [y, places] = x.max_pool1d_with_indices(window)?;
+            let stochastic = x.stochastic_pool1d(window)?;
+            Ok(vec![
+                y,
+                x.avg_pool1d(window)?,
+                x.lp_pool1d(1.0, window)?,
+                stochastic,
+                y.max_unpool1d(places, window, 4)?,
+            ])
+        })
+    };
+    let check = |padding, windows: [&[f32]; 2], places: [usize; 2]| {
+        let Some(computed) = of(padding) else { return };
+        // What a window makes of its values; drawing in evaluation is the mean that the values themselves weigh.
+        let sum = |window: &[f32]| window.iter().sum::<f32>();
+        let most = windows.map(|window| window.iter().copied().fold(0.0, f32::max));
+        let means = windows.map(|window| sum(window) / window.len() as f32);
+        let weighted = windows.map(|window| window.iter().map(|v| v * v).sum::<f32>() / sum(window));
+        let mut unpooled = vec![0.0; 4];
+        places.iter().zip(most).for_each(|(&place, value)| unpooled[place] = value);
+        let expected = [most.to_vec(), means.to_vec(), windows.map(sum).to_vec(), weighted.to_vec(), unpooled];
+        for (actual, expected) in computed.iter().flatten().zip(expected.iter().flatten()) {
+            // Sums of at most three, norms in units of the largest, and a division.
+            assert!((actual - expected).abs() <= 8.0 * f32::EPSILON * expected, "{computed:?}, not {expected:?}");
+        }
+    };
+    check(Padding::SameUpper, [&[1.0, 2.0, 3.0], &[3.0, 4.0]], [2, 3]);
+    check(Padding::SameLower, [&[1.0, 2.0], &[2.0, 3.0, 4.0]], [1, 3]);
 }
 
 /// What a graph makes of one input.
@@ -212,15 +248,15 @@ fn shapes_that_do_not_fit_are_refused() {
     refused([1, 1, 4, 4], none, |x| x.max_pool2d(Pool2d::new(2).dilation([1, 0])));
     refused([1, 1, 4, 4], none, |x| x.max_pool2d([0, 2]));
     let padding = "stochastic_pool2d: padding 0, 2 must be smaller than the window of 2";
-    refused([1, 1, 4, 4], padding, |x| x.stochastic_pool2d(Pool2d::new(2).paddings(0, [1, 2])));
+    refused([1, 1, 4, 4], padding, |x| x.stochastic_pool2d(Pool2d::new(2).padding(Padding::Sides([0; 2], [1, 2]))));
     // Taps at -2 and 3 of three cells.
     let empty = "max_pool1d: window 0 of axis 2 holds nothing but padding";
-    refused([1, 1, 3], empty, |x| x.max_pool1d(Pool1d::new(2).dilation(5).paddings(2, 1)));
+    refused([1, 1, 3], empty, |x| x.max_pool1d(Pool1d::new(2).dilation(5).padding(Padding::Sides([2], [1]))));
     let long = "avg_pool1d: the extent with padding, stride and dilation of axis 2 must be below 2^30";
     refused([1, 1, 3], long, |x| x.avg_pool1d(Pool1d::new(2).dilation(usize::MAX)));
     refused([1, 1, 3], long, |x| x.avg_pool1d(Pool1d::new(2).stride(1 << 30)));
     let far = "avg_pool1d: padding 18446744073709551615, 0 must be smaller than the window of 2";
-    refused([1, 1, 3], far, |x| x.avg_pool1d(Pool1d::new(2).paddings(usize::MAX, 0)));
+    refused([1, 1, 3], far, |x| x.avg_pool1d(Pool1d::new(2).padding(Padding::Sides([usize::MAX], [0]))));
     let large = "max_pool1d: a window of [70000] is too large; use global pooling";
     refused([1, 1, 70_000], large, |x| x.max_pool1d(70_000));
     let twice = "lp_pool1d: a window of [40000] is too large; use global pooling";

@@ -25,7 +25,8 @@ pub(crate) fn pool<const D: usize>(cx: &mut Exporting<'_, '_>, what: Pooled, poo
     cx.keeps_examples(true)?;
     let (shape, output) = (cx.inputs[0].shape.clone(), cx.outputs[0].shape.clone());
     // A sequence that is an image of one row only here.
-    let plain = pool.kernel[0] == 1 && [pool.begin[0], pool.end[0]] == [0; 2] && shape[2] == 1;
+    let [begin, end] = pool.sides();
+    let plain = pool.kernel[0] == 1 && [begin[0], end[0]] == [0; 2] && shape[2] == 1;
     let short = [&shape[..2], &shape[3..]].concat();
     let skipped = usize::from(D > 1 && plain && cx.held(0)?.shape == short);
     let without = |shape: &[usize]| [&shape[..2], &shape[2 + skipped..]].concat();
@@ -33,7 +34,7 @@ pub(crate) fn pool<const D: usize>(cx: &mut Exporting<'_, '_>, what: Pooled, poo
     let x = cx.input_as(0, &from)?;
     let of = |values: &[usize; D]| values[skipped..].to_vec();
     let (kernel, stride, dilation) = (of(&pool.kernel), of(&pool.stride), of(&pool.dilation));
-    let (begin, mut end) = (of(&pool.begin), of(&pool.end));
+    let (begin, mut end) = (of(&begin), of(&end));
     let mut over = false;
     for axis in 0..kernel.len() {
         let reach = (kernel[axis] - 1) * dilation[axis] + 1;
@@ -50,7 +51,7 @@ pub(crate) fn pool<const D: usize>(cx: &mut Exporting<'_, '_>, what: Pooled, poo
         Pooled::Max if whole && !numbered => return cx.finish_as(&to, "GlobalMaxPool", &[&x], &[]),
         Pooled::Max => "MaxPool",
         Pooled::Average => {
-            let counted = pool.count_include_pad && [pool.begin, pool.end] != [[0; D]; 2];
+            let counted = pool.count_include_pad && pool.sides() != [[0; D]; 2];
             if counted && over {
                 return Err(cx.refused("an average that counts padding, of windows that reach beyond it"));
             }

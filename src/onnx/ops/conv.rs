@@ -1,12 +1,13 @@
 //! Convolutions.
 
-use super::spatial::{AutoPad, auto_pad, numbers, pads, per_axis};
+use super::spatial::{numbers, padding, per_axis};
 use super::{Call, Operator, one};
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::onnx::value::Value;
+use crate::ops::Padding;
 use crate::ops::axis_map::PadMode;
-use crate::ops::conv2d::{Conv, Padding};
+use crate::ops::conv2d::Conv;
 
 pub(super) const OPERATORS: &[Operator] = &[("Conv", conv), ("ConvTranspose", conv_transpose)];
 
@@ -68,18 +69,11 @@ fn along<'g, const D: usize>(
     convolve: Convolve<'g, D>,
 ) -> Result<Tensor<'g>> {
     let kernel = kernel::<D>(call, weight)?;
-    let [begin, end] = pads::<D>(call)?;
-    let padding = match auto_pad(call)? {
-        AutoPad::NotSet => Padding::Zeros { begin, end },
-        AutoPad::Valid => Padding::VALID,
-        AutoPad::SameUpper => Padding::SameUpper,
-        AutoPad::SameLower => Padding::SameLower,
-    };
     let settings = Conv::<D>::new(weight.shape()[0], kernel)
         .stride(per_axis(call, "strides", 1)?)
         .dilation(per_axis(call, "dilations", 1)?)
         .groups(groups(call)?)
-        .padding(padding);
+        .padding(padding(call)?);
     convolve(x, weight, bias, if bias.is_none() { settings.without_bias() } else { settings })
 }
 
@@ -90,8 +84,13 @@ fn transposed<'g, const D: usize>(call: &mut Call<'_, '_, 'g>, convolve: Convolv
     let (kernel, groups) = (kernel::<D>(call, weight)?, groups(call)?);
     let (stride, dilation) = (per_axis::<D>(call, "strides", 1)?, per_axis::<D>(call, "dilations", 1)?);
     let more = per_axis::<D>(call, "output_padding", 0)?;
-    let [mut begin, mut end] = pads::<D>(call)?;
-    let auto = auto_pad(call)?;
+    let padding = padding::<D>(call)?;
+    // Of a shape that is given, an odd zero goes before unless the rule says otherwise.
+    let (same, halves) = match padding {
+        Padding::Sides(..) => (false, Padding::SameLower),
+        rule => (true, rule),
+    };
+    let [mut begin, mut end] = [[0; D]; 2];
     let wanted = output_shape::<D>(call)?;
     // Of the convolution itself, and zeros behind it, which are the output padding where that is allowed there.
     let (mut behind, mut beyond) = ([0; D], [0; D]);
@@ -102,17 +101,14 @@ fn transposed<'g, const D: usize>(call: &mut Call<'_, '_, 'g>, convolve: Convolv
         let steps = extent.saturating_sub(1).checked_mul(stride[axis]);
         let whole = steps.zip(reach).and_then(|(steps, reach)| steps.checked_add(reach)).ok_or_else(too_large)?;
         let whole_and_more = whole.checked_add(more[axis]).ok_or_else(too_large)?;
-        let wanted = match (wanted, auto) {
-            (Some(wanted), _) => Some(wanted[axis]),
-            (None, AutoPad::SameUpper | AutoPad::SameLower) => {
-                Some(extent.checked_mul(stride[axis]).ok_or_else(too_large)?)
-            }
-            (None, _) => None,
+        let wanted = match wanted {
+            Some(wanted) => Some(wanted[axis]),
+            None if same => Some(extent.checked_mul(stride[axis]).ok_or_else(too_large)?),
+            None => None,
         };
         [begin[axis], end[axis]] = match wanted {
-            Some(wanted) => auto.halves(whole_and_more.saturating_sub(wanted)),
-            None if auto == AutoPad::Valid => [0, 0],
-            None => [begin[axis], end[axis]],
+            Some(wanted) => halves.sides(axis, whole_and_more.saturating_sub(wanted)),
+            None => padding.sides(axis, 0),
         };
         let more = wanted.map_or(0, |wanted| wanted.saturating_sub(whole_and_more)) + more[axis];
         let longer = more.saturating_sub(end[axis]);
@@ -124,7 +120,7 @@ fn transposed<'g, const D: usize>(call: &mut Call<'_, '_, 'g>, convolve: Convolv
         .stride(stride)
         .dilation(dilation)
         .groups(groups)
-        .padding(Padding::Zeros { begin, end })
+        .padding(Padding::Sides(begin, end))
         .output_padding(behind);
     if beyond == [0; D] {
         return one(convolve(x, weight, bias, if bias.is_none() { settings.without_bias() } else { settings })?);

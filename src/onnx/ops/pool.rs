@@ -1,25 +1,25 @@
 //! Poolings, and the way back from one.
 
 use super::activation::number;
-use super::spatial::{AutoPad, auto_pad, numbers, pads, per_axis};
+use super::spatial::{numbers, padding, pads, per_axis};
 use super::{Call, Operator, one};
 use crate::Axes;
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::onnx::ElementType;
 use crate::onnx::value::Value;
-use crate::ops::Pool;
 use crate::ops::axis_map::PadMode;
 use crate::ops::max_unpool::unpooled;
 use crate::ops::pool::Numbering;
+use crate::ops::{Padding, Pool};
 
 pub(super) const OPERATORS: &[Operator] = &[
     ("AveragePool", |call| {
         let (x, counts) = (call.tensor(0)?, call.node.flag("count_include_pad", false)?);
         match x.shape().len() {
-            3 => one(x.avg_pool1d(window::<1>(call, x)?.count_include_pad(counts))?),
-            4 => one(x.avg_pool2d(window::<2>(call, x)?.count_include_pad(counts))?),
-            5 => one(x.avg_pool3d(window::<3>(call, x)?.count_include_pad(counts))?),
+            3 => one(x.avg_pool1d(window::<1>(call)?.count_include_pad(counts))?),
+            4 => one(x.avg_pool2d(window::<2>(call)?.count_include_pad(counts))?),
+            5 => one(x.avg_pool3d(window::<3>(call)?.count_include_pad(counts))?),
             rank => Err(call.node.unsupported(format_args!("{rank} axes"))),
         }
     }),
@@ -49,9 +49,9 @@ pub(super) const OPERATORS: &[Operator] = &[
     ("LpPool", |call| {
         let (x, p) = (call.tensor(0)?, power(call)?);
         match x.shape().len() {
-            3 => one(x.lp_pool1d(p, window::<1>(call, x)?)?),
-            4 => one(x.lp_pool2d(p, window::<2>(call, x)?)?),
-            5 => one(x.lp_pool3d(p, window::<3>(call, x)?)?),
+            3 => one(x.lp_pool1d(p, window::<1>(call)?)?),
+            4 => one(x.lp_pool2d(p, window::<2>(call)?)?),
+            5 => one(x.lp_pool3d(p, window::<3>(call)?)?),
             rank => Err(call.node.unsupported(format_args!("{rank} axes"))),
         }
     }),
@@ -59,9 +59,9 @@ pub(super) const OPERATORS: &[Operator] = &[
         // A maximum of integers of 8 bits is one.
         let (x, element) = call.numbers(0)?;
         match x.shape().len() {
-            3 => max_pool(call, x, element, window::<1>(call, x)?, |x, window| x.max_pool1d(window)),
-            4 => max_pool(call, x, element, window::<2>(call, x)?, |x, window| x.max_pool2d(window)),
-            5 => max_pool(call, x, element, window::<3>(call, x)?, |x, window| x.max_pool3d(window)),
+            3 => max_pool(call, x, element, window::<1>(call)?, |x, window| x.max_pool1d(window)),
+            4 => max_pool(call, x, element, window::<2>(call)?, |x, window| x.max_pool2d(window)),
+            5 => max_pool(call, x, element, window::<3>(call)?, |x, window| x.max_pool3d(window)),
             rank => Err(call.node.unsupported(format_args!("{rank} axes"))),
         }
     }),
@@ -81,30 +81,15 @@ fn power(call: &Call<'_, '_, '_>) -> Result<f32> {
     }
 }
 
-/// What the attributes say of the windows over `x`.
-fn window<const D: usize>(call: &Call<'_, '_, '_>, x: Tensor<'_>) -> Result<Pool<D>> {
+/// What the attributes say of the windows.
+fn window<const D: usize>(call: &Call<'_, '_, '_>) -> Result<Pool<D>> {
     let kernel = call.node.required("kernel_shape", numbers::<D>(call, "kernel_shape")?)?;
     let (stride, dilation) = (per_axis::<D>(call, "strides", 1)?, per_axis::<D>(call, "dilations", 1)?);
     if [kernel, stride, dilation].as_flattened().contains(&0) {
         return Err(call.node.wrong("kernel, strides and dilations must be at least 1"));
     }
-    let [mut begin, mut end] = pads::<D>(call)?;
-    let auto = auto_pad(call)?;
-    for axis in 0..D {
-        let same = || {
-            let extent = x.shape()[2 + axis];
-            let reach = (kernel[axis] - 1).saturating_mul(dilation[axis]).saturating_add(1);
-            let last = (extent.div_ceil(stride[axis]) - 1).saturating_mul(stride[axis]);
-            auto.halves(last.saturating_add(reach).saturating_sub(extent))
-        };
-        [begin[axis], end[axis]] = match auto {
-            AutoPad::NotSet => [begin[axis], end[axis]],
-            AutoPad::Valid => [0, 0],
-            AutoPad::SameUpper | AutoPad::SameLower => same(),
-        };
-    }
     let ceil = call.node.flag("ceil_mode", false)?;
-    Ok(Pool::new(kernel).stride(stride).dilation(dilation).paddings(begin, end).ceil_mode(ceil))
+    Ok(Pool::new(kernel).stride(stride).dilation(dilation).padding(padding(call)?).ceil_mode(ceil))
 }
 
 /// The maxima and, where they are wanted, their numbers in the whole tensor.
@@ -156,7 +141,7 @@ fn max_unpool<'g, const D: usize>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Val
     let kernel = call.node.required("kernel_shape", numbers::<D>(call, "kernel_shape")?)?;
     let stride = per_axis::<D>(call, "strides", 1)?;
     let [begin, end] = pads::<D>(call)?;
-    let window = Pool::new(kernel).stride(stride).paddings(begin, end);
+    let window = Pool::new(kernel).stride(stride).padding(Padding::Sides(begin, end));
     let windows: [usize; D] = std::array::from_fn(|axis| shape[2 + axis]);
     let least = window.input_size(windows);
     if known && !within(&call.ints(1)?, stride, kernel, begin, least, windows) {

@@ -2,6 +2,7 @@
 
 use super::Call;
 use crate::error::Result;
+use crate::ops::Padding;
 
 /// An attribute with a number for each axis.
 pub(super) fn per_axis<const D: usize>(call: &Call<'_, '_, '_>, name: &str, default: usize) -> Result<[usize; D]> {
@@ -26,34 +27,15 @@ pub(super) fn pads<const D: usize>(call: &Call<'_, '_, '_>) -> Result<[[usize; D
     Ok([std::array::from_fn(|axis| numbers[axis]), std::array::from_fn(|axis| numbers[D + axis])])
 }
 
-/// The attribute `auto_pad`, which newer exporters leave alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AutoPad {
-    /// `pads` says it.
-    NotSet,
-    /// None.
-    Valid,
-    /// ceil(extent / stride) windows, an odd zero behind.
-    SameUpper,
-    /// The same, an odd zero before.
-    SameLower,
-}
-
-pub(super) fn auto_pad(call: &Call<'_, '_, '_>) -> Result<AutoPad> {
+/// The attributes `auto_pad` and, where that says nothing, `pads`.
+pub(super) fn padding<const D: usize>(call: &Call<'_, '_, '_>) -> Result<Padding<D>> {
+    let [begin, end] = pads::<D>(call)?;
     match call.node.text("auto_pad")?.unwrap_or("NOTSET") {
-        "NOTSET" => Ok(AutoPad::NotSet),
-        "VALID" => Ok(AutoPad::Valid),
-        "SAME_UPPER" => Ok(AutoPad::SameUpper),
-        "SAME_LOWER" => Ok(AutoPad::SameLower),
+        "NOTSET" => Ok(Padding::Sides(begin, end)),
+        "VALID" => Ok(Padding::VALID),
+        "SAME_UPPER" => Ok(Padding::SameUpper),
+        "SAME_LOWER" => Ok(Padding::SameLower),
         other => Err(call.node.wrong(format_args!("attribute `auto_pad`: `{other}`"))),
-    }
-}
-
-impl AutoPad {
-    /// How so many zeros are shared out, before and behind.
-    pub(super) fn halves(self, total: usize) -> [usize; 2] {
-        let half = total / 2;
-        if self == Self::SameUpper { [half, total - half] } else { [total - half, half] }
     }
 }
 

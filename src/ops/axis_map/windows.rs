@@ -1,4 +1,4 @@
-//! Windows along an axis: their means, where the windows share an axis out, and the windows themselves.
+//! Windows along an axis: their means, where the windows share an axis out, for adaptive pooling, and the windows themselves.
 
 use super::table::Table;
 use super::{check_length, extents, map};
@@ -6,35 +6,31 @@ use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use crate::selftest::OpCase;
 
-impl<'g> Tensor<'g> {
-    /// The means of windows that share each of these axes out into so many, as PyTorch's `AdaptiveAvgPool1d`, `2d` and `3d`:
-    /// window i of `size` begins at ⌊i·extent/size⌋ and ends before ⌈(i + 1)·extent/size⌉.
-    ///
-    /// # Errors
-    /// When the tensor is not f32 or has not all of these axes, there is not one size for each, or a size is 0.
-    pub fn adaptive_avg_pool(self, axes: &[usize], sizes: &[usize]) -> Result<Self> {
-        const NAME: &str = "adaptive_avg_pool";
-        let ty = self.ty();
-        let extents = extents(NAME, &ty, axes)?;
-        if axes.len() != sizes.len() || sizes.contains(&0) {
-            let message = format!("expected a size of at least 1 for each of the axes {axes:?}, got {sizes:?}");
-            return Err(Error::argument(NAME, message));
-        }
-        if let ([2, 3], [1, 1], 4) = (axes, sizes, ty.shape.len()) {
-            return self.global_avg_pool2d();
-        }
-        let table = |index: usize| {
-            let (extent, size) = (extents[index], sizes[index]);
-            check_length(NAME, extent, size.saturating_mul(2))?;
-            let window = |place: usize| {
-                let (begin, end) = (place * extent / size, ((place + 1) * extent).div_ceil(size));
-                (begin..end).map(|column| (column, 1.0 / (end - begin) as f64)).collect()
-            };
-            Ok((axes[index], Table::new(extent, (0..size).map(window))))
-        };
-        map(self, NAME, (0..axes.len()).map(table).collect::<Result<_>>()?)
+/// The means of windows that share each of these axes out into so many: window i of `size` begins at ⌊i·extent/size⌋ and
+/// ends before ⌈(i + 1)·extent/size⌉.
+pub(in crate::ops) fn shared_out<'g>(
+    name: &'static str,
+    x: Tensor<'g>,
+    axes: &[usize],
+    sizes: &[usize],
+) -> Result<Tensor<'g>> {
+    let extents = extents(name, &x.ty(), axes)?;
+    if sizes.contains(&0) {
+        return Err(Error::argument(name, format!("expected sizes of at least 1, got {sizes:?}")));
     }
+    let table = |index: usize| {
+        let (extent, size) = (extents[index], sizes[index]);
+        check_length(name, extent, size.saturating_mul(2))?;
+        let window = |place: usize| {
+            let (begin, end) = (place * extent / size, ((place + 1) * extent).div_ceil(size));
+            (begin..end).map(|column| (column, 1.0 / (end - begin) as f64)).collect()
+        };
+        Ok((axes[index], Table::new(extent, (0..size).map(window))))
+    };
+    map(x, name, (0..axes.len()).map(table).collect::<Result<_>>()?)
+}
 
+impl<'g> Tensor<'g> {
     /// The windows along an axis, of `size` elements that are `dilation` apart, one at every `step`-th place: the axis
     /// becomes two, the window and the place within it. PyTorch's `Tensor.unfold` puts the second one last.
     ///
@@ -74,7 +70,7 @@ pub(super) fn cases() -> Vec<OpCase> {
     ];
     let pooled = list.into_iter().map(|(shape, axes, sizes)| {
         OpCase::new(format!("adaptive_avg_pool {shape:?} axes {axes:?} to {sizes:?}"), move |cx| {
-            Ok(vec![cx.normal("x", shape)?.adaptive_avg_pool(axes, sizes)?])
+            Ok(vec![shared_out("adaptive_avg_pool", cx.normal("x", shape)?, axes, sizes)?])
         })
     });
     let list: [(&[usize], [usize; 4]); 4] = [

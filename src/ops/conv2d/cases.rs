@@ -1,7 +1,9 @@
 //! The convolutions that every kernel variant is tried on.
 
-use super::{Conv1d, Conv2d, Padding};
+use super::{Conv1d, Conv2d};
 use crate::graph::Mode;
+use crate::ops::Padding;
+use crate::ops::axis_map::PadMode;
 use crate::ops::batch_norm::BatchNorm;
 use crate::selftest::OpCase;
 
@@ -19,10 +21,10 @@ fn problems() -> Vec<Problem> {
         ("7x7 stride 2 stem, whole and partial tiles", [2, 3, 21, 67], conv(67, 7).stride(2).padding(3)),
         ("3x3 stem of four channels", [1, 4, 9, 18], conv(33, 3).padding(1)),
         ("larger than the tile", [1, 2, 70, 71], conv(2, 67).padding(3)),
-        ("as large as the image", [2, 3, 4, 6], Conv2d::rectangle(4, 4, 6)),
-        ("one row", [1, 3, 1, 29], Conv2d::rectangle(2, 1, 3).paddings(0, 1, 0, 1)),
-        ("stride 3 that leaves a rest", [2, 3, 11, 13], conv(4, 2).strides(3, 2)),
-        ("each side's own padding", [1, 2, 6, 5], conv(3, 3).paddings(2, 0, 1, 3)),
+        ("as large as the image", [2, 3, 4, 6], Conv2d::new(4, [4, 6])),
+        ("one row", [1, 3, 1, 29], Conv2d::new(2, [1, 3]).padding([0, 1])),
+        ("stride 3 that leaves a rest", [2, 3, 11, 13], conv(4, 2).stride([3, 2])),
+        ("each side's own padding", [1, 2, 6, 5], conv(3, 3).padding(Padding::Sides([2, 0], [1, 3]))),
         ("more padding than kernel", [2, 3, 5, 6], conv(2, 2).padding(3)),
         ("dilation", [2, 3, 13, 11], conv(4, 3).dilation(3).padding(2)),
         ("groups", [2, 6, 7, 7], conv(9, 3).groups(3).padding(1)),
@@ -33,7 +35,7 @@ fn problems() -> Vec<Problem> {
         (
             "depthwise in fours, strides 3 and 2, dilation 2",
             [2, 4, 23, 17],
-            Conv2d::rectangle(4, 2, 3).groups(4).strides(3, 2).dilation(2).paddings(3, 0, 1, 4),
+            Conv2d::new(4, [2, 3]).groups(4).stride([3, 2]).dilation(2).padding(Padding::Sides([3, 0], [1, 4])),
         ),
         ("depthwise in fours, stride beyond the kernel", [1, 36, 9, 8], conv(36, 1).groups(36).stride(2)),
         ("depthwise in fours, more padding than kernel", [1, 4, 40, 3], conv(4, 3).groups(4).padding(4)),
@@ -50,15 +52,28 @@ fn problems() -> Vec<Problem> {
         (
             "channels in fours, stride 3 and dilation 2",
             [1, 68, 17, 13],
-            conv(4, 3).stride(3).dilation(2).paddings(2, 0, 1, 3),
+            conv(4, 3).stride(3).dilation(2).padding(Padding::Sides([2, 0], [1, 3])),
         ),
         ("channels in fours, more padding than kernel", [1, 8, 9, 7], conv(12, 3).padding(3)),
-        ("channels in fours, padding of single sides", [2, 8, 6, 9], conv(8, 3).paddings(0, 3, 1, 0)),
+        (
+            "channels in fours, padding of single sides",
+            [2, 8, 6, 9],
+            conv(8, 3).padding(Padding::Sides([0, 3], [1, 0])),
+        ),
         ("channels in fours, 3x3 without padding, tiles in parts", [3, 36, 7, 10], conv(40, 3)),
         ("channels in fours, many pixels", [1, 8, 31, 29], conv(68, 3).padding(1)),
         ("same, one more behind", [1, 3, 8, 7], Conv2d::new(4, [3, 4]).stride([2, 3]).padding(Padding::SameUpper)),
         ("same, one more before", [3, 3, 8, 7], Conv2d::new(4, [3, 4]).stride([2, 1]).padding(Padding::SameLower)),
         ("same with dilation", [1, 4, 9, 8], conv(4, 2).dilation(3).padding(Padding::SameUpper)),
+        ("mirrored", [2, 3, 6, 5], conv(4, 3).padding([2, 1]).padding_mode(PadMode::Reflect)),
+        ("edges repeated", [1, 4, 3, 5], conv(8, 5).stride(2).padding(4).padding_mode(PadMode::Edge)),
+        (
+            "around, one more behind",
+            [1, 2, 4, 5],
+            Conv2d::new(3, [2, 4]).padding(Padding::SameUpper).padding_mode(PadMode::Wrap),
+        ),
+        ("a constant around", [1, 2, 4, 5], conv(3, 3).padding(1).padding_mode(PadMode::Constant(-0.5))),
+        ("a mode and nothing padded", [1, 3, 4, 5], conv(2, 3).padding_mode(PadMode::Reflect)),
     ]
 }
 
@@ -71,8 +86,9 @@ fn sequences() -> Vec<(&'static str, [usize; 3], Conv1d)> {
         ("dilation", [1, 3, 23], conv(4, 3).dilation(4).padding(4)),
         ("groups", [2, 6, 11], conv(9, 5).groups(3).padding(2)),
         ("depthwise", [2, 8, 21], conv(8, 5).groups(8).stride(2).padding(2)),
-        ("one side padded", [1, 4, 9], conv(4, 3).padding(Padding::Zeros { begin: [2], end: [0] })),
+        ("one side padded", [1, 4, 9], conv(4, 3).padding(Padding::Sides([2], [0]))),
         ("same, one more before", [2, 3, 10], conv(4, 4).stride(3).padding(Padding::SameLower)),
+        ("around", [2, 3, 10], conv(4, 5).padding(2).padding_mode(PadMode::Wrap)),
         ("of single elements, padded", [3, 4, 1], conv(8, 3).padding(2)),
         ("1", [2, 12, 31], conv(20, 1)),
     ]

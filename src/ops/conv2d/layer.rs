@@ -5,7 +5,7 @@ use super::geometry::Geometry;
 use super::product::Product;
 use super::settings::{Axis, Conv};
 use crate::error::{Error, Result};
-use crate::graph::{DType, Init, Reach, Sliding, Tensor, TensorType};
+use crate::graph::{DType, Init, Reach, Sliding, Tensor, TensorType, with_layer};
 use crate::ops::conv3d::Volume;
 
 /// A kind of convolution.
@@ -92,6 +92,14 @@ pub(in crate::ops) fn convolve<'g, const D: usize>(
     let (DType::F32, &[from, to, ref kernel @ ..]) = (ty.dtype, &ty.shape[..]) else { return Err(refused()) };
     let kernel: [usize; D] = kernel.try_into().map_err(|_| refused())?;
     let axes = settings.axes(&what, &x.ty(), kernel, kind.transposed)?;
+    if let Some((amounts, mode, rest)) = settings.padded(&axes) {
+        let graph = x.graph();
+        return graph.whole(|| {
+            let pad = || x.pad(&amounts, mode).map_err(|error| with_layer(error, name));
+            let x = if name.is_empty() { pad() } else { graph.in_layer(name, pad) }?;
+            convolve(x, kind, name, weight, bias, rest)
+        });
+    }
     let joined = to.saturating_mul(groups);
     let fits = from % groups == 0 && channels == if kind.transposed { from } else { joined };
     if !fits {

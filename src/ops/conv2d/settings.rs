@@ -2,47 +2,14 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{Init, TensorType};
-use crate::ops::PerAxis;
-
-/// The zeros around an image: a number for all sides, one for both sides of each axis, or by a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Padding<const D: usize> {
-    /// So many before and behind each axis: the halves of ONNX's `pads`.
-    Zeros {
-        /// Above and to the left.
-        begin: [usize; D],
-        /// Below and to the right.
-        end: [usize; D],
-    },
-    /// As few as make the output ceil(input / stride) long, half of them before the axis and, where they are odd, one more
-    /// behind it: TensorFlow's `SAME`, ONNX's `SAME_UPPER`. The output of a transposed convolution is input · stride long.
-    SameUpper,
-    /// The same with the odd one before the axis: ONNX's `SAME_LOWER`.
-    SameLower,
-}
-
-impl<const D: usize> Padding<D> {
-    /// None: TensorFlow's and ONNX's `VALID`.
-    pub const VALID: Self = Self::Zeros { begin: [0; D], end: [0; D] };
-}
-
-impl<const D: usize> From<usize> for Padding<D> {
-    fn from(number: usize) -> Self {
-        [number; D].into()
-    }
-}
-
-impl<const D: usize> From<[usize; D]> for Padding<D> {
-    fn from(numbers: [usize; D]) -> Self {
-        Self::Zeros { begin: numbers, end: numbers }
-    }
-}
+use crate::ops::axis_map::PadMode;
+use crate::ops::{Padding, PerAxis};
 
 /// The settings of a convolution along `D` axes, transposed or not: those of PyTorch's `Conv1d` to `Conv3d` and
 /// `ConvTranspose1d` to `ConvTranspose3d`, with ONNX's ways to pad.
 ///
 /// ```
-/// use omma::{Conv2d, Graph, Mode, Padding};
+/// use omma::{Conv2d, Graph, Mode, PadMode, Padding};
 ///
 /// let graph = Graph::new(Mode::Evaluation);
 /// let x = graph.input("x", [1, 3, 32, 30])?;
@@ -52,6 +19,10 @@ impl<const D: usize> From<[usize; D]> for Padding<D> {
 /// assert_eq!(flat.shape().to_string(), "[1, 8, 32, 15]");
 /// let whole = half.conv_transpose2d("up", Conv2d::new(3, 3).stride(2).padding(1).output_padding([1, 1]))?;
 /// assert_eq!(whole.shape().to_string(), "[1, 3, 32, 30]");
+/// let mirrored = x.conv2d("mirrored", Conv2d::new(8, 7).padding(3).padding_mode(PadMode::Reflect))?;
+/// assert_eq!(mirrored.shape().to_string(), "[1, 8, 32, 30]");
+/// let one_sided = x.conv2d("one sided", Conv2d::new(8, 2).padding(Padding::Sides([1, 1], [0, 0])))?;
+/// assert_eq!(one_sided.shape().to_string(), "[1, 8, 32, 30]");
 /// # Ok::<(), omma::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -60,6 +31,7 @@ pub struct Conv<const D: usize> {
     kernel: [usize; D],
     pub(super) stride: [usize; D],
     padding: Padding<D>,
+    padding_mode: PadMode,
     pub(super) dilation: [usize; D],
     output_padding: [usize; D],
     pub(super) groups: usize,
@@ -77,6 +49,8 @@ pub type Conv2d = Conv<2>;
 /// [`Tensor::conv_transpose3d`](crate::Tensor::conv_transpose3d).
 pub type Conv3d = Conv<3>;
 
+const ZEROS: PadMode = PadMode::Constant(0.0);
+
 impl<const D: usize> Conv<D> {
     /// `out_channels` filters with a kernel of so many taps along each axis, stride 1, no padding, with bias, He-normal
     /// weights.
@@ -86,6 +60,7 @@ impl<const D: usize> Conv<D> {
             kernel: kernel.into().0,
             stride: [1; D],
             padding: Padding::VALID,
+            padding_mode: ZEROS,
             dilation: [1; D],
             output_padding: [0; D],
             groups: 1,
@@ -103,6 +78,13 @@ impl<const D: usize> Conv<D> {
     /// Zeros around the image, which a transposed convolution takes away from its output.
     pub fn padding(mut self, padding: impl Into<Padding<D>>) -> Self {
         self.padding = padding.into();
+        self
+    }
+
+    /// What the padding is instead of zeros, as PyTorch's `padding_mode`: its `reflect` is [`PadMode::Reflect`], `replicate`
+    /// [`PadMode::Edge`] and `circular` [`PadMode::Wrap`]. The padded image is a copy. A transposed convolution has none.
+    pub fn padding_mode(mut self, mode: PadMode) -> Self {
+        self.padding_mode = mode;
         self
     }
 
@@ -135,23 +117,6 @@ impl<const D: usize> Conv<D> {
     pub fn init(mut self, init: Init) -> Self {
         self.init = init;
         self
-    }
-}
-
-impl Conv<2> {
-    /// A kernel of `height` by `width`.
-    pub fn rectangle(out_channels: usize, height: usize, width: usize) -> Self {
-        Self::new(out_channels, [height, width])
-    }
-
-    /// The step of the kernel, down and across.
-    pub fn strides(self, height: usize, width: usize) -> Self {
-        self.stride([height, width])
-    }
-
-    /// Zeros around the image, side by side.
-    pub fn paddings(self, top: usize, left: usize, bottom: usize, right: usize) -> Self {
-        self.padding(Padding::Zeros { begin: [top, left], end: [bottom, right] })
     }
 }
 
@@ -197,6 +162,9 @@ impl<const D: usize> Conv<D> {
         if !transposed && self.output_padding != [0; D] {
             return Err(Error::argument(what, "only a transposed convolution has an output padding"));
         }
+        if transposed && self.padding_mode != ZEROS {
+            return Err(Error::argument(what, "only a convolution that is not transposed has a padding mode"));
+        }
         if (0..D).any(|axis| self.output_padding[axis] >= self.stride[axis]) {
             let [more, stride] = [self.output_padding, self.stride].map(|numbers| format!("{numbers:?}"));
             return Err(Error::argument(what, format!("output padding {more} must be smaller than stride {stride}")));
@@ -209,25 +177,23 @@ impl<const D: usize> Conv<D> {
         Ok(axes)
     }
 
+    /// The amounts by which an image is padded beforehand, where it is not by zeros, and what is left to do then.
+    pub(super) fn padded(&self, axes: &[Axis; D]) -> Option<(Vec<[i64; 2]>, PadMode, Self)> {
+        let amount = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
+        let amounts = [[0; 2]; 2].into_iter().chain(axes.iter().map(|axis| axis.padding.map(amount)));
+        let padded = self.padding_mode != ZEROS && axes.iter().any(|axis| axis.padding != [0; 2]);
+        padded.then(|| (amounts.collect(), self.padding_mode, self.padding(Padding::VALID).padding_mode(ZEROS)))
+    }
+
     /// From the first tap to the last.
     fn reach(&self, number: usize, kernel: usize) -> usize {
         self.dilation[number].saturating_mul(kernel - 1).saturating_add(1)
     }
 
-    /// What the padding is where `total` zeros keep the size, before and behind.
-    fn sides(&self, number: usize, total: usize) -> [usize; 2] {
-        match self.padding {
-            Padding::Zeros { begin, end } => [begin[number], end[number]],
-            Padding::SameUpper => [total / 2, total - total / 2],
-            Padding::SameLower => [total - total / 2, total / 2],
-        }
-    }
-
     /// floor((input + padding - reach) / stride) + 1 positions, where reach = dilation · (kernel - 1) + 1.
     fn axis(&self, what: &str, x: &TensorType, number: usize, kernel: usize) -> Result<Axis> {
         let (input, stride, reach) = (x.shape[number + 2], self.stride[number], self.reach(number, kernel));
-        let last = (input.div_ceil(stride) - 1).saturating_mul(stride);
-        let padding = self.sides(number, last.saturating_add(reach).saturating_sub(input));
+        let padding = self.padding.along(number, input, stride, reach);
         let padded = padding.iter().fold(input, |sum, &zeros| sum.saturating_add(zeros));
         let Some(free) = padded.checked_sub(reach) else {
             let [begin, end] = padding;
@@ -244,10 +210,10 @@ impl<const D: usize> Conv<D> {
         let whole = (output - 1).saturating_mul(stride).saturating_add(reach);
         let whole = whole.saturating_add(self.output_padding[number]);
         let kept = output.saturating_mul(stride);
-        let padding = self.sides(number, whole.saturating_sub(kept));
+        let padding = self.padding.sides(number, whole.saturating_sub(kept));
         let taken = padding[0].saturating_add(padding[1]);
         let input = match self.padding {
-            Padding::Zeros { .. } => whole.saturating_sub(taken),
+            Padding::Sides(..) => whole.saturating_sub(taken),
             _ => kept,
         };
         if input == 0 {

@@ -26,6 +26,7 @@ impl<'g> Tensor<'g> {
 }
 
 pub(in crate::ops) fn averaged<'g, const D: usize>(x: Tensor<'g>, window: Pool<D>) -> Result<Tensor<'g>> {
+    let window = window.over(&x.ty());
     if D == 3 || window.is_dilated() {
         let kind = Kind::Average { count_include_pad: window.count_include_pad };
         return x.graph().apply_one(Pooling { kind, windows: Windows::Sliding(window) }, "", &[x]);

@@ -5,11 +5,13 @@ use super::window::{Pool, Pool1d, Pool2d, Pool3d};
 use super::windows::Windows;
 use super::{Kind, Pooling};
 use crate::error::Result;
-use crate::graph::{Mode, Tensor};
+use crate::graph::{Mode, Tensor, TensorType};
+use crate::ops::Padding;
 use crate::selftest::OpCase;
 
 /// Every kind over one window, by the general kernel even where there is a faster one.
 fn every_kind<const D: usize>(shape: &'static [usize], window: Pool<D>) -> Vec<OpCase> {
+    let window = window.over(&TensorType::f32(shape));
     let case = |kind: &str, build: fn(Tensor<'_>, Pool<D>) -> Result<Tensor<'_>>| {
         let name = format!("{kind}, {D}d {shape:?} {}", window.describe());
         OpCase::new(name, move |cx| Ok(vec![build(cx.normal("x", shape.to_vec())?, window)?]))
@@ -30,18 +32,28 @@ fn windows() -> Vec<OpCase> {
     let cut = |pool: Pool2d| pool.ceil_mode(true).count_include_pad(false);
     [
         every_kind(&[2, 3, 11], Pool1d::new(3).stride(2).dilation(2)),
-        every_kind(&[1, 67, 13], Pool1d::new(2).paddings(0, 1).ceil_mode(true)),
+        every_kind(&[1, 67, 13], Pool1d::new(2).padding(Padding::Sides([0], [1])).ceil_mode(true)),
         every_kind(&[1, 1, 1, 1], Pool2d::new(1)),
         every_kind(&[2, 3, 8, 6], Pool2d::new(2)),
         every_kind(&[2, 4, 9, 7], Pool2d::new(3).stride(1).dilation(2).padding(2)),
-        every_kind(&[1, 12, 10, 9], cut(Pool2d::new([2, 3]).stride([3, 2]).dilation([3, 1]).paddings([1, 0], [2, 1]))),
-        every_kind(&[1, 2, 7, 9], Pool2d::new([3, 4]).stride([1, 2]).paddings([2, 1], [0, 3])),
+        every_kind(
+            &[1, 12, 10, 9],
+            cut(Pool2d::new([2, 3]).stride([3, 2]).dilation([3, 1]).padding(Padding::Sides([1, 0], [2, 1]))),
+        ),
+        every_kind(&[1, 2, 7, 9], Pool2d::new([3, 4]).stride([1, 2]).padding(Padding::Sides([2, 1], [0, 3]))),
+        every_kind(&[2, 3, 8], Pool1d::new(3).stride(3).padding(Padding::SameLower)),
+        every_kind(&[1, 4, 7, 6], Pool2d::new([3, 2]).stride(2).padding(Padding::SameUpper)),
+        every_kind(&[1, 2, 7, 6], cut(Pool2d::new([4, 1]).stride([1, 2]).padding(Padding::SameLower))),
         // Large enough to be read through textures, where a device does that.
         every_kind(&[2, 32, 19, 13], Pool2d::new(3).stride(2).padding(1).dilation([1, 2])),
         every_kind(&[2, 3, 5, 7, 4], Pool3d::new(2)),
         every_kind(&[1, 1, 1, 1, 1], Pool3d::new(1)),
-        every_kind(&[1, 2, 7, 5, 6], Pool3d::new([3, 2, 2]).stride([2, 1, 3]).paddings([1, 0, 1], [0, 1, 1])),
+        every_kind(
+            &[1, 2, 7, 5, 6],
+            Pool3d::new([3, 2, 2]).stride([2, 1, 3]).padding(Padding::Sides([1, 0, 1], [0, 1, 1])),
+        ),
         every_kind(&[1, 2, 9, 7, 8], Pool3d::new(2).stride(1).dilation([4, 3, 2]).padding(1).count_include_pad(false)),
+        every_kind(&[1, 2, 3, 4, 5], Pool3d::new(2).stride([2, 1, 3]).padding(Padding::SameUpper)),
         // Among so many values some lie near a kink.
         every_kind(&[1, 11, 12, 14, 11], Pool3d::new(3).stride(2).padding(1).ceil_mode(true))
             .into_iter()
@@ -90,7 +102,9 @@ pub(crate) fn cases() -> Vec<OpCase> {
         indexed(&[2, 4, 7, 9], "max_pool2d", |x| x.max_pool2d_with_indices(Pool2d::new(3).stride(2).padding(1))),
         indexed(&[2, 2, 9, 8], "max_pool2d dilated", |x| x.max_pool2d_with_indices(Pool2d::new(2).dilation([3, 2]))),
         indexed(&[1, 3, 5, 7, 4], "max_pool3d", |x| {
-            x.max_pool3d_with_indices(Pool3d::new([2, 3, 2]).stride([2, 2, 1]).paddings([1, 0, 0], [0, 1, 1]))
+            x.max_pool3d_with_indices(
+                Pool3d::new([2, 3, 2]).stride([2, 2, 1]).padding(Padding::Sides([1, 0, 0], [0, 1, 1])),
+            )
         }),
         indexed(&[2, 3, 5, 7], "max_pool2d of the whole", |x| {
             x.max_pool_numbered(Pool2d::new(2), Numbering { whole: true, column_major: false })
@@ -108,6 +122,11 @@ pub(crate) fn cases() -> Vec<OpCase> {
         of(&[2, 4, 9, 7], "adaptive_max_pool2d to 1", |x| x.adaptive_max_pool2d(1)),
         of(&[2, 4, 3, 70], "adaptive_max_pool2d to 1x3", |x| x.adaptive_max_pool2d([1, 3])),
         of(&[1, 2, 7, 5, 8], "adaptive_max_pool3d to 3x5x3", |x| x.adaptive_max_pool3d([3, 5, 3])),
+        of(&[2, 3, 11], "adaptive_avg_pool1d to 4", |x| x.adaptive_avg_pool1d(4)),
+        of(&[2, 4, 12, 10], "adaptive_avg_pool2d to 4x5", |x| x.adaptive_avg_pool2d([4, 5])),
+        of(&[2, 4, 9, 7], "adaptive_avg_pool2d to 5x9", |x| x.adaptive_avg_pool2d([5, 9])),
+        of(&[1, 2, 7, 5, 8], "adaptive_avg_pool3d to 3x5x3", |x| x.adaptive_avg_pool3d([3, 5, 3])),
+        of(&[1, 2, 7, 5, 8], "adaptive_avg_pool3d to 1", |x| x.adaptive_avg_pool3d(1)),
         indexed(&[2, 3, 11], "adaptive_max_pool1d", |x| x.adaptive_max_pool1d_with_indices(4)),
         indexed(&[2, 4, 13, 10], "adaptive_max_pool2d", |x| x.adaptive_max_pool2d_with_indices([5, 4])),
         indexed(&[1, 2, 7, 5, 8], "adaptive_max_pool3d", |x| x.adaptive_max_pool3d_with_indices([3, 2, 8])),

@@ -37,7 +37,7 @@ impl<'g> Tensor<'g> {
 pub(super) fn normed<'g, const D: usize>(x: Tensor<'g>, p: f32, window: Pool<D>) -> Result<Tensor<'g>> {
     let [name, _] = names!("lp_pool")[D - 1];
     check(name, p)?;
-    x.graph().apply_one(Pooling { kind: Kind::Lp(p), windows: Windows::Sliding(window) }, "", &[x])
+    x.graph().apply_one(Pooling { kind: Kind::Lp(p), windows: Windows::Sliding(window.over(&x.ty())) }, "", &[x])
 }
 
 pub(super) fn check(op: &str, p: f32) -> Result<()> {

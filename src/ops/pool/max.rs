@@ -69,6 +69,7 @@ pub(crate) struct Numbering {
 
 /// The maxima, and where in its window each stands.
 pub(in crate::ops) fn pooled<'g, const D: usize>(x: Tensor<'g>, window: Pool<D>) -> Result<[Tensor<'g>; 2]> {
+    let window = window.over(&x.ty());
     if D == 3 || window.is_dilated() {
         return general(x, Windows::Sliding(window));
     }
@@ -96,6 +97,7 @@ pub(in crate::ops) fn with_indices<'g, const D: usize>(x: Tensor<'g>, windows: W
 }
 
 fn numbered<'g, const D: usize>(x: Tensor<'g>, windows: Windows<D>, numbers: Numbering) -> Result<[Tensor<'g>; 2]> {
+    let windows = windows.over(&x.ty());
     let [y, places] = match windows {
         Windows::Sliding(window) => pooled(x, window)?,
         Windows::Adaptive(_) => general(x, windows)?,

@@ -3,7 +3,7 @@
 use super::window::Pool2d;
 use crate::error::Result;
 use crate::graph::TensorType;
-use crate::ops::image;
+use crate::ops::{Padding, image};
 use crate::plan::{Format, Kernel, params, word};
 
 params! {
@@ -18,7 +18,7 @@ params! {
 impl Pool2d {
     /// Top, left, bottom, right.
     pub(in crate::ops) fn padding_of_sides(&self) -> [usize; 4] {
-        let ([top, left], [bottom, right]) = (self.begin, self.end);
+        let [[top, left], [bottom, right]] = self.sides();
         [top, left, bottom, right]
     }
 
@@ -26,6 +26,7 @@ impl Pool2d {
     pub(in crate::ops) fn params(&self, op: &str, x: &TensorType, format: Format) -> Result<PoolParams> {
         let [_, _, in_height, in_width] = image(op, x)?;
         let [out_height, out_width] = self.windows(op, x)?;
+        let [top, left, bottom, right] = self.padding_of_sides();
         let (planes, quads) = match format {
             Format::ChannelsLast => (x.shape[0], x.shape[1] / 4),
             _ => (x.shape[0] * x.shape[1], 1),
@@ -42,10 +43,10 @@ impl Pool2d {
             kernel_width: word(self.kernel[1])?,
             stride_height: word(self.stride[0])?,
             stride_width: word(self.stride[1])?,
-            pad_top: word(self.begin[0])?,
-            pad_left: word(self.begin[1])?,
-            pad_bottom: word(self.end[0])?,
-            pad_right: word(self.end[1])?,
+            pad_top: word(top)?,
+            pad_left: word(left)?,
+            pad_bottom: word(bottom)?,
+            pad_right: word(right)?,
         })
     }
 
@@ -81,16 +82,19 @@ pub(in crate::ops) fn case_windows() -> Vec<([usize; 4], Pool2d)> {
         ([1, 1, 7, 5], Pool2d::new(3).stride(2).padding(1)),
         ([2, 67, 13, 11], Pool2d::new([2, 3]).stride([1, 2])),
         ([3, 2, 6, 7], Pool2d::new(3).stride(2).ceil_mode(true)),
-        ([1, 3, 5, 6], cut(Pool2d::new(4).stride([3, 2]).paddings([1, 0], [2, 3]))),
+        ([1, 3, 5, 6], cut(Pool2d::new(4).stride([3, 2]).padding(Padding::Sides([1, 0], [2, 3])))),
         ([1, 2, 9, 1], Pool2d::new([5, 1]).stride(1).padding([2, 0]).count_include_pad(false)),
-        ([2, 2, 7, 9], Pool2d::new([2, 3]).stride([3, 4]).paddings([1, 2], [0, 0])),
+        ([2, 2, 7, 9], Pool2d::new([2, 3]).stride([3, 4]).padding(Padding::Sides([1, 2], [0, 0]))),
         ([1, 1, 1, 1], Pool2d::new(1)),
         ([2, 12, 9, 7], Pool2d::new(3).stride(2).padding(1)),
-        ([1, 8, 5, 6], cut(Pool2d::new(2).stride([3, 2]).paddings([1, 0], [0, 1]))),
+        ([1, 8, 5, 6], cut(Pool2d::new(2).stride([3, 2]).padding(Padding::Sides([1, 0], [0, 1])))),
         // Large enough to be read through textures, where a device does that.
         ([2, 32, 19, 13], Pool2d::new(3).stride(2).padding(1)),
         ([1, 16, 44, 32], Pool2d::new(2)),
         // Too large to be unrolled.
-        ([1, 4, 9, 8], Pool2d::new([6, 5]).stride([3, 2]).paddings([2, 1], [3, 0]).count_include_pad(false)),
+        (
+            [1, 4, 9, 8],
+            Pool2d::new([6, 5]).stride([3, 2]).padding(Padding::Sides([2, 1], [3, 0])).count_include_pad(false),
+        ),
     ]
 }

@@ -44,7 +44,7 @@ impl<'g> Tensor<'g> {
 }
 
 pub(super) fn stochastic<'g, const D: usize>(x: Tensor<'g>, window: Pool<D>) -> Result<Tensor<'g>> {
-    let (graph, windows) = (x.graph(), Windows::Sliding(window));
+    let (graph, windows) = (x.graph(), Windows::Sliding(window.over(&x.ty())));
     if graph.mode() == Mode::Evaluation {
         return Ok(graph.apply(Pooling { kind: Kind::Weighted, windows }, "", &[x])?[0]);
     }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{DType, Sliding, TensorType};
-use crate::ops::{MAX_ITERATIONS, PerAxis};
+use crate::ops::{MAX_ITERATIONS, Padding, PerAxis};
 
 /// What extents, strides and the like must stay below.
 pub(super) const LONGEST: usize = 1 << 30;
@@ -13,7 +13,8 @@ pub(super) const LONGEST: usize = 1 << 30;
 /// The rules are those of ONNX's `MaxPool`, `AveragePool` and `LpPool` (version 22 of the operators) and of PyTorch, where
 /// these agree:
 ///
-/// - Padding before and after each axis is given by itself, as in ONNX; PyTorch has the same on both sides.
+/// - Padding before and after each axis may differ, as in ONNX; PyTorch has the same on both sides. [`Padding::SameUpper`]
+///   and [`Padding::SameLower`] are ONNX's and TensorFlow's rules, which make ceil(extent / stride) windows.
 /// - In ceil mode a last window counts that reaches over the end, but only if it starts inside the image or the padding
 ///   before it. PyTorch has always done so, ONNX since version 22; earlier ones kept windows of nothing but padding.
 /// - An average never counts cells beyond the padding, which such a window has, as in PyTorch and, since version 19 of the
@@ -22,16 +23,18 @@ pub(super) const LONGEST: usize = 1 << 30;
 ///   half the window; onnxruntime wants less than the window without gaps; ONNX does not say.
 ///
 /// ```
-/// use omma::{Graph, Mode, Pool2d, Pool3d};
+/// use omma::{Graph, Mode, Padding, Pool2d, Pool3d};
 ///
 /// let graph = Graph::new(Mode::Evaluation);
 /// let x = graph.input("images", [8, 3, 33, 28])?;
 /// assert_eq!(x.max_pool2d(2)?.shape().to_string(), "[8, 3, 16, 14]");
 /// assert_eq!(x.max_pool2d(Pool2d::new([3, 2]).stride(2).ceil_mode(true))?.shape().to_string(), "[8, 3, 16, 14]");
 /// assert_eq!(x.avg_pool2d(Pool2d::new(3).stride(1).dilation(2).padding(2))?.shape().to_string(), "[8, 3, 33, 28]");
+/// let same = Pool2d::new(3).stride(2).padding(Padding::SameUpper);
+/// assert_eq!(x.max_pool2d(same)?.shape().to_string(), "[8, 3, 17, 14]");
 ///
 /// let x = graph.input("volumes", [2, 4, 9, 8, 8])?;
-/// let window = Pool3d::new(2).paddings([0, 0, 0], [1, 0, 0]);
+/// let window = Pool3d::new(2).padding(Padding::Sides([0, 0, 0], [1, 0, 0]));
 /// assert_eq!(x.max_pool3d(window)?.shape().to_string(), "[2, 4, 5, 4, 4]");
 /// # Ok::<(), omma::Error>(())
 /// ```
@@ -40,9 +43,7 @@ pub struct Pool<const D: usize> {
     pub(crate) kernel: [usize; D],
     pub(crate) stride: [usize; D],
     pub(crate) dilation: [usize; D],
-    /// Padding before and after each axis.
-    pub(crate) begin: [usize; D],
-    pub(crate) end: [usize; D],
+    padding: Padding<D>,
     pub(crate) ceil_mode: bool,
     pub(crate) count_include_pad: bool,
 }
@@ -62,8 +63,7 @@ impl<const D: usize> Pool<D> {
             kernel,
             stride: kernel,
             dilation: [1; D],
-            begin: [0; D],
-            end: [0; D],
+            padding: Padding::VALID,
             ceil_mode: false,
             count_include_pad: true,
         }
@@ -81,15 +81,9 @@ impl<const D: usize> Pool<D> {
         self
     }
 
-    /// The same padding before and after each axis.
-    pub fn padding(self, padding: impl Into<PerAxis<D>>) -> Self {
-        let padding = padding.into();
-        self.paddings(padding, padding)
-    }
-
-    /// The padding before each axis, and the one after it.
-    pub fn paddings(mut self, begin: impl Into<PerAxis<D>>, end: impl Into<PerAxis<D>>) -> Self {
-        (self.begin, self.end) = (begin.into().0, end.into().0);
+    /// Cells around the image, which never are a maximum and are zeros to an average.
+    pub fn padding(mut self, padding: impl Into<Padding<D>>) -> Self {
+        self.padding = padding.into();
         self
     }
 
@@ -106,7 +100,8 @@ impl<const D: usize> Pool<D> {
         self
     }
 
-    /// The least extents of which it makes so many windows: the size of an unpooling, where none is given.
+    /// The least extents of which it makes so many windows: the size of an unpooling, where none is given. Where a rule pads,
+    /// the last window begins at the last cell then.
     ///
     /// ```
     /// assert_eq!(omma::Pool2d::new(3).stride(2).padding(1).input_size([4, 7]), [7, 13]);
@@ -115,8 +110,13 @@ impl<const D: usize> Pool<D> {
         let PerAxis(windows) = windows.into();
         std::array::from_fn(|axis| {
             let last = windows[axis].saturating_sub(1).saturating_mul(self.stride[axis]);
-            let padding = self.begin[axis].saturating_add(self.end[axis]);
-            last.saturating_add(self.reach(axis)).saturating_sub(padding)
+            match self.padding {
+                Padding::Sides(begin, end) => {
+                    let padding = begin[axis].saturating_add(end[axis]);
+                    last.saturating_add(self.reach(axis)).saturating_sub(padding)
+                }
+                Padding::SameUpper | Padding::SameLower => last.saturating_add(1),
+            }
         })
     }
 
@@ -125,9 +125,24 @@ impl<const D: usize> Pool<D> {
         self.dilation != [1; D]
     }
 
-    /// Padding before each axis, then after each: the order of ONNX's `pads`.
-    pub(super) fn padding_list(&self) -> Vec<usize> {
-        [self.begin, self.end].concat()
+    /// The window over an `x`, whose padding then is that of each side. What is wrong with `x` is left to the shape rule.
+    pub(in crate::ops) fn over(mut self, x: &TensorType) -> Self {
+        if let ([_, _, extents @ ..], false) = (&x.shape[..], self.stride.contains(&0))
+            && extents.len() == D
+        {
+            let sides = |axis| self.padding.along(axis, extents[axis], self.stride[axis], self.reach(axis));
+            let sides: [[usize; 2]; D] = std::array::from_fn(sides);
+            self.padding = Padding::Sides(sides.map(|[begin, _]| begin), sides.map(|[_, end]| end));
+        }
+        self
+    }
+
+    /// Padding before each axis and after it, of a window that is [`over`](Self::over) something.
+    pub(crate) fn sides(&self) -> [[usize; D]; 2] {
+        match self.padding {
+            Padding::Sides(begin, end) => [begin, end],
+            Padding::SameUpper | Padding::SameLower => [[0; D]; 2],
+        }
     }
 
     /// Cells from the first one of a window to its last.
@@ -147,7 +162,7 @@ impl<const D: usize> Pool<D> {
 
     fn windows_of(&self, op: &str, axis: usize, input: usize, x: &TensorType) -> Result<usize> {
         let (kernel, stride, dilation) = (self.kernel[axis], self.stride[axis], self.dilation[axis]);
-        let (begin, end) = (self.begin[axis], self.end[axis]);
+        let [begin, end] = self.sides().map(|side| side[axis]);
         if kernel == 0 || stride == 0 || dilation == 0 {
             return Err(Error::argument(op, "kernel, stride and dilation must be at least 1"));
         }
@@ -210,7 +225,7 @@ impl<const D: usize> Pool<D> {
         };
         let ceil = if self.ceil_mode { ", ceil" } else { "" };
         let (kernel, stride) = (sizes(&self.kernel), sizes(&self.stride));
-        format!("window {kernel}, stride {stride}, padding {:?}{dilation}{ceil}", self.padding_list())
+        format!("window {kernel}, stride {stride}, padding {:?}{dilation}{ceil}", self.sides().concat())
     }
 
     /// How its windows lie.
@@ -221,12 +236,12 @@ impl<const D: usize> Pool<D> {
 
     /// The same window over the last E >= D axes, of one cell along those that it did not have.
     pub(super) fn widened<const E: usize>(&self) -> Pool<E> {
+        let [begin, end] = self.sides().map(|side| widened(side, 0));
         Pool {
             kernel: widened(self.kernel, 1),
             stride: widened(self.stride, 1),
             dilation: widened(self.dilation, 1),
-            begin: widened(self.begin, 0),
-            end: widened(self.end, 0),
+            padding: Padding::Sides(begin, end),
             ceil_mode: self.ceil_mode,
             count_include_pad: self.count_include_pad,
         }

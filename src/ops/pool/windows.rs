@@ -57,6 +57,14 @@ impl<const D: usize> Windows<D> {
         }
     }
 
+    /// [`Pool::over`].
+    pub(in crate::ops) fn over(self, x: &TensorType) -> Self {
+        match self {
+            Self::Sliding(pool) => Self::Sliding(pool.over(x)),
+            adaptive => adaptive,
+        }
+    }
+
     /// The output's type.
     pub(super) fn output(&self, op: &str, x: &TensorType, times: usize) -> Result<TensorType> {
         Ok(TensorType::f32([&x.shape[..2], &self.count(op, x, times)?].concat()))
@@ -92,13 +100,14 @@ impl<const D: usize> Windows<D> {
         let word = |size: usize| word(op, size);
         let words = |sizes: [usize; 3]| -> Result<[u32; 3]> { Ok([word(sizes[0])?, word(sizes[1])?, word(sizes[2])?]) };
         let pool = self.volume(input);
+        let [begin, end] = pool.sides();
         let [in_depth, in_height, in_width] = words(widened(input, 1))?;
         let [out_depth, out_height, out_width] = words(widened(windows, 1))?;
         let [kernel_depth, kernel_height, kernel_width] = words(pool.kernel)?;
         let [stride_depth, stride_height, stride_width] = words(pool.stride)?;
         let [dilation_depth, dilation_height, dilation_width] = words(pool.dilation)?;
-        let [begin_depth, begin_height, begin_width] = words(pool.begin)?;
-        let [end_depth, end_height, end_width] = words(pool.end)?;
+        let [begin_depth, begin_height, begin_width] = words(begin)?;
+        let [end_depth, end_height, end_width] = words(end)?;
         Ok(VolumeParams {
             outer: word(outer)?,
             inner: word(inner)?,
@@ -169,6 +178,7 @@ impl<const D: usize> Windows<D> {
         // The shape rule has accepted `x`.
         let ([n, c], input) = spatial::<D>("", x).unwrap_or(([0; 2], [1; D]));
         let pool = self.volume(input);
+        let [begin, end] = pool.sides();
         let input = widened(input, 1);
         let lines = std::array::from_fn(|axis| match self {
             Self::Adaptive(output) => reference::adaptive(input[axis], widened::<D, 3>(*output, 1)[axis]),
@@ -177,8 +187,8 @@ impl<const D: usize> Windows<D> {
                 kernel: pool.kernel[axis],
                 stride: pool.stride[axis],
                 dilation: pool.dilation[axis],
-                begin: pool.begin[axis],
-                end: pool.end[axis],
+                begin: begin[axis],
+                end: end[axis],
                 ceil_mode: pool.ceil_mode,
             }
             .lines(),
