@@ -70,7 +70,8 @@ lint: ## check the format, clippy for each feature set, and the documentation
 wasm: ## check the library for browsers
 	$(CARGO) clippy --target wasm32-unknown-unknown --lib --features onnx -- -D warnings -A clippy::arc_with_non_send_sync
 
-browser: wasm ## the same, and show every kernel to Chromium's WGSL compiler (needs Node.js and npm)
+browser: ## the same, and show every kernel to Chromium's WGSL compiler (needs Node.js and npm)
+	$(MAKE) wasm
 	$(CARGO) build --features cli --bin omma
 	@scripts/ensure-vulkan.sh $(TARGET)/debug/omma
 	scripts/browser.sh $(TARGET)/debug/omma
