@@ -41,8 +41,8 @@ fn words(index: u32) -> vec4<u32> {
     }
     var words: vec4<u32>;
     for (var lane = 0u; lane < 4u; lane += 1u) {
-        let of = select(second, first, blocks[lane] == blocks.x);
-        words[lane] = of[places[lane] % 4u];
+        let four = select(second, first, blocks[lane] == blocks.x);
+        words[lane] = four[places[lane] % 4u];
     }
     return words;
 {% else %}
