@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::ElementType;
-use super::proto::{self, DimensionValue, ValueInfoProto};
+use super::proto::{self, DimensionValue, TensorTypeProto, ValueInfoProto};
 use crate::error::Result;
 
 /// An input as the file declares it.
@@ -42,7 +42,7 @@ pub fn inputs(bytes: &[u8]) -> Result<Vec<Declared>> {
 }
 
 fn declared(info: &ValueInfoProto, has_default: bool) -> Declared {
-    let tensor = info.r#type.as_ref().and_then(|ty| ty.tensor_type.as_ref());
+    let tensor = info.tensor();
     let extent = |dim: &super::proto::Dimension| match &dim.value {
         // The importer takes 0 and -1 for one that is not known, and refuses what is less.
         Some(DimensionValue::Extent(extent)) if *extent > 0 => Extent::Known(*extent as usize),
@@ -51,7 +51,7 @@ fn declared(info: &ValueInfoProto, has_default: bool) -> Declared {
     };
     Declared {
         name: info.name.clone(),
-        element: tensor.and_then(|tensor| ElementType::from_code(tensor.elem_type)),
+        element: tensor.and_then(TensorTypeProto::element),
         shape: tensor.and_then(|tensor| Some(tensor.shape.as_ref()?.dim.iter().map(extent).collect())),
         has_default,
     }

@@ -8,12 +8,10 @@ use prost::bytes::Bytes;
 use super::inputs::Fed;
 use super::late::Late;
 use super::model::{From, Model, Output};
-use super::names::live;
+use super::names::{computed_by, live};
 use super::node::{Node, resolved};
 use super::ops::{self, Call};
-use super::proto::{
-    AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetIdProto, TensorTypeProto, ValueInfoProto,
-};
+use super::proto::{AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetIdProto, TensorTypeProto};
 use super::tensor_proto::Folder;
 use super::value::{Constant, Value};
 use super::{Array, ElementType, Options, fold, host};
@@ -133,8 +131,11 @@ impl<'a, 'g> Import<'a, 'g> {
         self.initializers(main, &mut scope, &live)?;
         self.inputs(main, &mut scope, &live)?;
         self.nodes(&main.node, &wanted, &mut scope)?;
-        let declared: HashMap<&str, Option<ElementType>> =
-            main.output.iter().map(|info| (info.name.as_str(), tensor_type(info).and_then(element))).collect();
+        let declared: HashMap<&str, Option<ElementType>> = main
+            .output
+            .iter()
+            .map(|info| (info.name.as_str(), info.tensor().and_then(TensorTypeProto::element)))
+            .collect();
         let mut outputs = Vec::new();
         for (name, of) in names.into_iter().zip(wanted) {
             let value = scope.get(&of);
@@ -431,27 +432,10 @@ fn array<'v>(value: &'v Value<'_>) -> Option<&'v Array> {
     }
 }
 
-pub(super) fn tensor_type(info: &ValueInfoProto) -> Option<&TensorTypeProto> {
-    info.r#type.as_ref()?.tensor_type.as_ref()
-}
-
-pub(super) fn element(ty: &TensorTypeProto) -> Option<ElementType> {
-    ElementType::from_code(ty.elem_type)
-}
-
 fn outputs_of<'g>(names: &[String], scope: &Scope<'_, 'g>, node: &Node) -> Result<Vec<Value<'g>>> {
     let value = |name: &String| scope.get(name).cloned();
     let missing = |name: &String| node.wrong(format_args!("nothing in it computes `{name}`"));
     names.iter().map(|name| value(name).ok_or_else(|| missing(name))).collect()
-}
-
-/// The value of this name, or, where a node alone has it, what that node computes.
-fn computed_by<'p>(main: &'p GraphProto, name: &'p str) -> &'p str {
-    let value = |node: &NodeProto| node.output.iter().any(|output| output == name);
-    match main.node.iter().find(|node| node.name == name) {
-        Some(node) if !main.node.iter().any(value) => node.output.first().map_or(name, String::as_str),
-        _ => name,
-    }
 }
 
 /// The operator set that a node's operator is of; ONNX's own has two names.

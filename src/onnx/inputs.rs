@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use super::import::{Import, element, tensor_type};
+use super::import::Import;
 use super::model::Input;
 use super::node::Node;
 use super::proto::{Dimension, DimensionValue, TensorTypeProto, ValueInfoProto};
@@ -41,8 +41,8 @@ impl<'g> Import<'_, 'g> {
     pub(super) fn fed(&mut self, info: &ValueInfoProto) -> Result<Value<'g>> {
         let name = info.name.as_str();
         let wrong = |message: String| Error::Onnx(format!("input `{name}`: {message}"));
-        let ty = tensor_type(info).ok_or_else(|| Error::Unsupported(format!("input `{name}` is no tensor")))?;
-        let element = element(ty);
+        let ty = info.tensor().ok_or_else(|| Error::Unsupported(format!("input `{name}` is no tensor")))?;
+        let element = ty.element();
         let element =
             element.ok_or_else(|| Error::Unsupported(format!("input `{name}`: element type {}", ty.elem_type)))?;
         let given = self.options.values.get(name).cloned();

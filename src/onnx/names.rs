@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::proto::NodeProto;
+use super::proto::{GraphProto, NodeProto};
 
 /// The names that the wanted values need, with those.
 pub(super) fn live<'p>(nodes: &'p [NodeProto], wanted: &'p [String]) -> HashSet<&'p str> {
@@ -22,5 +22,14 @@ pub(super) fn read<'p>(node: &'p NodeProto, each: &mut impl FnMut(&'p str)) {
     for graph in node.attribute.iter().filter_map(|attribute| attribute.g.as_deref()) {
         graph.output.iter().for_each(|output| each(&output.name));
         graph.node.iter().for_each(|node| read(node, each));
+    }
+}
+
+/// The value of this name, or, where a node alone has it, what that node computes.
+pub(super) fn computed_by<'p>(main: &'p GraphProto, name: &'p str) -> &'p str {
+    let value = |node: &NodeProto| node.output.iter().any(|output| output == name);
+    match main.node.iter().find(|node| node.name == name) {
+        Some(node) if !main.node.iter().any(value) => node.output.first().map_or(name, String::as_str),
+        _ => name,
     }
 }

@@ -4,6 +4,7 @@
 use prost::bytes::{Buf, Bytes};
 use prost::{Message, Oneof};
 
+use super::ElementType;
 use crate::error::{Error, Result};
 
 /// A file's bytes as the whole of a model, or as the [`ModelHead`] of one.
@@ -212,6 +213,13 @@ pub(crate) struct ValueInfoProto {
     pub(crate) r#type: Option<TypeProto>,
 }
 
+impl ValueInfoProto {
+    /// Its type, if it is a tensor.
+    pub(crate) fn tensor(&self) -> Option<&TensorTypeProto> {
+        self.r#type.as_ref()?.tensor_type.as_ref()
+    }
+}
+
 /// Sequences, maps and optional values are left out: a value of such a type has no `tensor_type`.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct TypeProto {
@@ -225,6 +233,13 @@ pub(crate) struct TensorTypeProto {
     pub(crate) elem_type: i32,
     #[prost(message, optional, tag = "2")]
     pub(crate) shape: Option<TensorShapeProto>,
+}
+
+impl TensorTypeProto {
+    /// The elements' type, if there is such a type.
+    pub(crate) fn element(&self) -> Option<ElementType> {
+        ElementType::from_code(self.elem_type)
+    }
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -107,6 +107,10 @@ impl Builder<'_> {
             conflicts.extend(read.iter().flat_map(|&r| written.iter().map(move |&w| (r, w))));
             uses.push(Uses { read, written });
         }
+        // What is kept has slabs of its own: no dispatch that reads it could write beside it.
+        let (lasting, passing): (Vec<usize>, Vec<usize>) =
+            (0..blocks.len()).partition(|&block| blocks[block].last == usize::MAX);
+        conflicts.extend(lasting.iter().flat_map(|&kept| passing.iter().map(move |&block| (kept, block))));
         for (_, key) in fetched {
             if let Some(&block) = index.get(&replaced.root(*key)) {
                 blocks[block].last = usize::MAX;

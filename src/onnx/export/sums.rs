@@ -35,13 +35,11 @@ pub(crate) fn reduce(cx: &mut Exporting<'_, '_>, operator: &str, view: [usize; 4
     cx.finish_as(&kept, operator, &inputs, &attributes)
 }
 
-/// The inputs and attributes of a reduction of `x` over some axes, which go.
-pub(super) fn reduction(
-    cx: &mut Exporting<'_, '_>,
-    operator: &str,
-    x: String,
-    axes: &[usize],
-) -> Result<(Vec<String>, Vec<(&'static str, Value)>)> {
+/// The inputs and attributes of a node that reduces.
+type Reduction = (Vec<String>, Vec<(&'static str, Value)>);
+
+/// Those of a reduction of `x` over some axes, which go.
+pub(super) fn reduction(cx: &mut Exporting<'_, '_>, operator: &str, x: String, axes: &[usize]) -> Result<Reduction> {
     let gone = ("keepdims", 0_usize.into());
     // Where the axes became an input.
     let since = if operator == "ReduceSum" { 13 } else { 18 };
