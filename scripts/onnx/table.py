@@ -63,6 +63,12 @@ def case_of(folder):
     return (groups[-1] if groups else "others"), single
 
 
+# Why a case fails whose data is not what the operator's text asks for.
+DISPUTED = {
+    "test_qlinearmatmul_": "the data wraps beyond int8; the text says that it saturates, as here and in onnxruntime",
+}
+
+
 def counted(results, cases):
     """Lines of the table of groups, and what share of the float32 cases of the named groups passes."""
     counts = collections.defaultdict(collections.Counter)
@@ -98,6 +104,8 @@ def text(results, groups):
         for name, (verdict, reason) in sorted(found.items()):
             if verdict != "PASS":
                 reason = reason.replace("|", "\\|").replace("<", "&lt;")
+                why = [why for start, why in DISPUTED.items() if verdict == "FAIL" and name.startswith(start)]
+                reason = ": ".join([*why, reason])
                 lines.append(f"| `{name}` | {verdict} | {reason} |")
     return "\n".join(lines) + "\n"
 
