@@ -113,6 +113,7 @@ impl<'g> Tensor<'g> {
     }
 
     /// The same by a mean and a variance that are given, and have no gradient.
+    #[cfg(feature = "onnx")]
     pub(crate) fn normalized_by(self, [mean, variance]: [Self; 2], affine: [Self; 2], epsilon: f32) -> Result<Self> {
         let by = [mean, variance, affine[0], affine[1]];
         expect_channels(self, &by)?;

@@ -162,7 +162,7 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> 
 /// The costs are rough ones, in hundredths of a nanosecond on two cores of lavapipe: of a tile's products and of its pixels'
 /// plain sums for each pair of channels, of a tile's transforms for each channel, and of a filter's. `omma profile resnet18`
 /// shows the times of the transforms and products, with `--exclude winograd` those of the sums. The gradient of the weight is
-/// untimed: only a caller who prefers the variant, or a tuned plan, takes it.
+/// in no such model yet: only a caller who prefers the variant, or a tuned plan, takes it.
 pub(super) fn worthwhile(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> bool {
     const PRODUCTS: u64 = 225;
     const SUMS: u64 = 47;
