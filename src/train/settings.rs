@@ -1,7 +1,9 @@
 //! What a classifier is made of, and the graphs of what it does.
 
 use crate::error::{Error, Result};
-use crate::gpu::{Capabilities, Gpu};
+use crate::gpu::Capabilities;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::gpu::Gpu;
 use crate::graph::{Graph, Mode, Tensor, TensorId};
 use crate::models::{Input, Model};
 use crate::ops::optimizer::Optimizer;
