@@ -10,8 +10,7 @@
 // Memory traffic: v once for every {{ 4 * quads * lanes }} columns, z once for every {{ 4 * depth }} channels. No workgroup memory, no barriers.
 //
 // On lavapipe (omma bench conv --variants --filter weight) it takes 0.5 to 0.75 of the direct sums' time with 49 to 392
-// tiles, about the same with 32 or 1,568 and 1.4 to 2.1 times that with 16 or fewer. Nothing takes it so far but a caller
-// who prefers it and plans that are tuned.
+// tiles, about the same with 32 or 1,568 and 1.4 to 2.1 times that with 16 or fewer.
 //
 // Preconditions. The subgroup has exactly {{ lanes }} invocations; element counts are below 2^32; tiles / {{ turns }} <= 65,535.
 

@@ -161,25 +161,25 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> 
 ///
 /// The costs are rough ones, in hundredths of a nanosecond on two cores of lavapipe: of a tile's products and of its pixels'
 /// plain sums for each pair of channels, of a tile's transforms for each channel, and of a filter's. `omma profile resnet18`
-/// shows the times of the transforms and products, with `--exclude winograd` those of the sums. The gradient of the weight is
-/// in no such model yet: only a caller who prefers the variant, or a tuned plan, takes it.
+/// shows the times of the transforms and products, with `--exclude winograd` those of the sums; those of the gradient of the
+/// weight are from `omma bench conv --variants --filter weight`.
 pub(super) fn worthwhile(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> bool {
-    const PRODUCTS: u64 = 225;
-    const SUMS: u64 = 47;
-    const TRANSFORMS: u64 = 7500;
-    const FILTER: u64 = 12_500;
+    let [products, sums, transforms, filter] = match direction {
+        Direction::GradWeight => [150, 80, 15_000, 29_000],
+        Direction::Forward | Direction::GradInput => [225, 47, 7500, 12_500],
+    };
     /// With fewer tiles each element of a filter is read for too few of them.
     const FEWEST: u64 = 12;
-    if direction == Direction::GradWeight || refusal(cx, g, direction).is_some() {
+    if refusal(cx, g, direction).is_some() {
         return false;
     }
     let problem = Problem::new(g, direction);
     let room = !cx.keeps_filter || problem.filter_bytes() <= cx.room_for_filters;
     let [inputs, outputs] = g.channels.map(|channels| channels as u64);
     let (tiles, pixels) = (problem.tiles() as u64, g.pixels(problem.result) as u64);
-    let filter = if cx.keeps_filter { 0 } else { FILTER };
-    let cost = inputs * outputs * (tiles * PRODUCTS + filter) + (inputs + outputs) * tiles * TRANSFORMS;
-    room && tiles >= FEWEST && inputs.min(outputs) >= 32 && cost < inputs * outputs * pixels * SUMS
+    let filter = if cx.keeps_filter { 0 } else { filter };
+    let cost = inputs * outputs * (tiles * products + filter) + (inputs + outputs) * tiles * transforms;
+    room && tiles >= FEWEST && inputs.min(outputs) >= 32 && cost < inputs * outputs * pixels * sums
 }
 
 /// Adds the dispatches of one direction; see [`super::lower`].
