@@ -341,6 +341,15 @@ fn has_depthwise_blocks(name: &str) -> bool {
     ["efficientnet", "mobilenet", "shufflenet"].iter().any(|family| name.starts_with(family))
 }
 
+/// The norms whose result goes on as it is.
+fn without_activation(graph: &Graph) -> Vec<String> {
+    let layers = graph.layers();
+    let is_activation = |operation: &str| ["relu", "relu6", "silu", "hard_swish"].contains(&operation);
+    let pairs = layers.iter().zip(layers.iter().skip(1));
+    let linear = pairs.filter(|(norm, next)| norm.operation == "batch_norm" && !is_activation(next.operation));
+    linear.map(|(norm, _)| norm.name.clone()).collect()
+}
+
 /// The layer behind one that is counted: `features.1` behind `features.0`.
 fn next(layer: &str) -> Option<String> {
     let (sequence, number) = layer.rsplit_once('.')?;
@@ -380,15 +389,15 @@ fn check_gradients(name: &str, graph: &Graph, variables: &Variables, kept: &str)
     let size = sizes.iter().copied().fold(0.0, f32::max);
     let least = sizes.iter().copied().fold(f32::INFINITY, f32::min);
     // A norm takes away again what the term of an earlier one adds, where nothing but a 1x1 convolution is between: there the
-    // true gradient is 0, as behind the contractions of inverted residuals.
-    let shifted = has_depthwise_blocks(name);
+    // true gradient is 0, as behind the contractions of inverted residuals. An activation between them lets it through.
+    let shifted = if has_depthwise_blocks(name) { without_activation(graph) } else { Vec::new() };
     let rounding = BATCH as f32 * (f32::EPSILON / 2.0) * size;
     println!("{name}: gradients from {least:e} to {size:e}");
     for (parameter, largest) in names.iter().zip(&sizes) {
         assert!(largest.is_finite(), "{name}: {parameter}");
         let is_norm = |layer: &str| graph.tensor(&format!("{layer}.running_mean")).is_some();
         match parameter.strip_suffix(".bias") {
-            Some(layer) if shifted && is_norm(layer) => continue,
+            Some(layer) if shifted.iter().any(|norm| norm == layer) => continue,
             // As of a convolution right before it, which torchvision's VGG has.
             Some(layer) if next(layer).is_some_and(|next| is_norm(&next)) => continue,
             _ => {}

@@ -60,6 +60,12 @@ impl<'g> Import<'_, 'g> {
             }
             (None, None) => self.extents(name, ty)?,
         };
+        // What operators make of a shape takes products of some of its extents: none of these may overflow, with a 0 among
+        // the others or not.
+        let extents = shape.iter().filter(|&&extent| extent != 0);
+        if extents.fold(Some(1usize), |count, &extent| count?.checked_mul(extent)).is_none() {
+            return Err(wrong(format!("{shape:?} are more elements than can be counted")));
+        }
         let empty = shape.contains(&0).then(|| Array::new::<f32>(&shape, Vec::new()).ok()?.cast(element)).flatten();
         let told = given.clone().filter(|array| !element.is_float() || array.is_empty());
         let fixed = Cell::new(told.is_some());

@@ -55,12 +55,18 @@ fn extents_are_natural_numbers_that_can_be_counted() {
         &File::new(17).input("x", FLOAT, &[-3]).node("Relu", &["x"], &["y"]).output("y", FLOAT).bytes(),
         &["`x`", "-3"],
     );
+    // Flatten multiplies the extents on each side of its axis, and a 0 among the others hides what these come to.
+    for extents in [&[1 << 40, 1 << 40, 1 << 40][..], &[0, 1 << 40, 1 << 40]] {
+        let flat = File::new(17).input("x", FLOAT, extents).node("Flatten", &["x"], &["y"]).output("y", FLOAT);
+        let loaded = Options::default().other_dims(0).load(flat.bytes()).map(|_| "loaded");
+        assert!(loaded.unwrap_err().to_string().contains("more elements than can be counted"));
+    }
     // What some writers have for an extent that is open.
     let open = File::new(17).input("x", FLOAT, &[-1, 2]).node("Relu", &["x"], &["y"]).output("y", FLOAT).bytes();
     says(&open, &["`x`", "not known"]);
     let model = Options::default().shape("x", &[3, 2]).load(open).unwrap();
     assert_eq!(model.output("y").unwrap().shape().to_string(), "[3, 2]");
-    let far = File::new(17).input("x", FLOAT, &[1 << 40, 1 << 40]).node("Relu", &["x"], &["y"]).output("y", FLOAT);
+    let far = File::new(17).input("x", FLOAT, &[1 << 25, 1 << 25]).node("Relu", &["x"], &["y"]).output("y", FLOAT);
     says(&far.bytes(), &["2^48"]);
 }
 
