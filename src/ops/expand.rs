@@ -78,7 +78,7 @@ impl Expand {
         }
         axes.into_iter().filter(|[extent, _]| *extent > 1).fold(Vec::new(), |mut merged: Vec<[usize; 2]>, next| {
             match merged.last_mut() {
-                Some(last) if last[1] == next[0] * next[1] => *last = [last[0] * next[0], next[1]],
+                Some(last) if last[1] == next[0] * next[1] => *last = [last[0].saturating_mul(next[0]), next[1]],
                 _ => merged.push(next),
             }
             merged

@@ -110,6 +110,13 @@ fn shapes_of_more_than_memory_are_not_made() {
     let refusals = [
         huge("ConstantOfShape", &["shape"]),
         huge("Expand", &["one", "shape"]),
+        // The result has axes that are one in memory, of more elements than can be counted.
+        File::new(17)
+            .input("x", FLOAT, &[1])
+            .integers("shape", &[2], &[1 << 40, 1 << 40])
+            .node("Expand", &["x", "shape"], &["y"])
+            .output("y", FLOAT)
+            .bytes(),
         huge("Range", &["zero", "far", "one"]),
         huge("Tile", &["shape", "far"]),
         huge("Pad", &["shape", "shape"]),
