@@ -62,8 +62,8 @@ impl<'g> Import<'_, 'g> {
         };
         // What operators make of a shape takes products of some of its extents: none of these may overflow, with a 0 among
         // the others or not.
-        let extents = shape.iter().filter(|&&extent| extent != 0);
-        if extents.fold(Some(1usize), |count, &extent| count?.checked_mul(extent)).is_none() {
+        let mut extents = shape.iter().filter(|&&extent| extent != 0);
+        if extents.try_fold(1usize, |count, &extent| count.checked_mul(extent)).is_none() {
             return Err(wrong(format!("{shape:?} are more elements than can be counted")));
         }
         let empty = shape.contains(&0).then(|| Array::new::<f32>(&shape, Vec::new()).ok()?.cast(element)).flatten();
