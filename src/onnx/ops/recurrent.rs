@@ -223,7 +223,8 @@ impl<'g> Cell<'g> {
                 };
                 let kept = forget.multiply(cell)?;
                 let cell = input.multiply(new)?.add(kept)?;
-                let shown = self.function(2, cell)?;
+                // As onnxruntime has it; by the text a clip might be for this as well.
+                let shown = self.functions[2].of(cell)?;
                 let output = self.function(0, self.seen(1, self.product(1, h)?.add(o)?, cell)?)?;
                 Ok(vec![output.multiply(shown)?, cell])
             }
