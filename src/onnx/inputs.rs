@@ -1,12 +1,13 @@
 //! What comes to the device from outside: a file's inputs, and its constants.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::import::Import;
+use super::import::{Import, Scope};
 use super::model::Input;
 use super::node::Node;
-use super::proto::{Dimension, DimensionValue, TensorTypeProto, ValueInfoProto};
+use super::proto::{Dimension, DimensionValue, GraphProto, TensorTypeProto, ValueInfoProto};
 use super::value::{Computed, Constant, EXACT, FED, Range, Value, range_of};
 use super::{Array, ElementType};
 use crate::error::{Error, Result};
@@ -35,6 +36,35 @@ impl<'g> Import<'_, 'g> {
     pub(super) fn idle(&mut self, name: &str) {
         let input = Input { name: name.into(), element: ElementType::F32, shape: Vec::new().into(), fixed: None };
         self.inputs.push(Fed { input, expected: None, tensor: None, used: false, fixed: Cell::new(false) });
+    }
+
+    /// Reads the initializers that something needs.
+    pub(super) fn initializers(
+        &mut self,
+        proto: &GraphProto,
+        scope: &mut Scope<'_, 'g>,
+        live: &HashSet<&str>,
+    ) -> Result<()> {
+        if let Some(sparse) = proto.sparse_initializer.first() {
+            let name = sparse.values.as_ref().map_or("", |values| values.name.as_str());
+            return Err(Error::Unsupported(format!("the sparse initializer `{name}`")));
+        }
+        for tensor in proto.initializer.iter().filter(|tensor| live.contains(tensor.name.as_str())) {
+            let array = match self.options.values.get(&tensor.name) {
+                Some(given) => given.clone(),
+                None => Arc::new(self.folder.read(tensor)?),
+            };
+            match scope.attributes {
+                None => self.budget.grow(&array),
+                // Those of a function are read at each of its calls.
+                Some(_) => self.budget.spend(format_args!("initializer `{}`", tensor.name), array.len())?,
+            }
+            scope.define(
+                &tensor.name,
+                Value::Known(Constant { array, initializer: Some(tensor.name.as_str().into()) }),
+            )?;
+        }
+        Ok(())
     }
 
     /// What an input stands for: a constant where its value is given and no float, or where it has no elements.

@@ -5,7 +5,7 @@ use std::path::Path;
 use omma::Error;
 use omma::onnx::{self, Options};
 
-use super::wire::{FLOAT, File, INT64};
+use super::wire::{Attribute, FLOAT, File, INT64};
 
 /// The message of the error that these bytes are.
 fn refused(bytes: &[u8]) -> String {
@@ -185,4 +185,24 @@ fn external_data_lie_beside_the_model_and_nowhere_else() {
     }
     // Bytes alone have no folder.
     says(&sum(|file| file.external("w", &[2], &[("location", "w.bin")])), &["`w`", "not read from a file"]);
+}
+
+#[test]
+fn a_small_file_keeps_no_machine_busy() {
+    const INT32: i64 = 6;
+    // Each node multiplies matrices of 128 x 128 integers, two million products: all of them would take minutes.
+    let file = File::new(18).integers("shape", &[2], &[128, 128]);
+    let one = Attribute::Tensor(INT32, &[1], &[1, 0, 0, 0]);
+    let file = file.node_with("ConstantOfShape", &["shape"], &["x0"], &[("value", one)]);
+    let name = |number: usize| format!("x{number}");
+    let product = |file: File, number: usize| file.node("MatMul", &[&name(number), "x0"], &[&name(number + 1)]);
+    let file = (0..20_000).fold(file, product).output("x20000", INT32);
+    says(&file.bytes(), &["MatMul \"x", "the host computes at most 67", "for a file of this size"]);
+
+    // A million boxes that do not overlap, each beside all others.
+    let file = File::new(18).integers("boxes", &[3], &[1, 1 << 20, 4]).integers("scores", &[3], &[1, 1, 1 << 20]);
+    let file = file.integers("most", &[], &[1 << 20]);
+    let file = file.node("ConstantOfShape", &["boxes"], &["b"]).node("ConstantOfShape", &["scores"], &["s"]);
+    let file = file.node("NonMaxSuppression", &["b", "s", "most"], &["y"]).output("y", INT64);
+    says(&file.bytes(), &["NonMaxSuppression \"y\"", "the host computes at most"]);
 }
