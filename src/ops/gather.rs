@@ -406,5 +406,11 @@ pub(crate) fn cases() -> Vec<OpCase> {
         ])
     });
     cases.push(beyond.without_differences());
+    // Each has lists of its own, which start alike.
+    cases.push(OpCase::new("gather twice from one table", |cx| {
+        let x = cx.normal("x", [6, 5])?;
+        let (first, second) = (cx.labels("first", 9, 6)?, cx.labels("second", 9, 6)?);
+        Ok(vec![x.gather(first, 0)?, x.gather(second, 0)?])
+    }));
     cases
 }

@@ -196,3 +196,31 @@ fn a_convolution_whose_taps_are_moved_reads_between_the_cells() {
         vec![(0..24).map(element).collect()]
     });
 }
+
+#[test]
+fn a_grid_reads_between_the_cells_of_an_image() {
+    let inputs: [Fed<'_>; 2] = [
+        ("x", &[1, 2, 4, 5], drawn(&[40], 8)),
+        // Some places are beyond the image.
+        ("grid", &[1, 2, 3, 2], drawn(&[12], 9).into_iter().map(|place| 1.125 * place).collect()),
+    ];
+    let attributes = [("mode", Attribute::Text("linear")), ("padding_mode", Attribute::Text("zeros"))];
+    let file = fed(20, &inputs).node_with("GridSample", &["x", "grid"], &["y"], &attributes).output("y", FLOAT);
+    // Four cells, each by a weight of two axes that a few roundings make; a cell's gradient adds up at most 6 places.
+    check(&file, &inputs, &["y"], 4 * 8 * 6, |values| {
+        let [x, grid] = values else { panic!("two inputs") };
+        let element = |index: usize| {
+            let (channel, place) = (index / 6, index % 6);
+            let at = |axis: usize, extent: f64| ((grid[place * 2 + axis] + 1.0) * extent - 1.0) / 2.0;
+            let (row, column) = (at(1, 4.0), at(0, 5.0));
+            let mut sum = 0.0;
+            for cell in 0..20 {
+                // What a cell counts falls to nothing at its neighbours.
+                let near = |place: f64, at: usize| (1.0 - (place - at as f64).abs()).max(0.0);
+                sum += near(row, cell / 5) * near(column, cell % 5) * x[channel * 20 + cell];
+            }
+            sum
+        };
+        vec![(0..12).map(element).collect()]
+    });
+}

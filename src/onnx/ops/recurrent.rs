@@ -257,7 +257,8 @@ fn layer<'g>(call: &mut Call<'_, '_, 'g>, kind: Kind) -> Result<Vec<Value<'g>>> 
         return Err(call.node.wrong(format_args!("attribute `hidden_size`: expected {hidden}")));
     }
     let (gates, sizes) = (kind.gates(), Sizes { length, directions, batch, hidden });
-    call.import.count(length.saturating_mul(gates))?;
+    // A few for each product with the state.
+    call.import.count(length.saturating_mul(4 * gates))?;
     let width = gates * hidden;
     let [weight, recurrence] = [(1, inputs), (2, hidden)].map(|(index, inner)| {
         let tensor = given(call, index, &[directions, width, inner])?;
