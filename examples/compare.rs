@@ -98,7 +98,9 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
                 let batch = batch?;
                 session.run_blocking(&[("images", (&batch.images).into()), ("labels", (&batch.labels).into())])?;
                 losses.push(session.read_blocking::<f32>(loss)?.sum());
-                let last = &losses[losses.len().saturating_sub(smooth_over)..];
+                // Not yet so many at the beginning, or the first loss, which is large, would leave all at once.
+                let over = smooth_over.min(losses.len().div_ceil(2));
+                let last = &losses[losses.len() - over..];
                 curve.push(last.iter().sum::<f32>() / last.len() as f32);
             }
             let loss = curve.last().copied().unwrap_or(f32::NAN);
@@ -122,7 +124,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         let curves = networks.iter().map(|(name, network)| train(name, network)).collect::<Result<_>>()?;
         panels.push(Panel { title: title.into(), curves });
     }
-    let means = if smooth_over > 1 { format!(", means over {smooth_over}") } else { String::new() };
+    let means = if smooth_over > 1 { format!(", means over up to {smooth_over}") } else { String::new() };
     let subtitle = format!(
         "Losses on batches of {BATCH} digits{means}, the last one beside the name; Adam with a learning rate of {RATE}"
     );
