@@ -22,7 +22,8 @@ const _: () = assert!(SLICE < MAX_ITERATIONS);
 params! {
     GatherParams { count: u32, inner: u32, places: u32, extent: u32, slice: u32 }
 }
-pub(crate) static SHADER: Shader = shader!("gather", GatherParams, ["grid", "divide", "nan", "texture", "read"]);
+pub(crate) static SHADER: Shader =
+    shader!("gather", GatherParams, ["grid", "divide", "nan", "texture", "read", "values"]);
 
 impl<'g> Tensor<'g> {
     /// The elements of an axis with these numbers: the axis is replaced by those of `indices`. Along axis 0 of a matrix this
