@@ -23,7 +23,7 @@
 //    3.8       2.8           strips in fours of channels, operands in buffers
 //    1.1       1.1           operands in textures, of which a load costs a tenth: 2.9 GB/s, where a copy from buffer to
 //                            buffer has 1.0
-// and later, with the machine at half that speed, `omma bench conv --filter "depthwise 3x3 [1, 32"` before and after:
+// and on a busier machine, by `omma bench conv --filter "depthwise 3x3 [1, 32"` before and after:
 //    5.5       6.0           a loop over the strip's rows, each variable of which costs a blend a turn
 //    2.8       2.9           4 rows in the text. At stride 2, 64 channels, the times do not differ by more than they scatter.
 // Planar strips, which loop, are for GPUs, where none of this has been timed.
