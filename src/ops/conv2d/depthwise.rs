@@ -14,6 +14,8 @@ use crate::plan::{Format, Kernel, Lowering, Operand};
 const COLUMNS: usize = 4;
 /// Neighbouring planar strips are to read neighbouring elements.
 const PLANAR_COLUMNS: usize = 1;
+/// Multiply-adds of vec4s that the text of a strip is to have at most; they take a driver long to compile.
+const TEXT: usize = 150;
 /// The text grows with the taps, and with it the time that a driver takes to compile it.
 const MOST_TAPS: usize = 25;
 /// Rows or columns that the taps of one position reach over, and the widest stride.
@@ -69,9 +71,20 @@ impl Layout {
         [turns[0], turns[1].div_ceil(self.columns())]
     }
 
+    /// Turns of a strip that stand in the text one after the other; 0 where it loops over them.
+    fn rows(self, g: &Geometry) -> usize {
+        match self {
+            Self::Fours => (TEXT / (COLUMNS * g.kernel[0] * g.kernel[1])).clamp(2, 4),
+            Self::Planar => 0,
+        }
+    }
+
     /// Strips that an image is cut into, one below the other.
     fn strips(self, g: &Geometry, direction: Direction) -> usize {
         let [turns, across] = self.turns(g, direction);
+        if self.rows(g) > 0 {
+            return turns.div_ceil(self.rows(g));
+        }
         let wanted = BUSY[self as usize].div_ceil(g.batch * self.channels(g) * across);
         wanted.min(turns / FEWEST_ROWS).max(1)
     }
@@ -106,6 +119,8 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction, lay
     }
     match direction {
         Direction::GradWeight => too_long(layout.slices(g).iterations() + 6 * taps),
+        // In fours there is no loop.
+        _ if layout == Layout::Fours => None,
         _ => too_long(layout.turns(g, direction)[0].div_ceil(layout.strips(g, direction))),
     }
 }
@@ -165,6 +180,7 @@ pub(super) fn lower(
     let workgroups = (g.batch * layout.channels(g) * strips * across).div_ceil(layout.workgroup());
     let kernel = kernel(&DEPTHWISE, direction.entry())
         .template("planar", u8::from(!fours))
+        .template("rows", layout.rows(g))
         .template("texture", u8::from(texture))
         .chain(&chain, &textures);
     let operands = [&inputs[..], &[*result], &values].concat();
