@@ -22,6 +22,14 @@ pub struct Input {
     pub(super) fixed: Option<Arc<Array>>,
 }
 
+impl Input {
+    /// Whether the graph was made for one value of it: the one that was given at load. Every step has to be fed that one,
+    /// and no gradient by it is known.
+    pub fn is_fixed(&self) -> bool {
+        self.fixed.is_some()
+    }
+}
+
 /// An output of the model.
 #[derive(Debug, Clone)]
 pub struct Output {

@@ -178,8 +178,25 @@ impl Op for Statistics {
     }
 
     /// What [`Standardize`] says of x counts that the statistics depend on it.
-    fn gradient<'g>(&self, _: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
-        Ok(vec![None])
+    /// Of the statistics as results; what [`Standardize`] makes of them is counted there.
+    fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
+        let x = cx.input(0);
+        let [outer, _, inner] = view(&x.ty())?;
+        let share = 1.0 / (outer * inner) as f32;
+        let own = |y: Tensor<'g>| y.reshape([&y.shape()[..], &vec![1; x.shape().len() - 2]].concat());
+        let mut gradient = None;
+        if let Some(dmean) = cx.cotangent(0) {
+            gradient = Some(own(dmean.multiply(share)?)?.expand(x.shape())?);
+        }
+        if let Some(dvariance) = cx.cotangent(1) {
+            let from_mean = x.subtract(own(cx.output(0))?)?;
+            let dx = from_mean.multiply(own(dvariance.multiply(2.0 * share)?)?)?;
+            gradient = Some(match gradient {
+                Some(gradient) => gradient.add(dx)?,
+                None => dx,
+            });
+        }
+        Ok(vec![gradient])
     }
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
@@ -422,5 +439,6 @@ pub(crate) fn cases() -> Vec<OpCase> {
         .mode(Mode::Training),
     );
     cases.extend(tiles::cases());
+    cases.extend(evaluation::cases());
     cases
 }

@@ -55,6 +55,7 @@ fn extents_are_natural_numbers_that_can_be_counted() {
         &File::new(17).input("x", FLOAT, &[-3]).node("Relu", &["x"], &["y"]).output("y", FLOAT).bytes(),
         &["`x`", "-3"],
     );
+    says(&sum(|file| file.floats("w", &[1; 100_000], &[1.0])), &["`w`", "100000 axes"]);
     // Flatten multiplies the extents on each side of its axis, and a 0 among the others hides what these come to.
     for extents in [&[1 << 40, 1 << 40, 1 << 40][..], &[0, 1 << 40, 1 << 40]] {
         let flat = File::new(17).input("x", FLOAT, extents).node("Flatten", &["x"], &["y"]).output("y", FLOAT);
