@@ -52,7 +52,7 @@ examples: ## run every example at a small size, pictures into out/
 	$(CARGO) run --features cli --example segment 60
 	$(CARGO) run --features cli --example sounds 20
 	$(CARGO) run --features cli --example sentences 100
-	$(CARGO) run --features cli --example compare 12
+	$(CARGO) run --features cli --example compare 6
 	$(CARGO) run --features cli --example digits 1
 	$(CARGO) run --features cli --example fine_tune 20
 

@@ -8,7 +8,7 @@ mod sheet;
 use std::sync::Arc;
 
 use omma::data::{Dataset, Loader, Split};
-use omma::models::{ResNet, SqueezeNet, lenet5, shufflenet_v2};
+use omma::models::{ResNet, SqueezeNet, Vgg, lenet5, shufflenet_v2};
 use omma::{
     BatchNorm, Conv2d, Gpu, GpuOptions, Graph, Mode, Optimizer, PadMode, Pool2d, Result, Session, Tensor, Variables,
 };
@@ -51,11 +51,19 @@ const SMOOTH: [(&str, Layer); 8] = [
 const NETWORKS: [(&str, &[(&str, Layer)]); 2] = [
     (
         "Networks without batch norm",
-        &[("LeNet-5", |x| lenet5(x, 10)), ("SqueezeNet 1.1", |x| SqueezeNet::V1_1.build(x, 10))],
+        &[
+            ("VGG-11", |x| Vgg::new(11)?.hidden(256).build(x, 10)),
+            ("LeNet-5", |x| lenet5(x, 10)),
+            ("SqueezeNet 1.1", |x| SqueezeNet::V1_1.build(x, 10)),
+        ],
     ),
     (
         "Networks with batch norm",
-        &[("ResNet-18", |x| ResNet::new(18)?.build(x, 10)), ("ShuffleNet v2", |x| shufflenet_v2(x, 10))],
+        &[
+            ("VGG-11", |x| Vgg::new(11)?.hidden(256).batch_norm().build(x, 10)),
+            ("ResNet-18", |x| ResNet::new(18)?.build(x, 10)),
+            ("ShuffleNet v2", |x| shufflenet_v2(x, 10)),
+        ],
     ),
 ];
 

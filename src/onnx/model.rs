@@ -22,14 +22,6 @@ pub struct Input {
     pub(super) fixed: Option<Arc<Array>>,
 }
 
-impl Input {
-    /// Whether the graph was made for one value of it: the one that was given at load. Every step has to be fed that one,
-    /// and no gradient by it is known.
-    pub fn is_fixed(&self) -> bool {
-        self.fixed.is_some()
-    }
-}
-
 /// An output of the model.
 #[derive(Debug, Clone)]
 pub struct Output {
@@ -85,6 +77,12 @@ impl Model {
     /// What has to be fed.
     pub fn inputs(&self) -> &[Input] {
         &self.inputs
+    }
+
+    /// Whether the graph was made for the value of this input that was given at load: every step has to be fed that one, and
+    /// no gradient by it is known.
+    pub fn is_fixed(&self, input: &str) -> bool {
+        self.inputs.iter().chain(&self.idle).any(|other| other.name == input && other.fixed.is_some())
     }
 
     /// What comes out.

@@ -19,7 +19,11 @@ pub(super) fn broadcast(node: &Node, shapes: &[&[usize]]) -> Result<Vec<usize>> 
             }
         }
     }
-    Ok(result)
+    // Nobody can be asked for more, and products of extents do not overflow further on.
+    match result.iter().filter(|&&extent| extent != 0).try_fold(1usize, |count, &extent| count.checked_mul(extent)) {
+        Some(_) => Ok(result),
+        None => Err(node.wrong(format_args!("{result:?} are more elements than can be counted"))),
+    }
 }
 
 /// The two extents that Flatten leaves: of the axes before one, and from it on.

@@ -182,15 +182,15 @@ impl Op for Statistics {
     fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         let x = cx.input(0);
         let [outer, _, inner] = view(&x.ty())?;
-        let share = 1.0 / (outer * inner) as f32;
+        let count = (outer * inner) as f32;
         let own = |y: Tensor<'g>| y.reshape([&y.shape()[..], &vec![1; x.shape().len() - 2]].concat());
         let mut gradient = None;
         if let Some(dmean) = cx.cotangent(0) {
-            gradient = Some(own(dmean.multiply(share)?)?.expand(x.shape())?);
+            gradient = Some(own(dmean.divide(count)?)?.expand(x.shape())?);
         }
         if let Some(dvariance) = cx.cotangent(1) {
             let from_mean = x.subtract(own(cx.output(0))?)?;
-            let dx = from_mean.multiply(own(dvariance.multiply(2.0 * share)?)?)?;
+            let dx = from_mean.multiply(own(dvariance.divide(0.5 * count)?)?)?;
             gradient = Some(match gradient {
                 Some(gradient) => gradient.add(dx)?,
                 None => dx,

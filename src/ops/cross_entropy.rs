@@ -196,9 +196,6 @@ impl Op for LabelLoss {
     }
 
     fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
-        if self.weighted && cx.wants(2) {
-            return Err(Error::Unsupported("the gradient of a loss by the weights of its classes".into()));
-        }
         let weights = self.weighted.then(|| cx.input(2));
         let mut gradients = vec![None; 2 + usize::from(self.weighted)];
         if let Some(dloss) = cx.cotangent(0) {

@@ -241,10 +241,9 @@ impl DataSet {
                 graph.tensor(name).filter(|_| fed).map(|tensor| (index, array.as_ref(), tensor))
             })
             .collect();
-        let fixed = |name: &str| model.inputs().iter().any(|input| input.name == name && input.is_fixed());
         for (&index, array) in self.inputs.iter().filter(|(_, array)| array.element_type().is_float()) {
             let name = &self.declared[index].name;
-            if fixed(name) && !array.is_empty() {
+            if model.is_fixed(name) && !array.is_empty() {
                 return Err(Error::Unsupported(format!("a gradient by input `{name}`, whose value is read at load")));
             }
         }
