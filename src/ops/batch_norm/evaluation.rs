@@ -135,9 +135,9 @@ pub(super) fn cases() -> Vec<OpCase> {
     let given = shapes.map(|shape| {
         OpCase::new(format!("batch_norm {shape:?} by statistics that are fed"), move |cx| {
             let channels = shape[1];
-            let statistics = [cx.normal("mean", channels)?, cx.values("variance", channels, positive(channels))?];
-            let affine = [cx.normal("gamma", channels)?, cx.normal("beta", channels)?];
-            cx.normal("x", shape)?.normalized_by(statistics, affine, 1e-3).map(|y| vec![y])
+            let [mean, variance] = [cx.normal("mean", channels)?, cx.values("variance", channels, positive(channels))?];
+            let [gamma, beta] = [cx.normal("gamma", channels)?, cx.normal("beta", channels)?];
+            Ok(vec![cx.normal("x", shape)?.normalized_by_given("", [mean, variance, gamma, beta], 1e-3)?])
         })
     });
     let own = shapes.map(|shape| {
