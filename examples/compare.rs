@@ -69,6 +69,8 @@ const NETWORKS: [(&str, &[(&str, Layer)]); 2] = [
 
 const BATCH: usize = 32;
 const RATE: f32 = 0.002;
+/// Deep networks diverge at the rate of the small one.
+const NETWORK_RATE: f32 = 0.0005;
 
 /// Three convolutions, each with a pooling and an activation behind it, and a dense layer.
 fn small(mut x: Tensor<'_>, norm: bool, pool: Layer, activation: Layer) -> Result<Tensor<'_>> {
@@ -93,48 +95,52 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let gpu = Gpu::new_blocking(&GpuOptions::default())?;
 
     // The smoothed losses of a network, before the first step and after each.
-    let train =
-        |name: &str, network: &dyn for<'g> Fn(Tensor<'g>) -> Result<Tensor<'g>>| -> Result<(String, Vec<f32>)> {
-            let graph = Graph::new(Mode::Training).seed(1);
-            let images = graph.image_input("images", [BATCH, 1, 28, 28])?.normalize(&[0.131], &[0.3085])?;
-            let images = images.pad(&[[0, 0], [0, 0], [2, 2], [2, 2]], PadMode::Edge)?;
-            let loss = network(images)?.softmax_cross_entropy(graph.label_input("labels", BATCH)?)?;
-            graph.minimize(loss, &Optimizer::adam(RATE))?;
-            let mut session = Session::new(&gpu, &graph, &[loss], &Variables::new(&gpu, 1))?;
-            let (mut losses, mut curve): (Vec<f32>, Vec<f32>) = (Vec::new(), Vec::new());
-            for batch in (0..).flat_map(|epoch| loader.epoch(epoch)).take(steps + 1) {
-                let batch = batch?;
-                session.run_blocking(&[("images", (&batch.images).into()), ("labels", (&batch.labels).into())])?;
-                losses.push(session.read_blocking::<f32>(loss)?.sum());
-                // Not yet so many at the beginning, or the first loss, which is large, would leave all at once.
-                let over = smooth_over.min(losses.len().div_ceil(2));
-                let last = &losses[losses.len() - over..];
-                curve.push(last.iter().sum::<f32>() / last.len() as f32);
-            }
-            let loss = curve.last().copied().unwrap_or(f32::NAN);
-            println!("  {name:16} {:>10} parameters, loss {loss:.3}", graph.parameter_count());
-            Ok((name.into(), curve))
-        };
+    let train = |name: &str,
+                 rate: f32,
+                 network: &dyn for<'g> Fn(Tensor<'g>) -> Result<Tensor<'g>>|
+     -> Result<(String, Vec<f32>)> {
+        let graph = Graph::new(Mode::Training).seed(1);
+        let images = graph.image_input("images", [BATCH, 1, 28, 28])?.normalize(&[0.131], &[0.3085])?;
+        let images = images.pad(&[[0, 0], [0, 0], [2, 2], [2, 2]], PadMode::Edge)?;
+        let loss = network(images)?.softmax_cross_entropy(graph.label_input("labels", BATCH)?)?;
+        graph.minimize(loss, &Optimizer::adam(rate))?;
+        let mut session = Session::new(&gpu, &graph, &[loss], &Variables::new(&gpu, 1))?;
+        let (mut losses, mut curve): (Vec<f32>, Vec<f32>) = (Vec::new(), Vec::new());
+        for batch in (0..).flat_map(|epoch| loader.epoch(epoch)).take(steps + 1) {
+            let batch = batch?;
+            session.run_blocking(&[("images", (&batch.images).into()), ("labels", (&batch.labels).into())])?;
+            losses.push(session.read_blocking::<f32>(loss)?.sum());
+            // Not yet so many at the beginning, or the first loss, which is large, would leave all at once.
+            let over = smooth_over.min(losses.len().div_ceil(2));
+            let last = &losses[losses.len() - over..];
+            curve.push(last.iter().sum::<f32>() / last.len() as f32);
+        }
+        let loss = curve.last().copied().unwrap_or(f32::NAN);
+        println!("  {name:16} {:>10} parameters, loss {loss:.3}", graph.parameter_count());
+        Ok((name.into(), curve))
+    };
     let mut panels = Vec::new();
     for (what, layers) in [("Poolings", &POOLINGS[..]), ("Activations", &BENT), ("Smooth activations", &SMOOTH)] {
         for norm in [false, true] {
             let title = format!("{what}, {} batch norm", if norm { "with" } else { "without" });
             println!("{title}:");
             let curve = |(name, layer): &(&str, Layer)| match what {
-                "Poolings" => train(name, &|x| small(x, norm, *layer, BENT[0].1)),
-                _ => train(name, &|x| small(x, norm, POOLINGS[0].1, *layer)),
+                "Poolings" => train(name, RATE, &|x| small(x, norm, *layer, BENT[0].1)),
+                _ => train(name, RATE, &|x| small(x, norm, POOLINGS[0].1, *layer)),
             };
             panels.push(Panel { title, curves: layers.iter().map(curve).collect::<Result<_>>()? });
         }
     }
     for (title, networks) in NETWORKS {
         println!("{title}:");
-        let curves = networks.iter().map(|(name, network)| train(name, network)).collect::<Result<_>>()?;
+        let curves =
+            networks.iter().map(|(name, network)| train(name, NETWORK_RATE, network)).collect::<Result<_>>()?;
         panels.push(Panel { title: title.into(), curves });
     }
     let means = if smooth_over > 1 { format!(", means over up to {smooth_over}") } else { String::new() };
     let subtitle = format!(
-        "Losses on batches of {BATCH} digits{means}, the last one beside the name; Adam with a learning rate of {RATE}"
+        "Losses on batches of {BATCH} digits{means}, the last one beside the name; Adam with a learning rate of {RATE}, of the networks \
+         {NETWORK_RATE}"
     );
     sheet::curves(&out, ["What layers do to learning", &subtitle], &panels, "loss")
 }
