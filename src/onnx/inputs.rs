@@ -8,6 +8,7 @@ use super::import::{Import, Scope};
 use super::model::Input;
 use super::node::Node;
 use super::proto::{Dimension, DimensionValue, GraphProto, TensorTypeProto, ValueInfoProto};
+use super::shapes::countable;
 use super::value::{Computed, Constant, EXACT, FED, Range, Value, range_of};
 use super::{Array, ElementType};
 use crate::error::{Error, Result};
@@ -90,10 +91,7 @@ impl<'g> Import<'_, 'g> {
             }
             (None, None) => self.extents(name, ty)?,
         };
-        // What operators make of a shape takes products of some of its extents: none of these may overflow, with a 0 among
-        // the others or not.
-        let mut extents = shape.iter().filter(|&&extent| extent != 0);
-        if extents.try_fold(1usize, |count, &extent| count.checked_mul(extent)).is_none() {
+        if !countable(&shape) {
             return Err(wrong(format!("{shape:?} are more elements than can be counted")));
         }
         let empty = shape.contains(&0).then(|| Array::new::<f32>(&shape, Vec::new()).ok()?.cast(element)).flatten();

@@ -112,7 +112,7 @@ impl<'g> Tensor<'g> {
         Ok([y, batch[0], batch[1]])
     }
 
-    /// The same by a mean and a variance that are given, and have no gradient.
+    /// The same by a mean and a variance that are given.
     #[cfg(feature = "onnx")]
     pub(crate) fn normalized_by(self, [mean, variance]: [Self; 2], affine: [Self; 2], epsilon: f32) -> Result<Self> {
         let by = [mean, variance, affine[0], affine[1]];
@@ -177,8 +177,7 @@ impl Op for Statistics {
         Ok(vec![TensorType::f32(channels), TensorType::f32(channels)])
     }
 
-    /// What [`Standardize`] says of x counts that the statistics depend on it.
-    /// Of the statistics as results; what [`Standardize`] makes of them is counted there.
+    /// That of the statistics as results: what [`Standardize`] says of x counts what it makes of them.
     fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         let x = cx.input(0);
         let [outer, _, inner] = view(&x.ty())?;
