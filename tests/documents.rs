@@ -86,7 +86,8 @@ fn check(name: &str, expected: &str) {
 fn operations_are_those_of_the_code() {
     let mut text = String::from(
         "# Operations\n\nEvery method of `Tensor` or `Graph` that adds an operation to a graph, as the code documents it. All that have a derivative have\n\
-         a gradient; `omma selftest` runs each on every kernel of your adapter. Made from the sources by a test.\n",
+         a gradient; `omma selftest` runs each on every kernel of your adapter. An axis of 0 is an error when the graph is built\n\
+         (tensors without elements that ONNX files have are computed on the host). Made from the sources by a test.\n",
     );
     for path in sources(&root().join("src/ops")) {
         let methods = methods(&path);

@@ -50,11 +50,6 @@ impl Equation {
         Ok(Self { terms, output, text })
     }
 
-    /// Whether an operand names an axis twice: what is summed then is its diagonal.
-    pub(super) fn has_diagonal(&self) -> bool {
-        self.terms.iter().any(|axes| twice(axes))
-    }
-
     /// Every name with its extent, those of the output first and in its order; the axes of an ellipsis broadcast.
     pub(super) fn extents(&self, node: &Node, shapes: &[&[usize]]) -> Result<Vec<(char, usize)>> {
         let mut extents: Vec<(char, usize)> = self.output.iter().map(|&name| (name, 1)).collect();

@@ -28,7 +28,7 @@ pub struct CrossEntropy<'g> {
 }
 
 impl<'g> CrossEntropy<'g> {
-    /// A weight for each class, f32 `[classes]`: an example counts as much as its class. Weights of labels have no gradient.
+    /// A weight for each class, f32 `[classes]`: an example counts as much as its class.
     pub fn weights(mut self, weights: Tensor<'g>) -> Self {
         self.weights = Some(weights);
         self
@@ -146,6 +146,37 @@ impl LabelLoss {
         reference::Settings { outer, classes, inner, logits: self.logits, weights, ignored, smoothing }
     }
 
+    /// dweights(c) = Σ over examples of dloss·((1 - s)·\[c = label\] + s/classes)·(-logarithm(c)) + dcounted·\[c = label\].
+    fn grad_weights<'g>(self, cx: &GradientContext<'g>) -> Result<Option<Tensor<'g>>> {
+        let (x, labels) = (cx.input(0), cx.input(1));
+        let [outer, classes, inner] = around(NAME, &x.ty(), 1)?;
+        let examples = outer * inner;
+        let mut own = labels.reshape([examples])?.one_hot(classes)?;
+        if let Some(ignored) = self.ignored {
+            let others = cx.graph().integers(vec![ignored], [1])?.one_hot(classes)?.logical_not()?;
+            own = own.multiply(others)?;
+        }
+        let mut gradient = None;
+        if let Some(dloss) = cx.cotangent(0) {
+            let logarithms = if self.logits { x.log_softmax(1)? } else { x };
+            let rows =
+                logarithms.reshape([outer, classes, inner])?.transpose(&[0, 2, 1])?.reshape([examples, classes])?;
+            // Chosen, not multiplied: the logarithm of a probability of 0 is infinite.
+            let mut slope = own.select(rows.multiply(self.smoothing)?.subtract(rows)?, 0.0)?;
+            if self.smoothing > 0.0 {
+                let counts = own.sum(1)?.reshape([examples, 1])?;
+                let part = rows.multiply(self.smoothing)?.divide(classes as f32)?;
+                slope = slope.subtract(counts.select(part, 0.0)?)?;
+            }
+            gradient = Some(slope.multiply(dloss.reshape([examples, 1])?)?);
+        }
+        if let Some(dcounted) = cx.cotangent(1) {
+            let term = own.multiply(dcounted.reshape([examples, 1])?)?;
+            gradient = Some(gradient.map_or(Ok(term), |sum| sum.add(term))?);
+        }
+        gradient.map(|gradient| gradient.sum(0)).transpose()
+    }
+
     /// Adds `entry`; the weights, if there are any, are input 2.
     fn lower(self, cx: &mut Lowering<'_>, entry: &'static str, others: &[Operand]) -> Result<()> {
         let [outer, classes, inner] = around(NAME, &cx.inputs[0], 1)?;
@@ -202,6 +233,9 @@ impl Op for LabelLoss {
             let inputs: Vec<Tensor<'g>> =
                 [cx.input(0), cx.input(1)].into_iter().chain(weights).chain([dloss]).collect();
             gradients[0] = Some(cx.graph().apply_one(LabelLossGradInput(*self), cx.layer(), &inputs)?);
+        }
+        if self.weighted && cx.wants(2) {
+            gradients[2] = self.grad_weights(cx)?;
         }
         Ok(gradients)
     }
@@ -265,7 +299,7 @@ pub(crate) fn cases() -> Vec<OpCase> {
                 let shape = shape.clone();
                 let weights = if weighted { ", weighted" } else { "" };
                 let name = format!("cross_entropy {shape:?} {}{weights}", settings()[number].0);
-                let case = OpCase::new(name, move |cx| {
+                cases.push(OpCase::new(name, move |cx| {
                     let (mut labels, classes) = (shape.clone(), shape[1]);
                     labels.remove(1);
                     let x = cx.normal("x", shape.clone())?;
@@ -276,20 +310,17 @@ pub(crate) fn cases() -> Vec<OpCase> {
                         settings = settings.weights(cx.values("weights", [classes], weights)?);
                     }
                     Ok(vec![x.cross_entropy(labels, settings)?])
-                });
-                // The weights of classes are not learned.
-                cases.push(if weighted { case.without_differences() } else { case });
+                }));
             }
         }
     }
-    let likelihood = OpCase::new("negative_log_likelihood, weighted and smoothed", |cx| {
+    cases.push(OpCase::new("negative_log_likelihood, weighted and smoothed", |cx| {
         let x = cx.normal("x", [4, 6, 2])?;
         let labels = cx.labels("labels", 8, 6)?.reshape([4, 2])?;
         let weights = cx.values("weights", [6], vec![1.0, 0.5, 2.0, 0.0, 3.0, 1.5])?;
         let settings = CrossEntropy::default().weights(weights).smoothing(0.2).ignore(0);
         Ok(vec![x.negative_log_likelihood(labels, settings)?])
-    });
-    cases.push(likelihood.without_differences());
+    }));
     cases.push(OpCase::new("cross_entropy of ±1e4, smoothed", |cx| {
         let logits = vec![1e4, -1e4, 0.0, -1e4, 1e4, 9999.5, -1e4, -1e4, -1e4];
         let labels = cx.labels("labels", 3, 3)?;

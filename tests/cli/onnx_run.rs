@@ -166,6 +166,9 @@ fn classes_are_named_by_the_largest_numbers() {
     assert!(!output.status.success() && errors.contains("--labels: 2 labels"), "{errors}");
     assert!(errors.contains("float[2, 3]"), "{errors}");
     fails(&["run", &model, "--random", "1", "--labels", &fixture.file("none.txt", b"\n")], &["none.txt", "no label"]);
+    fails(&["run", &model, "--random", "1", "--top", "2"], &["--labels"]);
+    let given = format!("x={file}");
+    fails(&["run", &model, "--input", &given, "--mean", "0.5"], &["--mean", "no --input is a picture"]);
 }
 
 #[test]

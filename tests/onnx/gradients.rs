@@ -224,3 +224,26 @@ fn a_grid_reads_between_the_cells_of_an_image() {
         vec![(0..12).map(element).collect()]
     });
 }
+
+#[test]
+fn sums_along_named_axes_take_diagonals_and_broadcast_ellipses() {
+    let sum = |equation: &str, inputs: &[Fed<'_>], terms: usize, reference: &dyn Fn(&[Vec<f64>]) -> Vec<f64>| {
+        let names: Vec<&str> = inputs.iter().map(|(name, ..)| *name).collect();
+        let equation = [("equation", Attribute::Text(equation))];
+        let file = fed(12, inputs).node_with("Einsum", &names, &["y"], &equation).output("y", FLOAT);
+        check(&file, inputs, &["y"], terms, |values| vec![reference(values)]);
+    };
+    sum("ii->i", &[("x", &[4, 4], drawn(&[16], 1))], 1, &|v| (0..4).map(|i| v[0][5 * i]).collect());
+    sum("iji->j", &[("x", &[3, 2, 3], drawn(&[18], 2))], 3, &|v| {
+        (0..2).map(|j| (0..3).map(|i| v[0][6 * i + 3 * j + i]).sum()).collect()
+    });
+    let batches: [Fed<'_>; 2] = [("a", &[2, 1, 2, 3], drawn(&[12], 3)), ("b", &[4, 3, 2], drawn(&[24], 4))];
+    // Sums over 3 products; a gradient of `b` over 2 batches of 2 rows, of `a` over 4 of 2 columns.
+    sum("...ij,...jk->...ik", &batches, 8, &|v| {
+        let element = |index: usize| {
+            let (outer, batch, row, column) = (index / 16, index / 4 % 4, index / 2 % 2, index % 2);
+            (0..3).map(|j| v[0][outer * 6 + row * 3 + j] * v[1][batch * 6 + j * 2 + column]).sum()
+        };
+        (0..32).map(element).collect()
+    });
+}

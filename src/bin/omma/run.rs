@@ -104,14 +104,19 @@ impl Run {
     fn inputs(&self, declared: &[Declared]) -> Result<Vec<(String, Arc<Array>, String)>> {
         let mut inputs: Vec<(String, Arc<Array>, String)> = Vec::new();
         let mut dims: Dims = self.dims.iter().cloned().collect();
+        let mut pictures = false;
         for text in &self.inputs {
             let (input, path) = split(text, declared)?;
             if inputs.iter().any(|(name, ..)| *name == input.name) {
                 return Err(argument("--input", format!("`{}` is given twice", input.name)));
             }
-            let array = feed::read(Path::new(path), input, &self.frame, &dims)?;
+            let (array, picture) = feed::read(Path::new(path), input, &self.frame, &dims)?;
+            pictures |= picture;
             feed::learn(&mut dims, input, array.shape());
             inputs.push((input.name.clone(), Arc::new(array), path.into()));
+        }
+        if let Some(option) = self.frame.given().filter(|_| !pictures) {
+            return Err(argument(option, "no --input is a picture"));
         }
         for (index, input) in declared.iter().enumerate().filter(|(_, input)| !input.has_default) {
             if inputs.iter().any(|(name, ..)| *name == input.name) {

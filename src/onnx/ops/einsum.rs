@@ -37,6 +37,32 @@ impl<'g> Named<'g> {
         Ok(self)
     }
 
+    /// With each name once: of an axis that is named twice, the diagonal.
+    fn diagonal(mut self) -> Result<Self> {
+        let twice =
+            |axes: &[char]| (1..axes.len()).find_map(|b| Some((axes[..b].iter().position(|&a| a == axes[b])?, b)));
+        while let Some((a, b)) = twice(&self.axes) {
+            let (rank, extent) = (self.axes.len(), self.tensor.shape()[a]);
+            let others: Vec<usize> = (0..rank).filter(|axis| ![a, b].contains(axis)).collect();
+            let mut shape: Vec<usize> = others.iter().map(|&axis| self.tensor.shape()[axis]).collect();
+            shape.push(extent * extent);
+            let square = self.tensor.transpose(&[&others[..], &[a, b]].concat())?.reshape(shape)?;
+            self.tensor = square.slice(rank - 2, 0, i64::MAX, extent as i64 + 1)?;
+            self.axes = others.iter().chain([&a]).map(|&axis| self.axes[axis]).collect();
+        }
+        Ok(self)
+    }
+
+    /// Without the axes of one element along which another operand has more.
+    fn narrowed(mut self, extents: &[(char, usize)]) -> Result<Self> {
+        let shape = self.tensor.shape();
+        let own: Vec<(char, usize)> = self.axes.iter().copied().zip(shape.iter().copied()).collect();
+        let own: Vec<(char, usize)> = own.into_iter().filter(|axis| axis.1 != 1 || extents.contains(axis)).collect();
+        self.axes = own.iter().map(|&(name, _)| name).collect();
+        self.tensor = self.tensor.reshape(own.iter().map(|&(_, extent)| extent).collect::<Vec<_>>())?;
+        Ok(self)
+    }
+
     /// With its axes in this order, which names all of them.
     fn ordered(self, order: &[char]) -> Result<Tensor<'g>> {
         let place = |name: &char| self.axes.iter().position(|own| own == name);
@@ -49,19 +75,14 @@ fn einsum<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
     let shapes: Vec<crate::graph::Shape> =
         (0..call.inputs.len()).map(|index| call.shape(index)).collect::<Result<_>>()?;
     let equation = Equation::of(call.node, &shapes.iter().map(|shape| shape.len()).collect::<Vec<_>>())?;
-    if equation.has_diagonal() {
-        return Err(call.node.unsupported(format_args!("a diagonal: `{equation}`")));
-    }
     let extents = equation.extents(call.node, &shapes.iter().map(|shape| &shape[..]).collect::<Vec<_>>())?;
     let output = equation.output.clone();
     let wrong = || call.node.wrong(format_args!("equation `{equation}`"));
     let mut operands = Vec::new();
     for (index, axes) in equation.terms.iter().enumerate() {
-        let own = axes.iter().zip(&shapes[index][..]);
-        if own.into_iter().any(|(&name, &extent)| !extents.contains(&(name, extent))) {
-            return Err(call.node.unsupported(format_args!("an ellipsis that broadcasts: `{equation}`")));
-        }
-        operands.push(Named { tensor: call.tensor(index)?, axes: axes.clone() });
+        let operand = Named { tensor: call.tensor(index)?, axes: axes.clone() };
+        let plain = operand.diagonal().and_then(|operand| operand.narrowed(&extents));
+        operands.push(call.limited(plain)?);
     }
     let mut rest = operands.into_iter();
     let mut result = rest.next().ok_or_else(wrong)?;

@@ -17,15 +17,15 @@ pub(super) type Dims = HashMap<String, usize>;
 /// More elements than this are not drawn.
 const MOST_ELEMENTS: usize = 1 << 28;
 
-/// The array in a file, whose content tells what it is.
-pub(super) fn read(path: &Path, input: &Declared, frame: &Frame, dims: &Dims) -> Result<Array> {
+/// The array in a file, whose content tells what it is, and whether it is a picture.
+pub(super) fn read(path: &Path, input: &Declared, frame: &Frame, dims: &Dims) -> Result<(Array, bool)> {
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
     if bytes.starts_with(npy::MAGIC) {
-        return npy::read(&bytes).map_err(|message| Error::data(path, message));
+        return Ok((npy::read(&bytes).map_err(|message| Error::data(path, message))?, false));
     }
     if bytes.starts_with(b"\x89PNG") || bytes.starts_with(b"\xff\xd8\xff") {
         drop(bytes);
-        return frame.read(path, input, dims);
+        return Ok((frame.read(path, input, dims)?, true));
     }
     if path.extension().is_none_or(|extension| extension != "pb") {
         return Err(Error::data(
@@ -33,10 +33,11 @@ pub(super) fn read(path: &Path, input: &Declared, frame: &Frame, dims: &Dims) ->
             "neither an .npy file nor a PNG or JPEG picture, nor a TensorProto by its name, .pb",
         ));
     }
-    onnx::read_tensor(&bytes).map_err(|error| match error {
+    let array = onnx::read_tensor(&bytes).map_err(|error| match error {
         Error::Onnx(message) => Error::data(path, message),
         other => other,
-    })
+    })?;
+    Ok((array, false))
 }
 
 /// Takes the numbers of symbolic extents from what was given for one input: others may have the same.

@@ -47,6 +47,18 @@ fn size(text: &str) -> Result<[u32; 2], String> {
 }
 
 impl Frame {
+    /// An option that is given and would do nothing without a picture.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let given = [
+            ("--size", self.size.is_some()),
+            ("--layout", self.layout != Layout::Nchw),
+            ("--scale", self.scale.is_some()),
+            ("--mean", !self.mean.is_empty()),
+            ("--std", !self.std.is_empty()),
+        ];
+        given.into_iter().find_map(|(option, given)| given.then_some(option))
+    }
+
     /// Reads a picture for an input of one picture, with or without an axis for the batch.
     pub(super) fn read(&self, path: &Path, input: &Declared, dims: &Dims) -> Result<Array> {
         let wrong = |message: String| Error::data(path, message);
