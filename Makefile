@@ -40,7 +40,7 @@ fuzz: ## look for ONNX files that do harm, TIME=60 seconds a target
 	@scripts/ensure-tools.sh cc
 	scripts/fuzz.sh $(TIME)
 
-# A few steps of each: that it runs, not that it learns. Mesa's layer that chooses among devices would complain wherever
+# A few steps of each: that it runs and how it begins to learn. Mesa's layer that chooses among devices would complain wherever
 # there is no desktop. Their defaults are for `cargo run --release --example NAME`.
 examples: export NODEVICE_SELECT = 1
 examples: ## run every example at a small size, pictures into out/
@@ -49,10 +49,10 @@ examples: ## run every example at a small size, pictures into out/
 	@scripts/ensure-vulkan.sh $(TARGET)/debug/omma
 	$(CARGO) run --features cli --example host_device
 	$(CARGO) run --features cli --example filters
-	$(CARGO) run --features cli --example segment 4
-	$(CARGO) run --features cli --example sounds 4
-	$(CARGO) run --features cli --example sentences 20
-	$(CARGO) run --features cli --example compare 2
+	$(CARGO) run --features cli --example segment 60
+	$(CARGO) run --features cli --example sounds 20
+	$(CARGO) run --features cli --example sentences 100
+	$(CARGO) run --features cli --example compare 6
 	$(CARGO) run --features cli --example digits 1
 	$(CARGO) run --features cli --example fine_tune 20
 

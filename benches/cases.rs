@@ -66,7 +66,7 @@ fn prepare<'a>(case: &'a Case, gpu: &Gpu) -> Result<Prepared<'a>> {
 fn time(prepared: &mut Prepared<'_>, steps: u64) -> Result<Duration> {
     let mut milliseconds = 0.0;
     for _ in 0..steps {
-        milliseconds += prepared.sample()?;
+        milliseconds += prepared.sample()?.whole;
     }
     Ok(Duration::from_secs_f64(milliseconds / 1e3))
 }

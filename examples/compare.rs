@@ -8,7 +8,7 @@ mod sheet;
 use std::sync::Arc;
 
 use omma::data::{Dataset, Loader, Split};
-use omma::models::{ResNet, SqueezeNet, lenet5, shufflenet_v2};
+use omma::models::{ResNet, SqueezeNet, Vgg, lenet5, shufflenet_v2};
 use omma::{
     BatchNorm, Conv2d, Gpu, GpuOptions, Graph, Mode, Optimizer, PadMode, Pool2d, Result, Session, Tensor, Variables,
 };
@@ -51,17 +51,26 @@ const SMOOTH: [(&str, Layer); 8] = [
 const NETWORKS: [(&str, &[(&str, Layer)]); 2] = [
     (
         "Networks without batch norm",
-        &[("LeNet-5", |x| lenet5(x, 10)), ("SqueezeNet 1.1", |x| SqueezeNet::V1_1.build(x, 10))],
+        &[
+            ("VGG-11", |x| Vgg::new(11)?.hidden(256).build(x, 10)),
+            ("LeNet-5", |x| lenet5(x, 10)),
+            ("SqueezeNet 1.1", |x| SqueezeNet::V1_1.build(x, 10)),
+        ],
     ),
     (
         "Networks with batch norm",
-        &[("ResNet-18", |x| ResNet::new(18)?.build(x, 10)), ("ShuffleNet v2", |x| shufflenet_v2(x, 10))],
+        &[
+            ("VGG-11", |x| Vgg::new(11)?.hidden(256).batch_norm().build(x, 10)),
+            ("ResNet-18", |x| ResNet::new(18)?.build(x, 10)),
+            ("ShuffleNet v2", |x| shufflenet_v2(x, 10)),
+        ],
     ),
 ];
 
 const BATCH: usize = 32;
-/// The picture shows means over so many steps.
-const SMOOTH_OVER: usize = 10;
+const RATE: f32 = 0.002;
+/// Deep networks diverge at the rate of the small one.
+const NETWORK_RATE: f32 = 0.0005;
 
 /// Three convolutions, each with a pooling and an activation behind it, and a dense layer.
 fn small(mut x: Tensor<'_>, norm: bool, pool: Layer, activation: Layer) -> Result<Tensor<'_>> {
@@ -78,52 +87,60 @@ fn small(mut x: Tensor<'_>, norm: bool, pool: Layer, activation: Layer) -> Resul
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     env_logger::init();
     let steps = arguments::count("STEPS", 100)?;
+    // Losses of single batches jump.
+    let smooth_over = (steps / 10).clamp(1, 10);
     let out = arguments::file("out/compare.png");
     let data = concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist");
     let loader = Loader::new(Arc::new(Dataset::mnist_like(data, Split::Train)?), BATCH)?.shuffle(1).drop_last(true);
     let gpu = Gpu::new_blocking(&GpuOptions::default())?;
 
-    // The smoothed losses of a network, step by step.
-    let train =
-        |name: &str, network: &dyn for<'g> Fn(Tensor<'g>) -> Result<Tensor<'g>>| -> Result<(String, Vec<f32>)> {
-            let graph = Graph::new(Mode::Training).seed(1);
-            let images = graph.image_input("images", [BATCH, 1, 28, 28])?.normalize(&[0.131], &[0.3085])?;
-            let images = images.pad(&[[0, 0], [0, 0], [2, 2], [2, 2]], PadMode::Edge)?;
-            let loss = network(images)?.softmax_cross_entropy(graph.label_input("labels", BATCH)?)?;
-            graph.minimize(loss, &Optimizer::adam(0.002))?;
-            let mut session = Session::new(&gpu, &graph, &[loss], &Variables::new(&gpu, 1))?;
-            let (mut losses, mut curve): (Vec<f32>, Vec<f32>) = (Vec::new(), Vec::new());
-            for batch in (0..).flat_map(|epoch| loader.epoch(epoch)).take(steps) {
-                let batch = batch?;
-                session.run_blocking(&[("images", (&batch.images).into()), ("labels", (&batch.labels).into())])?;
-                losses.push(session.read_blocking::<f32>(loss)?.sum());
-                let last = &losses[losses.len().saturating_sub(SMOOTH_OVER)..];
-                curve.push(last.iter().sum::<f32>() / last.len() as f32);
-            }
-            let loss = curve.last().map_or("no steps".into(), |loss| format!("loss {loss:.3}"));
-            println!("  {name:16} {:>10} parameters, {loss}", graph.parameter_count());
-            Ok((name.into(), curve))
-        };
+    // The smoothed losses of a network, before the first step and after each.
+    let train = |name: &str,
+                 rate: f32,
+                 network: &dyn for<'g> Fn(Tensor<'g>) -> Result<Tensor<'g>>|
+     -> Result<(String, Vec<f32>)> {
+        let graph = Graph::new(Mode::Training).seed(1);
+        let images = graph.image_input("images", [BATCH, 1, 28, 28])?.normalize(&[0.131], &[0.3085])?;
+        let images = images.pad(&[[0, 0], [0, 0], [2, 2], [2, 2]], PadMode::Edge)?;
+        let loss = network(images)?.softmax_cross_entropy(graph.label_input("labels", BATCH)?)?;
+        graph.minimize(loss, &Optimizer::adam(rate))?;
+        let mut session = Session::new(&gpu, &graph, &[loss], &Variables::new(&gpu, 1))?;
+        let (mut losses, mut curve): (Vec<f32>, Vec<f32>) = (Vec::new(), Vec::new());
+        for batch in (0..).flat_map(|epoch| loader.epoch(epoch)).take(steps + 1) {
+            let batch = batch?;
+            session.run_blocking(&[("images", (&batch.images).into()), ("labels", (&batch.labels).into())])?;
+            losses.push(session.read_blocking::<f32>(loss)?.sum());
+            // Not yet so many at the beginning, or the first loss, which is large, would leave all at once.
+            let over = smooth_over.min(losses.len().div_ceil(2));
+            let last = &losses[losses.len() - over..];
+            curve.push(last.iter().sum::<f32>() / last.len() as f32);
+        }
+        let loss = curve.last().copied().unwrap_or(f32::NAN);
+        println!("  {name:16} {:>10} parameters, loss {loss:.3}", graph.parameter_count());
+        Ok((name.into(), curve))
+    };
     let mut panels = Vec::new();
     for (what, layers) in [("Poolings", &POOLINGS[..]), ("Activations", &BENT), ("Smooth activations", &SMOOTH)] {
         for norm in [false, true] {
             let title = format!("{what}, {} batch norm", if norm { "with" } else { "without" });
             println!("{title}:");
             let curve = |(name, layer): &(&str, Layer)| match what {
-                "Poolings" => train(name, &|x| small(x, norm, *layer, BENT[0].1)),
-                _ => train(name, &|x| small(x, norm, POOLINGS[0].1, *layer)),
+                "Poolings" => train(name, RATE, &|x| small(x, norm, *layer, BENT[0].1)),
+                _ => train(name, RATE, &|x| small(x, norm, POOLINGS[0].1, *layer)),
             };
             panels.push(Panel { title, curves: layers.iter().map(curve).collect::<Result<_>>()? });
         }
     }
     for (title, networks) in NETWORKS {
         println!("{title}:");
-        let curves = networks.iter().map(|(name, network)| train(name, network)).collect::<Result<_>>()?;
+        let curves =
+            networks.iter().map(|(name, network)| train(name, NETWORK_RATE, network)).collect::<Result<_>>()?;
         panels.push(Panel { title: title.into(), curves });
     }
-    let titles = [
-        "What layers do to learning",
-        "Losses on batches of 32 digits, means over ten steps; Adam with a learning rate of 0.002",
-    ];
-    sheet::curves(&out, titles, &panels, ("loss", 2.4))
+    let means = if smooth_over > 1 { format!(", means over up to {smooth_over}") } else { String::new() };
+    let subtitle = format!(
+        "Losses on batches of {BATCH} digits{means}, the last one beside the name; Adam with a learning rate of {RATE}, of the networks \
+         {NETWORK_RATE}"
+    );
+    sheet::curves(&out, ["What layers do to learning", &subtitle], &panels, "loss")
 }

@@ -14,21 +14,15 @@ override WORKGROUP: u32 = 64u;
 @group(0) @binding(2) var<storage, read_write> dx: array<vec4<f32>>;
 
 {{ finishing(4) }}
-/// Image, row, column and four of channels of an invocation.
-fn place_of(index: u32, height: u32, width: u32) -> vec4<u32> {
-    let pixel = div_rem(index, params.quads);
-    return vec4<u32>(unflatten(pixel.x, height, width), pixel.y);
-}
-
 @compute @workgroup_size(WORKGROUP)
 fn forward(at: Invocation) {
     let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
     if index >= params.planes * params.out_height * params.out_width * params.quads {
         return;
     }
-    let place = place_of(index, params.out_height, params.out_width);
-    let rows = window_cells(place.y, params.kernel_height, params.stride_height, params.pad_top, params.in_height);
-    let columns = window_cells(place.z, params.kernel_width, params.stride_width, params.pad_left, params.in_width);
+    let place = pixel_of(index, params.out_height, params.out_width);
+    let rows = rows_of(place.y);
+    let columns = columns_of(place.z);
     let plane = place.x * params.in_height * params.in_width;
     var sum = vec4<f32>();
     for (var row = rows.x; row < rows.y; row += 1u) {
@@ -46,11 +40,11 @@ fn grad_input(at: Invocation) {
     if index >= params.planes * params.in_height * params.in_width * params.quads {
         return;
     }
-    let place = place_of(index, params.in_height, params.in_width);
+    let place = pixel_of(index, params.in_height, params.in_width);
     let y_padded = place.y + params.pad_top;
     let x_padded = place.z + params.pad_left;
-    let rows = covering_windows(y_padded, params.kernel_height, params.stride_height, params.out_height);
-    let columns = covering_windows(x_padded, params.kernel_width, params.stride_width, params.out_width);
+    let rows = windows_over_row(y_padded);
+    let columns = windows_over_column(x_padded);
     let plane = place.x * params.out_height * params.out_width;
     var sum = vec4<f32>();
     for (var row = rows.x; row < rows.y; row += 1u) {

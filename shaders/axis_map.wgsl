@@ -12,7 +12,7 @@
 // barriers. On two cores of a CPU (lavapipe, AVX2), 16 x 64 planes of 56 x 56 (omma bench ops): to twice the height and
 // width by the nearest element 63 ms, linearly 157, in `along`. Not timed on a GPU.
 // Preconditions: columns of entries lie within x, count < 2^30.
-// Needs common/grid.wgsl, common/divide.wgsl, common/texture.wgsl, common/read.wgsl.
+// Needs common/grid.wgsl, common/divide.wgsl, common/texture.wgsl, common/read.wgsl, common/values.wgsl.
 
 override WORKGROUP: u32 = 64u;
 
@@ -88,22 +88,4 @@ fn value_of(index: u32) -> Value {
 }
 {% endif %}
 
-@compute @workgroup_size(WORKGROUP)
-fn forward(at: Invocation) {
-    let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
-{% if form == "gathered" %}
-    if 4u * index >= params.count {
-        return;
-    }
-    // The last four may have fewer elements.
-{% for k in range(4) %}
-    let value{{ k }} = value_of(min(4u * index + {{ k }}u, params.count - 1u));
-{% endfor %}
-    y[index] = vec4(value0, value1, value2, value3);
-{% else %}
-    if index >= params.count {
-        return;
-    }
-    y[index] = value_of(index);
-{% endif %}
-}
+{{ each_value("forward", form) }}

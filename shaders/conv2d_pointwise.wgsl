@@ -57,15 +57,7 @@ fn product_target(view: View, columns: vec4<u32>) -> Target {
 }
 
 @compute @workgroup_size({{ workgroup }})
-fn {{ entry }}(
-    @builtin(workgroup_id) id: vec3<u32>,
-    @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
-{% if cooperative %}
-    @builtin(subgroup_id) subgroup: u32,
-    @builtin(subgroup_invocation_id) lane: u32,
-{% endif %}
-) {
+fn {{ entry }}({{ arguments }}) {
     let at = {{ local_at }};
     let pixels = params.in_height * params.in_width;
 {% if entry == "grad_input" %}

@@ -64,15 +64,7 @@ fn forward_target(view: Forward, columns: vec4<u32>) -> Target {
 }
 
 @compute @workgroup_size({{ workgroup }})
-fn forward(
-    @builtin(workgroup_id) id: vec3<u32>,
-    @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
-{% if cooperative %}
-    @builtin(subgroup_id) subgroup: u32,
-    @builtin(subgroup_invocation_id) lane: u32,
-{% endif %}
-) {
+fn forward({{ arguments }}) {
     let at = {{ local_at }};
     let out_plane = params.out_height * params.out_width;
     let depth = params.in_channels / params.groups;
@@ -161,15 +153,7 @@ fn first_seen(distance: u32, tap: u32, dilation: u32, stride: u32) -> u32 {
 }
 
 @compute @workgroup_size({{ workgroup }})
-fn grad_input(
-    @builtin(workgroup_id) id: vec3<u32>,
-    @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
-{% if cooperative %}
-    @builtin(subgroup_id) subgroup: u32,
-    @builtin(subgroup_invocation_id) lane: u32,
-{% endif %}
-) {
+fn grad_input({{ arguments }}) {
     let at = {{ local_at }};
     let p = params;
     let depth = p.out_channels / p.groups;

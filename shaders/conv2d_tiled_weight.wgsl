@@ -55,15 +55,7 @@ fn grad_weight_target(view: GradWeight, columns: vec4<u32>) -> Target {
 }
 
 @compute @workgroup_size({{ workgroup }})
-fn grad_weight(
-    @builtin(workgroup_id) id: vec3<u32>,
-    @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
-{% if cooperative %}
-    @builtin(subgroup_id) subgroup: u32,
-    @builtin(subgroup_invocation_id) lane: u32,
-{% endif %}
-) {
+fn grad_weight({{ arguments }}) {
     let at = {{ local_at }};
     let depth = params.in_channels / params.groups;
     let rows = params.out_channels / params.groups;

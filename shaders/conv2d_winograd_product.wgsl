@@ -1,5 +1,5 @@
 // The matrix products of Winograd's convolution (conv2d_winograd.wgsl), f32, for adapters that run a subgroup as one vector
-// on a CPU. Needs common/grid.wgsl, common/texture.wgsl, common/read.wgsl.
+// on a CPU. Needs common/grid.wgsl, common/texture.wgsl, common/read.wgsl, common/winograd.wgsl.
 //
 // m[e, tile, o] = sum over c of v[e, tile, c] * u[e, c, o] for each of the 36 elements e. v is [36, tiles, C], u [36, C, O],
 // m [36, tiles, O], all in fours of the last axis.
@@ -11,42 +11,22 @@
 //
 // Preconditions. The subgroup has exactly {{ lanes }} invocations; element counts are below 2^32; C / 4 <= 65,535.
 
-const LANES = {{ lanes }}u;
 const ROWS = {{ rows }}u;
-const COLUMNS = {{ quads * lanes }}u;
 
-struct Params {
-    tiles: u32,
-    /// Channels of v and of m, in fours.
-    depth: u32,
-    columns: u32,
-    /// From one element to the next, in fours.
-    v_plane: u32,
-    u_plane: u32,
-    m_plane: u32,
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
-{{ fours("v", 1, texture) }}
 {{ fours("u", 2, texture) }}
 @group(0) @binding(3) var<storage, read_write> m: array<vec4<f32>>;
 
 @compute @workgroup_size(LANES)
 fn product(invocation: Invocation) {
-    let index = flat_workgroup(invocation.group, invocation.groups);
-    let column_tiles = (params.columns + COLUMNS - 1u) / COLUMNS;
-    let row_tiles = (params.tiles + ROWS - 1u) / ROWS;
-    let column = index % column_tiles * COLUMNS + invocation.local;
-    let first_row = index / column_tiles % row_tiles * ROWS;
-    let element = index / column_tiles / row_tiles;
-    // The grid is folded, so there may be elements too many.
+    let block = block_of(invocation, params.tiles, ROWS);
+    let element = block.element;
     if element >= 36u { return; }
 {% for r in range(loads) %}
-    let row{{ r }} = min(first_row + {{ r * lanes }}u + invocation.local, params.tiles - 1u);
+    let row{{ r }} = min(block.first_row + {{ r * lanes }}u + invocation.local, params.tiles - 1u);
     let v{{ r }} = element * params.v_plane + row{{ r }} * params.depth;
 {% endfor %}
 {% for q in range(quads) %}
-    let column{{ q }} = min(column + {{ q * lanes }}u, params.columns - 1u);
+    let column{{ q }} = min(block.column + {{ q * lanes }}u, params.columns - 1u);
 {% for i in range(rows) %}
     var sum{{ i }}_{{ q }} = vec4<f32>();
 {% endfor %}
@@ -74,10 +54,10 @@ fn product(invocation: Invocation) {
         next += 4u * params.columns;
     }
 {% for i in range(rows) %}
-    if first_row + {{ i }}u < params.tiles {
-        let into = element * params.m_plane + (first_row + {{ i }}u) * params.columns;
+    if block.first_row + {{ i }}u < params.tiles {
+        let into = element * params.m_plane + (block.first_row + {{ i }}u) * params.columns;
 {% for q in range(quads) %}
-        if column + {{ q * lanes }}u < params.columns { m[into + column + {{ q * lanes }}u] = sum{{ i }}_{{ q }}; }
+        if block.column + {{ q * lanes }}u < params.columns { m[into + block.column + {{ q * lanes }}u] = sum{{ i }}_{{ q }}; }
 {% endfor %}
     }
 {% endfor %}

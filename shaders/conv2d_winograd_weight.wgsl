@@ -1,5 +1,5 @@
 // The matrix products of Winograd's weight gradient (conv2d_winograd.wgsl), f32, for adapters that run a subgroup as one
-// vector on a CPU. Needs common/grid.wgsl, common/texture.wgsl, common/read.wgsl.
+// vector on a CPU. Needs common/grid.wgsl, common/texture.wgsl, common/read.wgsl, common/winograd.wgsl.
 //
 // s[e, c, o] = sum over tiles of v[e, tile, c] * z[e, tile, o] for each of the 36 elements e. v is [36, tiles, C], z
 // [36, tiles, O], s [36, C, O], all in fours of the last axis. A call that goes on adds its tiles to those of s.
@@ -14,38 +14,19 @@
 //
 // Preconditions. The subgroup has exactly {{ lanes }} invocations; element counts are below 2^32; tiles / {{ turns }} <= 65,535.
 
-const LANES = {{ lanes }}u;
 const DEPTH = {{ depth }}u;
 const TURNS = {{ turns }}u;
-const COLUMNS = {{ quads * lanes }}u;
 {% set turns = range(turns) | list %}
 {% set depth = range(depth) | list %}
 
-struct Params {
-    tiles: u32,
-    /// Channels of v and of z, in fours.
-    depth: u32,
-    columns: u32,
-    /// From one element to the next, in fours: of v, of s and of z.
-    v_plane: u32,
-    u_plane: u32,
-    m_plane: u32,
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
-{{ fours("v", 1, texture) }}
 {{ fours("z", 2, texture) }}
 @group(0) @binding(3) var<storage, read_write> s: array<vec4<f32>>;
 
 @compute @workgroup_size(LANES)
 fn grad_weight(invocation: Invocation) {
-    let index = flat_workgroup(invocation.group, invocation.groups);
-    let column_tiles = (params.columns + COLUMNS - 1u) / COLUMNS;
-    let depth_tiles = (params.depth + DEPTH - 1u) / DEPTH;
-    let column = index % column_tiles * COLUMNS + invocation.local;
-    let first_depth = index / column_tiles % depth_tiles * DEPTH;
-    let element = index / column_tiles / depth_tiles;
-    // The grid is folded, so there may be elements too many.
+    let block = block_of(invocation, params.depth, DEPTH);
+    let element = block.element;
+    let first_depth = block.first_row;
     if element >= 36u { return; }
 {% for j in depth %}
     // What a tile has too much is computed again and not stored.
@@ -57,7 +38,7 @@ fn grad_weight(invocation: Invocation) {
 {% endfor %}
 {% endfor %}
 {% for q in range(quads) %}
-    let column{{ q }} = element * params.m_plane + min(column + {{ q * lanes }}u, params.columns - 1u);
+    let column{{ q }} = element * params.m_plane + min(block.column + {{ q * lanes }}u, params.columns - 1u);
 {% endfor %}
     // Were the bound visibly a uniform, lavapipe would fold its value in and compile the kernel anew for it.
     let tiles = min(params.tiles, {{ "texels(textureDimensions(v))" if texture else "arrayLength(&v)" }});
@@ -89,9 +70,9 @@ fn grad_weight(invocation: Invocation) {
 
 {% for j in depth %}
     if first_depth + {{ j }}u < params.depth {
-        let into = element * params.u_plane + 4u * (first_depth + {{ j }}u) * params.columns + column;
+        let into = element * params.u_plane + 4u * (first_depth + {{ j }}u) * params.columns + block.column;
 {% for q in range(quads) %}
-        if column + {{ q * lanes }}u < params.columns {
+        if block.column + {{ q * lanes }}u < params.columns {
 {% for k in range(4) %}
             let at{{ k }} = into + {{ k }}u * params.columns + {{ q * lanes }}u;
             s[at{{ k }}] = {{ "s[at" ~ k ~ "] + " if more }}sum{{ j }}_{{ k }}_{{ q }};

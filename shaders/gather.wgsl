@@ -13,7 +13,7 @@
 // is then given in fours. `gathered` (forward alone) computes four elements that lie next to each other in y.
 // Memory traffic: forward 8 bytes an element, grad 4 for each of dy and dx, link two numbers for each pair of places between
 // neighbours of a list. No barriers. Not timed on a GPU. Preconditions: count < 2^30.
-// Needs common/grid.wgsl, common/divide.wgsl, common/nan.wgsl, common/texture.wgsl, common/read.wgsl.
+// Needs common/grid.wgsl, common/divide.wgsl, common/nan.wgsl, common/texture.wgsl, common/read.wgsl, common/values.wgsl.
 
 override WORKGROUP: u32 = 64u;
 
@@ -49,25 +49,7 @@ fn value_of(element: u32) -> {{ value }} {
     return select({{ value }}(not_a_number()), value, index < params.extent);
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn {{ entry }}(at: Invocation) {
-    let element = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
-{% if form == "gathered" %}
-    if 4u * element >= params.count {
-        return;
-    }
-    // The last four may have fewer elements.
-{% for k in range(4) %}
-    let value{{ k }} = value_of(min(4u * element + {{ k }}u, params.count - 1u));
-{% endfor %}
-    y[element] = vec4(value0, value1, value2, value3);
-{% else %}
-    if element >= params.count {
-        return;
-    }
-    y[element] = value_of(element);
-{% endif %}
-}
+{{ each_value(entry, form) }}
 {% elif entry == "clear" %}
 @group(0) @binding(1) var<storage, read_write> heads: array<u32>;
 

@@ -49,8 +49,8 @@ fn forward(at: Invocation) {
         return;
     }
     let place = unflatten(index, params.out_height, params.out_width);
-    let rows = window_cells(place.y, params.kernel_height, params.stride_height, params.pad_top, params.in_height);
-    let columns = window_cells(place.z, params.kernel_width, params.stride_width, params.pad_left, params.in_width);
+    let rows = rows_of(place.y);
+    let columns = columns_of(place.z);
 
     let plane = place.x * params.in_height * params.in_width;
     var best_cell = window_place(rows.x, columns.x, place.yz);
@@ -78,8 +78,8 @@ fn grad_input(at: Invocation) {
     let place = unflatten(index, params.in_height, params.in_width);
     let y_padded = place.y + params.pad_top;
     let x_padded = place.z + params.pad_left;
-    let rows = covering_windows(y_padded, params.kernel_height, params.stride_height, params.out_height);
-    let columns = covering_windows(x_padded, params.kernel_width, params.stride_width, params.out_width);
+    let rows = windows_over_row(y_padded);
+    let columns = windows_over_column(x_padded);
 
     let plane = place.x * params.out_height * params.out_width;
     var sum = 0.0;

@@ -2,6 +2,8 @@
 //! every parameter, and a handful of examples learned by heart. All but the first two at sizes that a software adapter gets
 //! through.
 
+mod gradients;
+
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -10,7 +12,6 @@ use omma::{
     CrossEntropy, DType, Evaluator, Graph, HostTensor, Mode, Optimizer, Session, Tensor, TensorId, TensorType,
     VariableLayout, Variables,
 };
-use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
 /// Learned values, as published: where torchvision has the network, the `num_params` of its weights' metadata
@@ -305,7 +306,7 @@ fn learns(name: &str, variables: &Variables) {
     let kept = ".exp_avg";
     graph.minimize(loss, &optimizer).unwrap();
     let mut session = Session::new(gpu, &graph, &[loss, logits], variables).unwrap();
-    if has_depthwise_blocks(name) {
+    if gradients::has_depthwise_blocks(name) {
         unsettle_norms(&graph, variables);
     }
     // An example's class stands at all its places.
@@ -317,7 +318,7 @@ fn learns(name: &str, variables: &Variables) {
         session.run_blocking(&[("input", values.feed()), ("labels", (&labels).into())]).unwrap();
         losses.push(session.read_blocking::<f32>(loss).unwrap()[0]);
         if step == 0 {
-            check_gradients(name, &graph, variables, kept);
+            gradients::check(name, &graph, variables, kept);
         }
         let logits: Vec<f32> = session.read_blocking::<f32>(logits).unwrap().into_iter().collect();
         if losses[step] < 0.1 || right(&logits, &labels, places) {
@@ -336,17 +337,6 @@ fn right(logits: &[f32], labels: &[u32], places: usize) -> bool {
     })
 }
 
-/// Whether convolutions of single channels, or 1x1 ones, stand between two norms, as in inverted residuals.
-fn has_depthwise_blocks(name: &str) -> bool {
-    ["efficientnet", "mobilenet", "shufflenet"].iter().any(|family| name.starts_with(family))
-}
-
-/// The layer behind one that is counted: `features.1` behind `features.0`.
-fn next(layer: &str) -> Option<String> {
-    let (sequence, number) = layer.rsplit_once('.')?;
-    Some(format!("{sequence}.{}", number.parse::<usize>().ok()? + 1))
-}
-
 /// Gives norms factors and terms as those of a network that has learned. With the terms 0 that they start from, a positive
 /// factor goes through a ReLU and a convolution of single channels, and the next norm takes it away: its gradient is 0.
 fn unsettle_norms(graph: &Graph, variables: &Variables) {
@@ -360,40 +350,6 @@ fn unsettle_norms(graph: &Graph, variables: &Variables) {
         let middle = if kind == "weight" { 1.0 } else { 0.0 };
         let values: Vec<f32> = noise.into_iter().map(|value| middle + 0.3 * value).collect();
         variables.set(&name, &values).unwrap();
-    }
-}
-
-/// Every parameter has a finite gradient that is more than what rounding leaves of a true 0. A gradient adds up one term for
-/// each example of the batch, and rounding such a sum leaves at most BATCH·u of the largest term, u = 2^-24; no term is
-/// taken to be larger than the largest gradient of the network.
-fn check_gradients(name: &str, graph: &Graph, variables: &Variables, kept: &str) {
-    let file = pollster::block_on(variables.optimizer_to_safetensors()).unwrap();
-    let file = SafeTensors::deserialize(&file).unwrap();
-    let largest = |parameter: &str| {
-        let tensor = file.tensor(&format!("{parameter}{kept}")).unwrap();
-        let values = tensor.data().chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap()));
-        // A value that is not finite stays.
-        values.fold(0.0, |size: f32, value| if value.abs() <= size { size } else { value.abs() })
-    };
-    let names: Vec<String> = graph.parameters().iter().map(|parameter| parameter.name().unwrap()).collect();
-    let sizes: Vec<f32> = names.iter().map(|name| largest(name)).collect();
-    let size = sizes.iter().copied().fold(0.0, f32::max);
-    let least = sizes.iter().copied().fold(f32::INFINITY, f32::min);
-    // A norm takes away again what the term of an earlier one adds, where nothing but a 1x1 convolution is between: there the
-    // true gradient is 0, as behind the contractions of inverted residuals.
-    let shifted = has_depthwise_blocks(name);
-    let rounding = BATCH as f32 * (f32::EPSILON / 2.0) * size;
-    println!("{name}: gradients from {least:e} to {size:e}");
-    for (parameter, largest) in names.iter().zip(&sizes) {
-        assert!(largest.is_finite(), "{name}: {parameter}");
-        let is_norm = |layer: &str| graph.tensor(&format!("{layer}.running_mean")).is_some();
-        match parameter.strip_suffix(".bias") {
-            Some(layer) if shifted && is_norm(layer) => continue,
-            // As of a convolution right before it, which torchvision's VGG has.
-            Some(layer) if next(layer).is_some_and(|next| is_norm(&next)) => continue,
-            _ => {}
-        }
-        assert!(*largest > rounding, "{name}: {parameter} has a gradient of {largest:e}, rounding leaves {rounding:e}");
     }
 }
 

@@ -3,10 +3,12 @@
 mod export;
 mod fine_tuning;
 mod fold;
+mod gradients;
 mod host;
 mod hostile;
 mod integers;
 mod layers;
+mod recurrent;
 mod tensors;
 mod values;
 mod wire;

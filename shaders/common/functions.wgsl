@@ -59,14 +59,26 @@ fn maximum_grad(a: vec4<f32>, dy: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
     return select(select(vec4<f32>(), 0.5 * dy, a == b), dy, a > b);
 }
 
+/// As IEEE 754 has it: what is infinite, 0 or 1 is told by its bits, and pow sees none of it.
 fn power(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
     let zero = vec4<f32>();
-    let size = select(select(pow(abs(a), b), zero, (a == zero) & (b > zero)), vec4(1.0), b == zero);
+    let one = vec4(1.0);
+    let size_bits = bitcast<vec4<u32>>(a) & vec4(0x7fffffffu);
+    let infinite = size_bits == vec4(0x7f800000u);
+    let infinity = bitcast<vec4<f32>>((size_bits & vec4(0u)) | vec4(0x7f800000u));
+    let nothing = size_bits == vec4(0u);
+    let grows = (nothing & (b < zero)) | (infinite & (b > zero));
+    let vanishes = (nothing & (b > zero)) | (infinite & (b < zero));
+    let unit = (abs(a) == one) | (b == zero);
+    let plain = pow(select(abs(a), one, nothing | infinite | unit), b);
+    let size = select(select(select(plain, infinity, grows), zero, vanishes), one, unit);
     // A negative base has a power where the exponent is whole; its sign is that of the base where it is odd.
-    let odd = abs(b) - 2.0 * floor(0.5 * abs(b)) == vec4(1.0);
-    let whole = select(size, -size, (a < zero) & odd);
-    let none = bitcast<vec4<f32>>(bitcast<vec4<u32>>(a) | vec4(0x7fc00000u));
-    return select(whole, none, (a < zero) & !(floor(b) == b));
+    let odd = abs(b) - 2.0 * floor(0.5 * abs(b)) == one;
+    let negative = (bitcast<vec4<u32>>(a) >> vec4(31u)) == vec4(1u);
+    let whole = select(size, -size, negative & odd);
+    let none = bitcast<vec4<f32>>(size_bits | vec4(0x7fc00000u));
+    let outside = negative & !nothing & !infinite & !(floor(b) == b);
+    return select(select(whole, none, outside | are_nan(a) | are_nan(b)), one, (a == one) | (b == zero));
 }
 
 /// By the base.
@@ -76,7 +88,7 @@ fn power_grad_base(a: vec4<f32>, dy: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
 
 /// By the exponent. Zero where the base is not positive.
 fn power_grad_exponent(a: vec4<f32>, y: vec4<f32>, dy: vec4<f32>) -> vec4<f32> {
-    let positive = a > vec4<f32>();
+    let positive = (a > vec4<f32>()) | are_nan(a);
     return select(vec4<f32>(), dy * (y * log(select(vec4(1.0), a, positive))), positive);
 }
 

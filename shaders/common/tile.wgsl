@@ -14,6 +14,16 @@
 {% set pitch = side * blocks + (2 if cooperative else 1) %}
 {#- naga wants a workgroup that knows of its subgroups to be a line. #}
 {% set workgroup = "SIDE * SIDE" if cooperative else "SIDE, SIDE" %}
+{#- What an entry point is told. #}
+{% set arguments %}
+@builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+{% if cooperative %}
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_invocation_id) lane: u32,
+{% endif %}
+{% endset %}
 {% set local_at = "vec2(local.x % SIDE, local.x / SIDE)" if cooperative else "local.xy" %}
 const SIDE = {{ side }}u;
 const TILE = {{ 4 * side * blocks }}u;

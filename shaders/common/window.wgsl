@@ -28,6 +28,12 @@ fn unflatten(index: u32, height: u32, width: u32) -> vec3<u32> {
     return vec3<u32>(div_rem(row.x, height), row.y);
 }
 
+/// Image, row, column and four of channels of a four of channels-last images of a given size.
+fn pixel_of(index: u32, height: u32, width: u32) -> vec4<u32> {
+    let pixel = div_rem(index, params.quads);
+    return vec4<u32>(unflatten(pixel.x, height, width), pixel.y);
+}
+
 /// A window's cells that lie in the input: first (x) and one past the last (y).
 fn window_cells(window: u32, kernel: u32, stride: u32, pad: u32, size: u32) -> vec2<u32> {
     let start = window * stride;
@@ -38,6 +44,22 @@ fn window_cells(window: u32, kernel: u32, stride: u32, pad: u32, size: u32) -> v
 fn covering_windows(cell: u32, kernel: u32, stride: u32, windows: u32) -> vec2<u32> {
     let first = div_rem(max(cell, kernel) - kernel, stride).x + 1u;
     return vec2<u32>(select(first, 0u, cell < kernel), min(div_rem(cell, stride).x + 1u, windows));
+}
+
+fn rows_of(window: u32) -> vec2<u32> {
+    return window_cells(window, params.kernel_height, params.stride_height, params.pad_top, params.in_height);
+}
+
+fn columns_of(window: u32) -> vec2<u32> {
+    return window_cells(window, params.kernel_width, params.stride_width, params.pad_left, params.in_width);
+}
+
+fn windows_over_row(cell: u32) -> vec2<u32> {
+    return covering_windows(cell, params.kernel_height, params.stride_height, params.out_height);
+}
+
+fn windows_over_column(cell: u32) -> vec2<u32> {
+    return covering_windows(cell, params.kernel_width, params.stride_width, params.out_width);
 }
 
 /// Where a cell, in coordinates of the padded plane, stands in a window.

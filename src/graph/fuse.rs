@@ -70,8 +70,15 @@ impl Fused {
     }
 }
 
-/// Whether so many tensors may be bound at once.
+/// Functions that one kernel computes behind one another, at most: compilers take their time for a long text, and by then
+/// the memory traffic that is saved is nothing beside the arithmetic.
+const MOST_LINKS: usize = 256;
+
+/// Whether so many tensors may be bound at once, and no kernel becomes too long.
 fn fits(step: &Fused, node: &Node, most_tensors: usize) -> bool {
+    if step.chain.links.len() >= MOST_LINKS {
+        return false;
+    }
     // Those that the kernel reads.
     let read = node.op.pointwise().map_or(0, |pointwise| pointwise.inputs.len());
     let more = node.inputs[..read].iter().filter(|id| !step.inputs.contains(id)).count().saturating_sub(1);

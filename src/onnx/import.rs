@@ -79,12 +79,12 @@ fn opsets(imports: &[OperatorSetIdProto]) -> Result<Opsets> {
 }
 
 /// The names that a node can use: those of its graph, and of the graphs around it.
-struct Scope<'s, 'g> {
+pub(super) struct Scope<'s, 'g> {
     values: HashMap<String, Value<'g>>,
     outer: Option<&'s Scope<'s, 'g>>,
     opsets: &'s Opsets,
     /// What a function was called with, where this is one's body.
-    attributes: Option<&'s [AttributeProto]>,
+    pub(super) attributes: Option<&'s [AttributeProto]>,
 }
 
 impl<'g> Scope<'_, 'g> {
@@ -92,7 +92,7 @@ impl<'g> Scope<'_, 'g> {
         self.values.get(name).or_else(|| self.outer?.get(name))
     }
 
-    fn define(&mut self, name: &str, value: Value<'g>) -> Result<()> {
+    pub(super) fn define(&mut self, name: &str, value: Value<'g>) -> Result<()> {
         match self.values.insert(name.into(), value) {
             None => Ok(()),
             Some(_) => Err(Error::Onnx(format!("`{name}` is defined twice"))),
@@ -104,7 +104,7 @@ impl<'g> Scope<'_, 'g> {
 pub(super) struct Import<'a, 'g> {
     pub(super) graph: &'g Graph,
     pub(super) options: &'a Options,
-    folder: Folder,
+    pub(super) folder: Folder,
     functions: HashMap<(&'a str, &'a str, &'a str), &'a FunctionProto>,
     /// The inputs that are no initializers.
     pub(super) inputs: Vec<Fed<'g>>,
@@ -114,7 +114,7 @@ pub(super) struct Import<'a, 'g> {
     late: Vec<Late>,
     /// Nodes that are not supported.
     missing: Vec<String>,
-    budget: host::Budget,
+    pub(super) budget: host::Budget,
     nodes: usize,
     depth: usize,
 }
@@ -199,37 +199,15 @@ impl<'a, 'g> Import<'a, 'g> {
         }
     }
 
-    /// Reads the initializers that something needs.
-    fn initializers(&mut self, proto: &GraphProto, scope: &mut Scope<'_, 'g>, live: &HashSet<&str>) -> Result<()> {
-        if let Some(sparse) = proto.sparse_initializer.first() {
-            let name = sparse.values.as_ref().map_or("", |values| values.name.as_str());
-            return Err(Error::Unsupported(format!("the sparse initializer `{name}`")));
-        }
-        for tensor in proto.initializer.iter().filter(|tensor| live.contains(tensor.name.as_str())) {
-            let array = match self.options.values.get(&tensor.name) {
-                Some(given) => given.clone(),
-                None => Arc::new(self.folder.read(tensor)?),
-            };
-            self.budget.grow(&array);
-            scope.define(
-                &tensor.name,
-                Value::Known(Constant { array, initializer: Some(tensor.name.as_str().into()) }),
-            )?;
-        }
-        Ok(())
-    }
-
     /// Imports the nodes that the wanted values need, in the file's order.
     fn nodes(&mut self, nodes: &'a [NodeProto], wanted: &[String], scope: &mut Scope<'_, 'g>) -> Result<()> {
+        // What nothing needs is gone over too.
+        self.count(nodes.len())?;
         let live = live(nodes, wanted);
         let pairs = if self.graph.mode() == Mode::Evaluation { fold::pairs(nodes, wanted) } else { HashMap::new() };
         // Convolutions that compute the normalisation behind them.
         let mut folded: HashSet<&str> = HashSet::new();
         for proto in nodes.iter().filter(|node| node.output.iter().any(|name| live.contains(name.as_str()))) {
-            self.nodes += 1;
-            if self.nodes > MOST_NODES {
-                return Err(Error::Onnx(format!("more than {MOST_NODES} nodes, those of functions counted")));
-            }
             let name = proto.output.first().map_or("", String::as_str);
             let outputs = match pairs.get(name) {
                 Some(norm) => self.folded(proto, norm, scope)?,
@@ -249,6 +227,15 @@ impl<'a, 'g> Import<'a, 'g> {
             }
         }
         Ok(())
+    }
+
+    /// Counts nodes, and what stands for nodes: steps that are written out.
+    pub(super) fn count(&mut self, more: usize) -> Result<()> {
+        self.nodes = self.nodes.saturating_add(more);
+        match self.nodes > MOST_NODES {
+            true => Err(Error::Onnx(format!("more than {MOST_NODES} nodes, those of functions and steps counted"))),
+            false => Ok(()),
+        }
     }
 
     /// A node as its operator sees it.
@@ -301,7 +288,13 @@ impl<'a, 'g> Import<'a, 'g> {
             },
         };
         match outputs {
-            Ok(outputs) => Ok(outputs),
+            Ok(outputs) => {
+                // A constant is in the file, and that of a function once for all its calls.
+                if function.is_none() && inputs.is_empty() && scope.attributes.is_none() {
+                    outputs.iter().filter_map(array).for_each(|array| self.budget.grow(array));
+                }
+                Ok(outputs)
+            }
             Err(Error::Unsupported(message)) => {
                 self.missing.push(message);
                 Ok(vec![Value::Missing; proto.output.len()])
@@ -385,13 +378,10 @@ impl<'a, 'g> Import<'a, 'g> {
         let mut reason = None;
         if let Some(compute) = on_host.filter(|_| all_known) {
             let arrays: Vec<Option<&Array>> = inputs.iter().map(|value| value.as_ref().and_then(array)).collect();
-            let computed = self.budget.spend(node, arrays.iter().copied().flatten()).and_then(|()| {
-                let outputs = compute(&host::Call { node, inputs: &arrays })?;
-                if arrays.is_empty() {
-                    // A constant is in the file.
-                    outputs.iter().for_each(|array| self.budget.grow(array));
-                }
-                self.budget.spend(node, &outputs).map(|()| outputs)
+            let budget = &self.budget;
+            let computed = budget.touch(node, arrays.iter().copied().flatten()).and_then(|()| {
+                let outputs = compute(&host::Call { node, inputs: &arrays, budget: Some(budget) })?;
+                budget.touch(node, &outputs).map(|()| outputs)
             });
             match computed {
                 Ok(outputs) => return Ok(outputs.into_iter().map(Value::known).collect()),
@@ -406,7 +396,9 @@ impl<'a, 'g> Import<'a, 'g> {
                 graph.in_layer(node.label(), || compute(&mut call))
             }) {
                 Ok(outputs) => return Ok(self.relabelled(node, inputs, outputs)),
-                Err(Error::Unsupported(message)) => reason = Some(message),
+                Err(Error::Unsupported(message)) => {
+                    reason = Some(reason.map_or_else(|| message.clone(), |host| format!("{host}; {message}")));
+                }
                 Err(error) => return Err(node.located(error)),
             }
         }

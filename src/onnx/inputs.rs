@@ -1,12 +1,14 @@
 //! What comes to the device from outside: a file's inputs, and its constants.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::import::Import;
+use super::import::{Import, Scope};
 use super::model::Input;
 use super::node::Node;
-use super::proto::{Dimension, DimensionValue, TensorTypeProto, ValueInfoProto};
+use super::proto::{Dimension, DimensionValue, GraphProto, TensorTypeProto, ValueInfoProto};
+use super::shapes::countable;
 use super::value::{Computed, Constant, EXACT, FED, Range, Value, range_of};
 use super::{Array, ElementType};
 use crate::error::{Error, Result};
@@ -37,6 +39,35 @@ impl<'g> Import<'_, 'g> {
         self.inputs.push(Fed { input, expected: None, tensor: None, used: false, fixed: Cell::new(false) });
     }
 
+    /// Reads the initializers that something needs.
+    pub(super) fn initializers(
+        &mut self,
+        proto: &GraphProto,
+        scope: &mut Scope<'_, 'g>,
+        live: &HashSet<&str>,
+    ) -> Result<()> {
+        if let Some(sparse) = proto.sparse_initializer.first() {
+            let name = sparse.values.as_ref().map_or("", |values| values.name.as_str());
+            return Err(Error::Unsupported(format!("the sparse initializer `{name}`")));
+        }
+        for tensor in proto.initializer.iter().filter(|tensor| live.contains(tensor.name.as_str())) {
+            let array = match self.options.values.get(&tensor.name) {
+                Some(given) => given.clone(),
+                None => Arc::new(self.folder.read(tensor)?),
+            };
+            match scope.attributes {
+                None => self.budget.grow(&array),
+                // Those of a function are read at each of its calls.
+                Some(_) => self.budget.spend(format_args!("initializer `{}`", tensor.name), array.len())?,
+            }
+            scope.define(
+                &tensor.name,
+                Value::Known(Constant { array, initializer: Some(tensor.name.as_str().into()) }),
+            )?;
+        }
+        Ok(())
+    }
+
     /// What an input stands for: a constant where its value is given and no float, or where it has no elements.
     pub(super) fn fed(&mut self, info: &ValueInfoProto) -> Result<Value<'g>> {
         let name = info.name.as_str();
@@ -60,6 +91,9 @@ impl<'g> Import<'_, 'g> {
             }
             (None, None) => self.extents(name, ty)?,
         };
+        if !countable(&shape) {
+            return Err(wrong(format!("{shape:?} are more elements than can be counted")));
+        }
         let empty = shape.contains(&0).then(|| Array::new::<f32>(&shape, Vec::new()).ok()?.cast(element)).flatten();
         let told = given.clone().filter(|array| !element.is_float() || array.is_empty());
         let fixed = Cell::new(told.is_some());

@@ -28,7 +28,7 @@ pub(super) fn run<'a>(
             from => read(from),
         };
         let arguments: Vec<Option<&Array>> = inputs.iter().map(argument).collect();
-        let outputs = compute(&Call { node, inputs: &arguments }).map_err(|error| node.located(error))?;
+        let outputs = compute(&Call { node, inputs: &arguments, budget: None }).map_err(|error| node.located(error))?;
         done.extend(outputs.into_iter().enumerate().map(|(output, array)| ((number, output), array)));
     }
     Ok(done)

@@ -79,6 +79,12 @@ impl Model {
         &self.inputs
     }
 
+    /// Whether the graph was made for the value of this input that was given at load: every step has to be fed that one, and
+    /// no gradient by it is known.
+    pub fn is_fixed(&self, input: &str) -> bool {
+        self.inputs.iter().chain(&self.idle).any(|other| other.name == input && other.fixed.is_some())
+    }
+
     /// What comes out.
     pub fn outputs(&self) -> &[Output] {
         &self.outputs

@@ -19,7 +19,15 @@ pub(super) fn broadcast(node: &Node, shapes: &[&[usize]]) -> Result<Vec<usize>> 
             }
         }
     }
-    Ok(result)
+    match countable(&result) {
+        true => Ok(result),
+        false => Err(node.wrong(format_args!("{result:?} are more elements than can be counted"))),
+    }
+}
+
+/// Whether no product of some of these extents overflows, with a 0 among the others or not: operators take such products.
+pub(super) fn countable(shape: &[usize]) -> bool {
+    shape.iter().try_fold(1_usize, |count, &extent| count.checked_mul(extent.max(1))).is_some()
 }
 
 /// The two extents that Flatten leaves: of the axes before one, and from it on.

@@ -18,11 +18,17 @@ fn wrong(tensor: &TensorProto, message: impl std::fmt::Display) -> Error {
     Error::Onnx(format!("tensor `{}`: {message}", tensor.name))
 }
 
+/// Axes of a tensor, at most: as many as NumPy knows.
+const MOST_AXES: usize = 64;
+
 /// The extents of a tensor whose number of elements is small enough to count.
 fn shape(tensor: &TensorProto) -> Result<(Vec<usize>, usize)> {
     let extent = |&dim: &i64| {
         usize::try_from(dim).map_err(|_| wrong(tensor, format_args!("an extent of {dim} in {:?}", tensor.dims)))
     };
+    if tensor.dims.len() > MOST_AXES {
+        return Err(wrong(tensor, format_args!("{} axes are more than {MOST_AXES}", tensor.dims.len())));
+    }
     let shape: Vec<usize> = tensor.dims.iter().map(extent).collect::<Result<_>>()?;
     let count = shape.iter().try_fold(1_usize, |product, &extent| product.checked_mul(extent));
     // An empty axis makes an empty array of any other extents, which ndarray counts too.

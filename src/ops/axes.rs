@@ -102,6 +102,35 @@ pub(super) struct Reduced {
 }
 
 impl Reduced {
+    /// The view `[groups, outer, channels, inner]` that takes as many of the reduced runs as one reduction can, which are the
+    /// last two; they are taken out. `None` when nothing is left to reduce.
+    pub(super) fn next_view(&mut self) -> Option<[usize; 4]> {
+        let runs = &mut self.runs;
+        let last = runs.iter().rposition(|run| run.reduced)?;
+        let extent = |runs: &[Run]| -> usize { runs.iter().map(|run| run.extent).product() };
+        let behind = extent(&runs[last + 1..]);
+        if behind > 1 {
+            let view = [extent(&runs[..last]), runs[last].extent, behind, 1];
+            runs.remove(last);
+            return Some(view);
+        }
+        // What is kept between two reduced runs are the channels.
+        match runs[..last].iter().rposition(|run| run.reduced) {
+            Some(first) => {
+                let view =
+                    [extent(&runs[..first]), runs[first].extent, extent(&runs[first + 1..last]), runs[last].extent];
+                runs.remove(last);
+                runs.remove(first);
+                Some(view)
+            }
+            None => {
+                let view = [1, 1, extent(&runs[..last]), runs[last].extent];
+                runs.remove(last);
+                Some(view)
+            }
+        }
+    }
+
     /// The views `[outer, axis, inner]` whose middle axes are to be reduced, one after the other, from the last on.
     pub(super) fn views(&self) -> Vec<[usize; 3]> {
         let mut runs = self.runs.clone();
@@ -131,6 +160,22 @@ mod tests {
         let apart = Axes::from([0, 2]).keep().of("sum", &[2, 3, 5, 7].into())?;
         assert_eq!(&apart.output[..], [1, 3, 1, 7]);
         assert_eq!(apart.views(), [[6, 5, 7], [1, 2, 21]]);
+        Ok(())
+    }
+
+    #[test]
+    fn sums_over_any_axes_are_few() -> Result<()> {
+        let views = |shape: &[usize], axes: &[usize]| -> Result<Vec<[usize; 4]>> {
+            let mut reduced = Axes::from(axes).of("sum", &shape.into())?;
+            Ok(std::iter::from_fn(|| reduced.next_view()).collect())
+        };
+        assert_eq!(views(&[2, 3, 4, 5], &[0, 2, 3])?, [[1, 2, 3, 20]]);
+        assert_eq!(views(&[1, 3, 4, 5], &[0, 2, 3])?, [[1, 1, 3, 20]]);
+        assert_eq!(views(&[2, 3, 4], &[0, 1, 2])?, [[1, 1, 1, 24]]);
+        assert_eq!(views(&[2, 3, 4], &[1])?, [[2, 3, 4, 1]]);
+        assert_eq!(views(&[2, 3, 5, 4, 5], &[1, 3])?, [[30, 4, 5, 1], [2, 3, 25, 1]]);
+        assert_eq!(views(&[2, 3, 4, 5], &[0, 2])?, [[6, 4, 5, 1], [1, 2, 15, 1]]);
+        assert!(views(&[3, 1], &[1])?.is_empty());
         Ok(())
     }
 }

@@ -31,7 +31,7 @@ const NAME: &str = "axis_map";
 params! {
     AxisMapParams { count: u32, inner: u32, rows: u32, columns: u32 }
 }
-pub(crate) static SHADER: Shader = shader!("axis_map", AxisMapParams, ["grid", "divide", "texture", "read"]);
+pub(crate) static SHADER: Shader = shader!("axis_map", AxisMapParams, ["grid", "divide", "texture", "read", "values"]);
 
 /// `x` mapped along each of these axes; the tensor itself where that changes nothing.
 fn map<'g>(x: Tensor<'g>, name: &'static str, mut tables: Vec<(usize, Table)>) -> Result<Tensor<'g>> {

@@ -112,7 +112,7 @@ impl<'g> Tensor<'g> {
         Ok([y, batch[0], batch[1]])
     }
 
-    /// The same by a mean and a variance that are given, and have no gradient.
+    /// The same by a mean and a variance that are given.
     #[cfg(feature = "onnx")]
     pub(crate) fn normalized_by(self, [mean, variance]: [Self; 2], affine: [Self; 2], epsilon: f32) -> Result<Self> {
         let by = [mean, variance, affine[0], affine[1]];
@@ -177,9 +177,25 @@ impl Op for Statistics {
         Ok(vec![TensorType::f32(channels), TensorType::f32(channels)])
     }
 
-    /// What [`Standardize`] says of x counts that the statistics depend on it.
-    fn gradient<'g>(&self, _: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
-        Ok(vec![None])
+    /// That of the statistics as results: what [`Standardize`] says of x counts what it makes of them.
+    fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
+        let x = cx.input(0);
+        let [outer, _, inner] = view(&x.ty())?;
+        let count = (outer * inner) as f32;
+        let own = |y: Tensor<'g>| y.reshape([&y.shape()[..], &vec![1; x.shape().len() - 2]].concat());
+        let mut gradient = None;
+        if let Some(dmean) = cx.cotangent(0) {
+            gradient = Some(own(dmean.divide(count)?)?.expand(x.shape())?);
+        }
+        if let Some(dvariance) = cx.cotangent(1) {
+            let from_mean = x.subtract(own(cx.output(0))?)?;
+            let dx = from_mean.multiply(own(dvariance.divide(0.5 * count)?)?)?;
+            gradient = Some(match gradient {
+                Some(gradient) => gradient.add(dx)?,
+                None => dx,
+            });
+        }
+        Ok(vec![gradient])
     }
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
@@ -422,5 +438,6 @@ pub(crate) fn cases() -> Vec<OpCase> {
         .mode(Mode::Training),
     );
     cases.extend(tiles::cases());
+    cases.extend(evaluation::cases());
     cases
 }

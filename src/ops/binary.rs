@@ -192,6 +192,15 @@ fn powers() -> Vec<OpCase> {
             cx.values("a", 12, a)?.pow(cx.values("b", 12, b)?).map(|y| vec![y])
         })
         .without_differences(),
+        OpCase::new("pow of what is infinite, 0 or no number", |cx| {
+            let values = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, 1.0, -1.0, 2.0, -0.5];
+            let exponents =
+                [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, 1.0, -1.0, 3.0, -3.0, 2.0, -2.0, 0.5, -0.5];
+            let a = values.into_iter().flat_map(|a| [a; 12]).collect();
+            let b = values.into_iter().flat_map(|_| exponents).collect();
+            cx.values("a", 108, a)?.pow(cx.values("b", 108, b)?).map(|y| vec![y])
+        })
+        .without_differences(),
     ];
     cases.extend([2.0, 0.5, -1.0, 3.0, 2.2, 0.0].map(|exponent: f32| {
         OpCase::new(format!("pow {exponent}"), move |cx| {

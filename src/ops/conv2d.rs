@@ -89,9 +89,9 @@ pub(crate) static PACKED: Shader =
 pub(crate) static WINOGRAD: Shader =
     shader!("conv2d_winograd", winograd::WinogradParams, ["grid", "divide", "texture", "read"], chain);
 pub(crate) static WINOGRAD_PRODUCT: Shader =
-    shader!("conv2d_winograd_product", winograd::ProductParams, ["grid", "texture", "read"]);
+    shader!("conv2d_winograd_product", winograd::ProductParams, ["grid", "texture", "read", "winograd"]);
 pub(crate) static WINOGRAD_WEIGHT: Shader =
-    shader!("conv2d_winograd_weight", winograd::ProductParams, ["grid", "texture", "read"]);
+    shader!("conv2d_winograd_weight", winograd::ProductParams, ["grid", "texture", "read", "winograd"]);
 
 /// How a kernel moves over an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

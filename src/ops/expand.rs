@@ -1,11 +1,9 @@
-//! Copies along axes of extent 1, y[i] = x[i, but 0 along these], and back: sums over them. Arithmetic of tensors of
-//! different shapes does without where it can (`elementwise.rs`).
+//! Copies along axes of extent 1, y[i] = x[i, but 0 along these]. The gradient sums over them (`reduce.rs`). Arithmetic of
+//! tensors of different shapes does without where it can (`elementwise.rs`).
 
 use super::elementwise::common_shape;
 use super::float;
-use super::reduce::{lanes_of, lower_sum};
 use crate::error::{Error, Result};
-use crate::graph::gradients::no_gradient;
 use crate::graph::{Evaluation, GradientContext, Op, Reach, Shape, Tensor, TensorType};
 use crate::plan::{Format, Kernel, Lowering, Operand, Shader, params, shader, word};
 use crate::reference::{Checked, expand as reference};
@@ -45,16 +43,6 @@ impl<'g> Tensor<'g> {
         }
         self.graph().apply_one(Expand(shape), "", &[self])
     }
-
-    /// The sums over what expanding a tensor of this shape to the tensor's own copies.
-    pub(super) fn sum_to(self, layer: &str, shape: &Shape) -> Result<Self> {
-        let own = self.shape();
-        if own == *shape {
-            return Ok(self);
-        }
-        let Some(sums) = SumTo::first(&own, shape) else { return self.reshape(shape.clone()) };
-        self.graph().apply_one(sums, layer, &[self])?.sum_to(layer, shape)
-    }
 }
 
 #[derive(Debug)]
@@ -78,7 +66,7 @@ impl Expand {
         }
         axes.into_iter().filter(|[extent, _]| *extent > 1).fold(Vec::new(), |mut merged: Vec<[usize; 2]>, next| {
             match merged.last_mut() {
-                Some(last) if last[1] == next[0] * next[1] => *last = [last[0] * next[0], next[1]],
+                Some(last) if last[1] == next[0] * next[1] => *last = [last[0].saturating_mul(next[0]), next[1]],
                 _ => merged.push(next),
             }
             merged
@@ -172,86 +160,6 @@ impl Op for Expand {
     }
 }
 
-/// x -> its sums over two axes of a view `[groups, outer, channels, inner]`, outer and inner
-#[derive(Debug)]
-struct SumTo {
-    view: [usize; 4],
-    output: Shape,
-}
-
-impl SumTo {
-    /// The first of the sums that lead from one shape to another, if there are any: one does unless summed and other axes
-    /// take turns more often.
-    fn first(own: &Shape, shape: &Shape) -> Option<Self> {
-        let missing = own.len() - shape.len();
-        let summed = |axis: usize| own[axis] > 1 && (axis < missing || shape[axis - missing] == 1);
-        let end = |begin: usize, sums: bool| {
-            (begin..own.len()).find(|&axis| own[axis] > 1 && summed(axis) != sums).unwrap_or(own.len())
-        };
-        let outer = end(0, false);
-        let channels = end(outer, true);
-        let inner = end(channels, false);
-        if outer == own.len() {
-            return None;
-        }
-        // Inner ones that are not the last are left for the next time.
-        let inner = if end(inner, true) == own.len() { inner } else { own.len() };
-        let product = |from: usize, to: usize| own[from..to].iter().product::<usize>();
-        let view = match product(channels, own.len()) {
-            1 => [1, 1, product(0, outer), product(outer, own.len())],
-            _ => [product(0, outer), product(outer, channels), product(channels, inner), product(inner, own.len())],
-        };
-        let now = |axis: usize| (outer..channels).contains(&axis) || axis >= inner;
-        let left: Vec<usize> =
-            own.iter().enumerate().map(|(axis, &extent)| if now(axis) { 1 } else { extent }).collect();
-        let left = Shape::from(left);
-        let output = if left.elements() == shape.elements() { shape.clone() } else { left };
-        Some(Self { view, output })
-    }
-
-    /// The view of an image in this format, of which sums over all but its channels, or over all, are taken.
-    fn view_of_image(&self, format: Format, x: &TensorType) -> Option<[usize; 4]> {
-        let &[batch, channels, height, width] = &x.shape[..] else { return None };
-        let [outer, channels, inner] = format.view([batch, channels, height * width]);
-        match self.view {
-            [1, 1, 1, _] => Some(self.view),
-            view if view == [1, batch, x.shape[1], height * width] => Some([1, outer, channels, inner]),
-            _ => None,
-        }
-    }
-}
-
-impl Op for SumTo {
-    fn name(&self) -> &'static str {
-        "expand.grad_input"
-    }
-
-    fn infer(&self, _: &[TensorType]) -> Result<Vec<TensorType>> {
-        lanes_of(self.name(), self.view[1] * self.view[3])?;
-        Ok(vec![TensorType::f32(self.output.clone())])
-    }
-
-    fn gradient<'g>(&self, _: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
-        no_gradient(self.name())
-    }
-
-    fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
-        vec![reference::grad_input(self.view, &cx.checked(0))]
-    }
-
-    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let x = cx.inputs[0].clone();
-        let view = match self.view_of_image(Format::Planar, &x) {
-            Some(planar) => {
-                let format = cx.follow(self.name(), 0)?;
-                self.view_of_image(format, &x).unwrap_or(planar)
-            }
-            None => self.view,
-        };
-        lower_sum(cx, view, 1.0, [Operand::Input(0), Operand::Output(0)])
-    }
-}
-
 pub(crate) fn cases() -> Vec<OpCase> {
     // Copied in front, behind, between and around; in fours or not; and an image of one value a plane, or a channel.
     let pairs: [(&[usize], &[usize]); 12] = [
@@ -272,32 +180,4 @@ pub(crate) fn cases() -> Vec<OpCase> {
         OpCase::new(format!("expand {from:?} to {to:?}"), move |cx| cx.normal("x", from)?.expand(to).map(|y| vec![y]))
     };
     pairs.map(one).into_iter().collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::SumTo;
-    use crate::graph::Shape;
-
-    #[test]
-    fn sums_over_any_axes_are_few() {
-        let steps = |own: &[usize], shape: &[usize]| {
-            let (mut own, shape, mut views) = (Shape::from(own), Shape::from(shape), Vec::new());
-            while own != shape {
-                let Some(SumTo { view, output }) = SumTo::first(&own, &shape) else { break };
-                views.push(view);
-                own = output;
-            }
-            (views, own.to_string())
-        };
-        assert_eq!(steps(&[2, 3, 4, 5], &[3, 1, 1]), (vec![[1, 2, 3, 20]], "[3, 1, 1]".into()));
-        assert_eq!(steps(&[1, 3, 4, 5], &[3, 1, 1]), (vec![[1, 1, 3, 20]], "[3, 1, 1]".into()));
-        assert_eq!(steps(&[2, 3, 4], &[]), (vec![[1, 1, 1, 24]], "[]".into()));
-        assert_eq!(steps(&[2, 3, 4], &[2, 1, 4]), (vec![[2, 3, 4, 1]], "[2, 1, 4]".into()));
-        let twice = (vec![[2, 3, 100, 1], [10, 4, 5, 1]], "[2, 1, 5, 1, 5]".into());
-        assert_eq!(steps(&[2, 3, 5, 4, 5], &[2, 1, 5, 1, 5]), twice);
-        let thrice = (vec![[1, 2, 60, 1], [3, 4, 5, 1]], "[1, 3, 1, 5]".into());
-        assert_eq!(steps(&[2, 3, 4, 5], &[1, 3, 1, 5]), thrice);
-        assert_eq!(steps(&[3, 1], &[3, 1]), (vec![], "[3, 1]".into()));
-    }
 }

@@ -22,7 +22,8 @@ const _: () = assert!(SLICE < MAX_ITERATIONS);
 params! {
     GatherParams { count: u32, inner: u32, places: u32, extent: u32, slice: u32 }
 }
-pub(crate) static SHADER: Shader = shader!("gather", GatherParams, ["grid", "divide", "nan", "texture", "read"]);
+pub(crate) static SHADER: Shader =
+    shader!("gather", GatherParams, ["grid", "divide", "nan", "texture", "read", "values"]);
 
 impl<'g> Tensor<'g> {
     /// The elements of an axis with these numbers: the axis is replaced by those of `indices`. Along axis 0 of a matrix this
@@ -406,5 +407,11 @@ pub(crate) fn cases() -> Vec<OpCase> {
         ])
     });
     cases.push(beyond.without_differences());
+    // Each has lists of its own, which start alike.
+    cases.push(OpCase::new("gather twice from one table", |cx| {
+        let x = cx.normal("x", [6, 5])?;
+        let (first, second) = (cx.labels("first", 9, 6)?, cx.labels("second", 9, 6)?);
+        Ok(vec![x.gather(first, 0)?, x.gather(second, 0)?])
+    }));
     cases
 }

@@ -173,12 +173,24 @@ pub(crate) fn cases() -> Vec<OpCase> {
             Ok(vec![cx.normal("x", shape)?.group_norm("norm", groups, Norm::default().epsilon(1e-3))?])
         }));
     }
-    cases.push(OpCase::new("instance_norm [2, 3, 8, 5]", |cx| {
+    let instances: [&[usize]; 3] = [&[2, 3, 8, 5], &[3, 2, 9], &[2, 4, 3, 2, 5]];
+    for shape in instances {
+        cases.push(OpCase::new(format!("instance_norm {shape:?}"), move |cx| {
+            Ok(vec![cx.normal("x", shape)?.instance_norm("norm", Norm::default())?])
+        }));
+    }
+    cases.push(OpCase::new("instance_norm [2, 3, 8, 5] without factor and term", |cx| {
         Ok(vec![cx.normal("x", [2, 3, 8, 5])?.instance_norm("norm", Norm::default().without_affine())?])
     }));
     // A mean that is large beside the deviation: squares of x alone would lose it.
     cases.push(OpCase::new("layer_norm around 1000", |cx| {
         Ok(vec![cx.shifted("x", [4, 100], 1000.0)?.layer_norm("norm", 1, Norm::default())?])
+    }));
+    cases.push(OpCase::new("group_norm around 1000", |cx| {
+        Ok(vec![cx.shifted("x", [2, 6, 5, 4], 1000.0)?.group_norm("norm", 3, Norm::default())?])
+    }));
+    cases.push(OpCase::new("instance_norm around 1000", |cx| {
+        Ok(vec![cx.shifted("x", [2, 3, 6, 5], 1000.0)?.instance_norm("norm", Norm::default())?])
     }));
     let sizes: [(&[usize], usize); 5] =
         [(&[2, 7, 3, 5], 5), (&[1, 4, 6], 4), (&[3, 6], 3), (&[2, 3, 2, 2, 2], 7), (&[1, 1, 4], 1)];

@@ -2,9 +2,8 @@
 //!
 //! Sums and means over any axes, global average pooling and bias gradients are all this one reduction.
 
-use super::axes::{Axes, Reduced, Run};
+use super::axes::{Axes, Reduced};
 use super::chain::dispatch_finished;
-use super::pool::spatial;
 use super::{MAX_ITERATIONS, float};
 use crate::error::{Error, Result};
 use crate::gpu::DeviceClass;
@@ -20,50 +19,19 @@ params! {
     ReduceParams { groups: u32, outer: u32, channels: u32, inner: u32, lanes: u32, scale: f32 }
 }
 const NAME: &str = "reduce";
-const GLOBAL: &str = "global_avg_pool2d";
+pub(super) const GLOBAL: &str = "global_avg_pool2d";
 const TO_CHANNELS: &str = "sum_to_channels";
+const TO_SHAPE: &str = "expand.grad_input";
 pub(crate) static SHADER: Shader =
     shader!("reduce", ReduceParams, ["grid", "divide", "channel", "texture", "read", "epilogue"], chain);
 
 impl<'g> Tensor<'g> {
-    /// The mean of each plane: `[N, C, H, W]` to `[N, C, 1, 1]`, as PyTorch's `AdaptiveAvgPool2d(1)`.
-    ///
-    /// # Errors
-    /// When the tensor is not f32 of rank 4.
-    pub fn global_avg_pool2d(self) -> Result<Self> {
-        self.volume_mean::<2>(GLOBAL)
-    }
-
-    /// The mean of each sequence: `[N, C, L]` to `[N, C, 1]`.
-    ///
-    /// # Errors
-    /// When the tensor is not f32 of rank 3.
-    pub fn global_avg_pool1d(self) -> Result<Self> {
-        self.volume_mean::<1>("global_avg_pool1d")
-    }
-
-    /// The mean of each volume: `[N, C, D, H, W]` to `[N, C, 1, 1, 1]`.
-    ///
-    /// # Errors
-    /// When the tensor is not f32 of rank 5.
-    pub fn global_avg_pool3d(self) -> Result<Self> {
-        self.volume_mean::<3>("global_avg_pool3d")
-    }
-
-    /// The mean over the last D axes.
-    fn volume_mean<const D: usize>(self, name: &'static str) -> Result<Self> {
-        let ([n, c], extents) = spatial::<D>(name, &self.ty())?;
-        let view = [1, 1, n * c, extents.iter().product()];
-        let output = [&[n, c][..], &[1; D]].concat().into();
-        self.graph().apply_one(ChannelSum { name, view, mean: true, output }, "", &[self])
-    }
-
     /// The sums over axes.
     ///
     /// # Errors
     /// When the tensor is not f32, has no such axes, or a sum is of more elements than two passes can add.
     pub fn sum(self, axes: impl Into<Axes>) -> Result<Self> {
-        self.add_up("sum", &axes.into(), false)
+        self.sum_over("sum", &axes.into(), false)
     }
 
     /// The means over axes: `x.mean(..)` is that of all elements.
@@ -79,7 +47,7 @@ impl<'g> Tensor<'g> {
         {
             return self.global_avg_pool2d();
         }
-        self.add_up("mean", &axes, true)
+        self.sum_over("mean", &axes, true)
     }
 
     /// Σ|x| over axes: ONNX's `ReduceL1`.
@@ -104,13 +72,28 @@ impl<'g> Tensor<'g> {
         squares.maximum(1.0)?.sqrt()?.multiply(unit.reshape(squares.shape())?)
     }
 
-    fn add_up(self, name: &'static str, axes: &Axes, mean: bool) -> Result<Self> {
+    fn sum_over(self, name: &'static str, axes: &Axes, mean: bool) -> Result<Self> {
         float(name, &self.ty())?;
-        let mut reduced = axes.of(name, &self.shape())?;
+        self.add_up(name, "", axes.of(name, &self.shape())?, mean)
+    }
+
+    /// The sums over what expanding a tensor of this shape to the tensor's own copies.
+    pub(super) fn sum_to(self, layer: &str, shape: &Shape) -> Result<Self> {
+        let own = self.shape();
+        let missing = own.len() - shape.len();
+        let copied = |&axis: &usize| axis < missing || own[axis] != shape[axis - missing];
+        let axes: Vec<usize> = (0..own.len()).filter(copied).collect();
+        let reduced = Axes::from(&axes[..]).of(TO_SHAPE, &own)?;
+        self.add_up(TO_SHAPE, layer, Reduced { output: shape.clone(), ..reduced }, false)
+    }
+
+    fn add_up(self, name: &'static str, layer: &str, mut reduced: Reduced, mean: bool) -> Result<Self> {
         let mut x = self;
-        while let Some(view) = next_view(&mut reduced) {
-            let output = [view[0] * view[2]].into();
-            x = self.graph().apply_one(ChannelSum { name, view, mean, output }, "", &[x])?;
+        while let Some(view) = reduced.next_view() {
+            let results = view[0] * view[2];
+            let last = results == reduced.output.elements();
+            let output = if last { reduced.output.clone() } else { results.into() };
+            x = x.apply_sum(name, layer, view, mean, output)?;
         }
         x.reshape(reduced.output)
     }
@@ -119,36 +102,19 @@ impl<'g> Tensor<'g> {
     pub(crate) fn sum_to_channels(self, layer: &str) -> Result<Self> {
         let shape = self.shape();
         let view = [1, shape[0], shape[1], shape[2..].iter().product()];
-        let op = ChannelSum { name: TO_CHANNELS, view, mean: false, output: shape[1].into() };
-        self.graph().apply_one(op, layer, &[self])
+        self.apply_sum(TO_CHANNELS, layer, view, false, shape[1].into())
     }
-}
 
-/// The view `[groups, outer, channels, inner]` that takes as many of the reduced runs as one reduction can, which are the
-/// last two; they are taken out. `None` when nothing is left to reduce.
-fn next_view(reduced: &mut Reduced) -> Option<[usize; 4]> {
-    let runs = &mut reduced.runs;
-    let last = runs.iter().rposition(|run| run.reduced)?;
-    let extent = |runs: &[Run]| -> usize { runs.iter().map(|run| run.extent).product() };
-    let behind = extent(&runs[last + 1..]);
-    if behind > 1 {
-        let view = [extent(&runs[..last]), runs[last].extent, behind, 1];
-        runs.remove(last);
-        return Some(view);
-    }
-    // What is kept between two reduced runs are the channels.
-    match runs[..last].iter().rposition(|run| run.reduced) {
-        Some(first) => {
-            let view = [extent(&runs[..first]), runs[first].extent, extent(&runs[first + 1..last]), runs[last].extent];
-            runs.remove(last);
-            runs.remove(first);
-            Some(view)
-        }
-        None => {
-            let view = [1, 1, extent(&runs[..last]), runs[last].extent];
-            runs.remove(last);
-            Some(view)
-        }
+    /// The sums or means over outer and inner of a view `[groups, outer, channels, inner]`.
+    pub(super) fn apply_sum(
+        self,
+        name: &'static str,
+        layer: &str,
+        view: [usize; 4],
+        mean: bool,
+        output: Shape,
+    ) -> Result<Self> {
+        self.graph().apply_one(ChannelSum { name, view, mean, output }, layer, &[self])
     }
 }
 
@@ -163,19 +129,18 @@ struct ChannelSum {
 }
 
 impl ChannelSum {
-    /// Whether it is of images, which have formats.
-    fn of_images(&self) -> bool {
-        [GLOBAL, TO_CHANNELS].contains(&self.name)
-    }
-
-    /// The view `[groups, outer, channels, inner]` of an `x` in this format.
-    fn view_in(&self, format: Format, x: &TensorType) -> [usize; 4] {
-        if self.name == GLOBAL && format == Format::ChannelsLast {
-            return [x.shape[0], x.shape[2] * x.shape[3], x.shape[1], 1];
+    /// The view `[groups, outer, channels, inner]` of an image in this format. `None` of other tensors, and where the sums go
+    /// over other axes than all, all but the channels, or those of the planes.
+    fn view_of_image(&self, format: Format, x: &TensorType) -> Option<[usize; 4]> {
+        let &[n, c, h, w] = &x.shape[..] else { return None };
+        let [outer, channels, inner] = format.view([n, c, h * w]);
+        match (self.view, format) {
+            ([1, 1, 1, _], _) => Some(self.view),
+            (view, _) if view == [1, n, c, h * w] => Some([1, outer, channels, inner]),
+            (view, Format::ChannelsLast) if view == [1, 1, n * c, h * w] => Some([n, h * w, c, 1]),
+            (view, _) if view == [1, 1, n * c, h * w] => Some(view),
+            _ => None,
         }
-        let [groups, outer, channels, inner] = self.view;
-        let [outer, channels, inner] = format.view([outer, channels, inner]);
-        [groups, outer, channels, inner]
     }
 
     /// How many elements make one result.
@@ -310,18 +275,22 @@ impl Op for ChannelSum {
     }
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
-        vec![reference::channel_sum(self.view, cx.inputs[0], self.scale())]
+        vec![match cx.computed[0] {
+            Some(x) => reference::channel_sum_of(self.view, x, self.scale()),
+            None => reference::channel_sum(self.view, cx.inputs[0], self.scale()),
+        }]
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        // A channel's elements are a view of either format; those of a plane are too, image by image.
-        let format = if self.of_images() { cx.follow(self.name, 0)? } else { Format::Planar };
-        lower_sum(
-            cx,
-            self.view_in(format, &cx.inputs[0].clone()),
-            self.scale(),
-            [Operand::Input(0), Operand::Output(0)],
-        )
+        let x = cx.inputs[0].clone();
+        let view = match self.view_of_image(Format::Planar, &x) {
+            Some(planar) => {
+                let format = cx.follow(self.name, 0)?;
+                self.view_of_image(format, &x).unwrap_or(planar)
+            }
+            None => self.view,
+        };
+        lower_sum(cx, view, self.scale(), [Operand::Input(0), Operand::Output(0)])
     }
 
     #[cfg(feature = "onnx")]
@@ -363,7 +332,8 @@ impl Op for ChannelBroadcast {
             GLOBAL => cx.originate("global_avg_pool2d.grad_input")?,
             _ => Format::Planar,
         };
-        let form = Form::choose(cx, "reduce.broadcast", self.sum.view_in(format, &self.x))?;
+        let view = self.sum.view_of_image(format, &self.x).unwrap_or(self.sum.view);
+        let form = Form::choose(cx, "reduce.broadcast", view)?;
         let params = form.params(1, self.sum.scale())?;
         let textured = cx.choose_textures("reduce.broadcast", cx.inputs[0].elements())?;
         let mut operands = [Operand::Input(0), Operand::Output(0)];

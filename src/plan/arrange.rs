@@ -6,7 +6,7 @@ use super::build::{Builder, Key};
 use super::in_place::{IN_PLACE, Replaced};
 use super::kernel::{Access, Dispatch, Operand, Span};
 use super::limits::{check_buffers, check_step};
-use super::memory::{ALIGNMENT, Block, align, place};
+use super::memory::{ALIGNMENT, Block, FOREVER, align, place};
 use super::schedule::{Uses, apart};
 use super::textures::{Once, Textures};
 use super::{BufferRef, Fetch, Format, Location, Plan, Step};
@@ -94,7 +94,7 @@ impl Builder<'_> {
                 blocks[block].last = match access {
                     // Copied as soon as it is computed.
                     Access::Texture if kept.contains_key(&key) => blocks[block].last,
-                    _ if step >= self.plan.kept_steps && kept.contains_key(&key) => usize::MAX,
+                    _ if step >= self.plan.kept_steps && kept.contains_key(&key) => FOREVER,
                     _ => blocks[block].last.max(at),
                 };
                 match access {
@@ -109,11 +109,11 @@ impl Builder<'_> {
         }
         // What is kept has slabs of its own: no dispatch that reads it could write beside it.
         let (lasting, passing): (Vec<usize>, Vec<usize>) =
-            (0..blocks.len()).partition(|&block| blocks[block].last == usize::MAX);
+            (0..blocks.len()).partition(|&block| blocks[block].last == FOREVER);
         conflicts.extend(lasting.iter().flat_map(|&kept| passing.iter().map(move |&block| (kept, block))));
         for (_, key) in fetched {
             if let Some(&block) = index.get(&replaced.root(*key)) {
-                blocks[block].last = usize::MAX;
+                blocks[block].last = FOREVER;
             }
         }
         let (placements, slabs) =

@@ -304,8 +304,9 @@ impl<'a> Builder<'a> {
         }
         self.plan.choices.extend(choices);
         self.scratch.extend((0..).zip(scratch).map(|(number, bytes)| ((index, number), bytes)));
+        let all = operands().copied().collect::<Vec<_>>();
         for dispatch in dispatches {
-            if !self.repeats(index, &dispatch) {
+            if !self.repeats(index, &dispatch, &all) {
                 self.dispatches.push((index, dispatch));
             }
         }
@@ -320,8 +321,9 @@ impl<'a> Builder<'a> {
     }
 
     /// Whether an earlier node has made the same scratch of the same tensors, as where a convolution and its gradient pack
-    /// one image: then that one is used.
-    fn repeats(&mut self, node: usize, dispatch: &Dispatch) -> bool {
+    /// one image: then that one is used. What one of several dispatches leaves in a scratch, `all` being the operands of
+    /// them all, is not what the next node finds there.
+    fn repeats(&mut self, node: usize, dispatch: &Dispatch, all: &[Operand]) -> bool {
         let mut written = Vec::new();
         let mut read = Vec::new();
         for (number, &operand) in dispatch.operands.iter().enumerate() {
@@ -334,6 +336,9 @@ impl<'a> Builder<'a> {
             }
         }
         let &[number] = written.as_slice() else { return false };
+        if all.iter().filter(|&&operand| operand == Operand::ScratchWrite(number)).count() > 1 {
+            return false;
+        }
         let Kernel { shader, entry, constants, template, .. } = &dispatch.kernel;
         let work = format!(
             "{} {entry} {constants:?} {template:?} {:?} {:?} {read:?}",

@@ -16,13 +16,16 @@ pub(super) fn align(bytes: u64) -> u64 {
 /// room that one tensor leaves others use.
 const SLACK: u64 = 25;
 
+/// When a tensor is used last whose memory is never given to another.
+pub(super) const FOREVER: usize = usize::MAX;
+
 /// A tensor to place.
 #[derive(Debug, Clone)]
 pub(super) struct Block {
     pub(super) bytes: u64,
     /// When it is written first.
     pub(super) first: usize,
-    /// When it is used last.
+    /// When it is used last, or [`FOREVER`].
     pub(super) last: usize,
 }
 

@@ -1,6 +1,5 @@
-//! Copies along axes of extent 1, by NumPy's rules of broadcasting, and the sums that lead back.
-
-use super::Checked;
+//! Copies along axes of extent 1, by NumPy's rules of broadcasting. The gradient is
+//! [`channel_sum`](super::reduce::channel_sum).
 
 /// The values of an array of shape `from` for each element of one of shape `to`: shapes are aligned at their last axes, and
 /// an axis of extent 1, or none, is repeated.
@@ -22,18 +21,4 @@ pub fn forward(from: &[usize], to: &[usize], x: &[f64]) -> Vec<f64> {
             x[index]
         })
         .collect()
-}
-
-/// y\[group, c\] = sum over outer and inner of x\[group, outer, c, inner\]. What x may be off by is added up as well.
-#[must_use]
-pub fn grad_input([groups, outer, channels, inner]: [usize; 4], x: &Checked) -> Checked {
-    debug_assert_eq!(x.values.len(), groups * outer * channels * inner, "x has this view");
-    let mut y = Checked::zeros(groups * channels, (outer * inner).max(x.terms));
-    for (index, (value, magnitude)) in x.values.iter().zip(&x.magnitude).enumerate() {
-        let (group, channel) = (index / (outer * channels * inner), index / inner % channels);
-        y.add(group * channels + channel, *value);
-        // Beside the roundings of the sum, each term has its own.
-        y.magnitude[group * channels + channel] += magnitude;
-    }
-    y
 }

@@ -1,4 +1,4 @@
-//! Sums over everything but the channel axis, and back: bias gradients and global average pooling.
+//! Sums over everything but the channel axis, and back: bias gradients, global average pooling, the gradient of copies.
 //!
 //! The full array is \[groups, outer, channels, inner\], the reduced one \[groups, channels\]. Each function is the other's
 //! gradient.
@@ -15,6 +15,15 @@ pub fn channel_sum([groups, outer, channels, inner]: [usize; 4], x: &[f64], scal
         y.add(row / channels / outer * channels + row % channels, value * scale);
     }
     y
+}
+
+/// [`channel_sum`] of an x that was computed: beside the roundings of the sum, each term has its own.
+#[must_use]
+pub fn channel_sum_of(view: [usize; 4], x: &Checked, scale: f64) -> Checked {
+    let mut y = channel_sum(view, &x.values, scale);
+    let errors = channel_sum(view, &x.magnitude, scale.abs()).values;
+    y.magnitude.iter_mut().zip(errors).for_each(|(magnitude, error)| *magnitude += error);
+    Checked { terms: y.terms.max(x.terms), ..y }
 }
 
 /// y\[g, outer, c, inner\] = scale · x\[g, c\].

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{fails, omma, text};
 
 /// Of every line.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "name",
     "set",
     "shape",
@@ -16,6 +16,7 @@ const KEYS: [&str; 12] = [
     "median_ms",
     "min_ms",
     "max_ms",
+    "layout_ms",
     "gflops",
     "gbps",
     "ceiling_fraction",
@@ -66,6 +67,8 @@ fn convolutions_are_checked_in_every_direction() {
         // Its error is within the bound: else the command would have failed.
         assert!(line["error_over_bound"].is_f64() && line["median_ms"].is_f64() && line["gflops"].is_f64(), "{line}");
         assert!(line["kernel"].as_str().unwrap().contains("conv2d"), "{line}");
+        // The convolution itself takes time, too.
+        assert!(line["layout_ms"].as_f64().unwrap_or(0.0) < line["median_ms"].as_f64().unwrap(), "{line}");
     }
 }
 

@@ -121,3 +121,13 @@ fn doubles_become_halves_by_one_rounding() {
     let halves = axis([1.0 + 2_f32.powi(-10), 1.0, 0.0].map(f16::from_f32).to_vec());
     check("Cast", &[&doubles], &[("to", Attribute::Int(ElementType::F16.code().into()))], &halves);
 }
+
+#[test]
+fn exponentials_are_shares_of_their_sum_in_double_precision() {
+    let doubles = |elements: [f64; 4]| Array::new(&[2, 1, 2], elements.to_vec()).unwrap();
+    let x = doubles([1e300, 1e300, -7.0, -7.0]);
+    check("Softmax", &[&x], &[], &doubles([0.5; 4]));
+    // Along the first axis the smaller ones are nothing beside the larger.
+    check("Softmax", &[&x], &[("axis", Attribute::Int(0))], &doubles([1.0, 1.0, 0.0, 0.0]));
+    check("LogSoftmax", &[&x], &[], &doubles([-std::f64::consts::LN_2; 4]));
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 use omma::Error;
 use omma::onnx::{self, Options};
 
-use super::wire::{FLOAT, File, INT64};
+use super::wire::{Attribute, FLOAT, File, INT64};
 
 /// The message of the error that these bytes are.
 fn refused(bytes: &[u8]) -> String {
@@ -55,12 +55,19 @@ fn extents_are_natural_numbers_that_can_be_counted() {
         &File::new(17).input("x", FLOAT, &[-3]).node("Relu", &["x"], &["y"]).output("y", FLOAT).bytes(),
         &["`x`", "-3"],
     );
+    says(&sum(|file| file.floats("w", &[1; 100_000], &[1.0])), &["`w`", "100000 axes"]);
+    // Flatten multiplies the extents on each side of its axis, and a 0 among the others hides what these come to.
+    for extents in [&[1 << 40, 1 << 40, 1 << 40][..], &[0, 1 << 40, 1 << 40]] {
+        let flat = File::new(17).input("x", FLOAT, extents).node("Flatten", &["x"], &["y"]).output("y", FLOAT);
+        let loaded = Options::default().other_dims(0).load(flat.bytes()).map(|_| "loaded");
+        assert!(loaded.unwrap_err().to_string().contains("more elements than can be counted"));
+    }
     // What some writers have for an extent that is open.
     let open = File::new(17).input("x", FLOAT, &[-1, 2]).node("Relu", &["x"], &["y"]).output("y", FLOAT).bytes();
     says(&open, &["`x`", "not known"]);
     let model = Options::default().shape("x", &[3, 2]).load(open).unwrap();
     assert_eq!(model.output("y").unwrap().shape().to_string(), "[3, 2]");
-    let far = File::new(17).input("x", FLOAT, &[1 << 40, 1 << 40]).node("Relu", &["x"], &["y"]).output("y", FLOAT);
+    let far = File::new(17).input("x", FLOAT, &[1 << 25, 1 << 25]).node("Relu", &["x"], &["y"]).output("y", FLOAT);
     says(&far.bytes(), &["2^48"]);
 }
 
@@ -104,6 +111,13 @@ fn shapes_of_more_than_memory_are_not_made() {
     let refusals = [
         huge("ConstantOfShape", &["shape"]),
         huge("Expand", &["one", "shape"]),
+        // The result has axes that are one in memory, of more elements than can be counted.
+        File::new(17)
+            .input("x", FLOAT, &[1])
+            .integers("shape", &[2], &[1 << 40, 1 << 40])
+            .node("Expand", &["x", "shape"], &["y"])
+            .output("y", FLOAT)
+            .bytes(),
         huge("Range", &["zero", "far", "one"]),
         huge("Tile", &["shape", "far"]),
         huge("Pad", &["shape", "shape"]),
@@ -172,4 +186,24 @@ fn external_data_lie_beside_the_model_and_nowhere_else() {
     }
     // Bytes alone have no folder.
     says(&sum(|file| file.external("w", &[2], &[("location", "w.bin")])), &["`w`", "not read from a file"]);
+}
+
+#[test]
+fn a_small_file_keeps_no_machine_busy() {
+    const INT32: i64 = 6;
+    // Each node multiplies matrices of 128 x 128 integers, two million products: all of them would take minutes.
+    let file = File::new(18).integers("shape", &[2], &[128, 128]);
+    let one = Attribute::Tensor(INT32, &[1], &[1, 0, 0, 0]);
+    let file = file.node_with("ConstantOfShape", &["shape"], &["x0"], &[("value", one)]);
+    let name = |number: usize| format!("x{number}");
+    let product = |file: File, number: usize| file.node("MatMul", &[&name(number), "x0"], &[&name(number + 1)]);
+    let file = (0..20_000).fold(file, product).output("x20000", INT32);
+    says(&file.bytes(), &["MatMul \"x", "the host computes at most 67", "for a file of this size"]);
+
+    // A million boxes that do not overlap, each beside all others.
+    let file = File::new(18).integers("boxes", &[3], &[1, 1 << 20, 4]).integers("scores", &[3], &[1, 1, 1 << 20]);
+    let file = file.integers("most", &[], &[1 << 20]);
+    let file = file.node("ConstantOfShape", &["boxes"], &["b"]).node("ConstantOfShape", &["scores"], &["s"]);
+    let file = file.node("NonMaxSuppression", &["b", "s", "most"], &["y"]).output("y", INT64);
+    says(&file.bytes(), &["NonMaxSuppression \"y\"", "the host computes at most"]);
 }

@@ -108,6 +108,13 @@ fn sizes_are_rounded_down_in_single_precision() {
     assert_eq!((shape(0.7), shape(0.69), shape(1.1)), (vec![7], vec![6], vec![11]));
 }
 
+/// 3 / 0.6 is 5, and by the float next to 0.6 less.
+#[test]
+fn factors_are_decimals() {
+    let how = Resize::nearest().coordinates(Coordinates::Asymmetric).rounding(Rounding::Floor);
+    assert_eq!(of_numbers(&[10], |x| x.resize_by(&[0], &[0.6], how)).1, [1.0, 2.0, 4.0, 6.0, 7.0, 9.0]);
+}
+
 #[test]
 fn padding_is_pytorch_s_and_onnx_s() {
     let row = |amounts: [i64; 2], padding| of_numbers(&[3], |x| x.pad(&[amounts], padding)).1;

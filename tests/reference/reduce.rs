@@ -1,6 +1,9 @@
 //! Channel sums and broadcasts: hand-computed, and each the other's gradient.
 
-use omma::reference::reduce::{channel_broadcast, channel_sum};
+use omma::reference::{
+    Checked,
+    reduce::{channel_broadcast, channel_sum, channel_sum_of},
+};
 
 use super::{Random, check_gradient};
 
@@ -10,6 +13,10 @@ fn by_hand() {
     let sum = channel_sum([1, 2, 2, 2], &x, 0.5);
     assert_eq!((sum.values, sum.magnitude, sum.terms), (vec![-1.0, 11.0], vec![7.0, 11.0], 4));
     assert_eq!(channel_broadcast([1, 2, 2, 1], &[1.0, -2.0], 3.0).values, [3.0, -6.0, 3.0, -6.0]);
+    // Terms that are off by something themselves.
+    let off = Checked { magnitude: vec![2.0; 8], terms: 9, ..Checked::exact(x.to_vec()) };
+    let sum = channel_sum_of([1, 2, 2, 2], &off, 0.5);
+    assert_eq!((sum.values, sum.magnitude, sum.terms), (vec![-1.0, 11.0], vec![11.0, 15.0], 9));
     // Two groups of one channel each.
     assert_eq!(channel_sum([2, 2, 1, 2], &x, 1.0).values, [6.0, 14.0]);
     assert_eq!(channel_broadcast([2, 2, 1, 1], &[1.0, -2.0], 1.0).values, [1.0, 1.0, -2.0, -2.0]);

@@ -27,6 +27,9 @@ const COLUMNS: &str = "\
 Columns:
   median ms, min .. max  of at least 3 runs, after some that do not count: of the device's own clock where it has one, for
                          whole networks of the host's
+  layout                 milliseconds of the median that brought the row's inputs and results, which are row-major, into
+                         the kernel's layout and back; within a network neighbours share a layout, and most of it is not
+                         there
   GFLOP/s                what the formulas need, two for a multiply-add, whatever the kernels spend
   GB/s                   of an operation the bytes that it must move at least, of a network those that its kernels bind
   limit                  how near the row is to what bounds it here: the time that its arithmetic takes at the rate of a
@@ -248,7 +251,14 @@ fn measure(gpu: &Gpu, case: &Case, options: &PlanOptions, set: Set, variant: Opt
         row.kernel = format!("{} ({variant})", row.kernel).trim_start().to_string();
     }
     if report.passed() {
-        row.timing = Some(Timing::of(|| prepared.sample())?);
+        let mut layouts = Vec::new();
+        row.timing = Some(Timing::of(|| {
+            let sample = prepared.sample()?;
+            layouts.push(sample.layout);
+            Ok(sample.whole)
+        })?);
+        layouts.sort_by(f64::total_cmp);
+        row.layout = layouts.get(layouts.len() / 2).copied().filter(|&layout| layout > 0.0);
     } else {
         remark(format_args!("{} {}: wrong results, not timed: {}", row.title(), row.kernel, report.place));
     }

@@ -127,7 +127,9 @@ impl Inspected {
         let (all, operations) = ("in all", format!("{} operations", layers.len()));
         let name = width(&mut layers.iter().map(|layer| layer.name.chars().count())).max(all.len());
         let operation = width(&mut layers.iter().map(|layer| layer.operation.len())).max(operations.len());
-        let output = width(&mut layers.iter().map(|layer| layer.output.shape.to_string().len())).max("output".len());
+        // An operation of many axes may stand out, and no width can be longer than 65,535.
+        let output = layers.iter().map(|layer| layer.output.shape.to_string().len()).filter(|&length| length <= 60);
+        let output = width(&mut output.into_iter()).max("output".len());
         let row = |cells: [String; 9]| {
             let [a, b, c, d, e, f, g, h, i] = cells;
             format!("{a:name$}  {b:operation$}  {c:>6} {d:>6}  {e:output$} {f:>12} {g:>15} {h:>12} {i:>9}")

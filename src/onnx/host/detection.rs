@@ -53,6 +53,8 @@ fn non_max_suppression(call: &Call<'_>) -> Result<Vec<Array>> {
     let most = number(2)?.unwrap_or(0.0).max(0.0) as usize;
     let (overlap, least) = (number(3)?.unwrap_or(0.0), number(4)?);
     let centred = call.node.flag("center_point_box", false)?;
+    // Each box beside all that are kept.
+    call.spend([images, classes, count, most.min(count)].iter().fold(1, |all, &extent| all.saturating_mul(extent)))?;
     let mut selected: Vec<i64> = Vec::new();
     for image in 0..images {
         let corner =

@@ -13,13 +13,15 @@ mod quantize;
 mod reduce;
 mod slice;
 
+use std::cell::Cell;
+
 use ndarray::{ArrayD, ArrayViewD, IxDyn, Zip};
 
 use super::Array;
 use super::element::{Element, Number, Numeric};
 use super::node::Node;
 use super::shapes;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Computes a node on the host: its outputs. The caller puts the node's title in front of other errors than the node's own.
 pub(super) type OnHost = fn(&Call<'_>) -> Result<Vec<Array>>;
@@ -60,28 +62,40 @@ const MOST_EQUAL: usize = 1 << 27;
 /// Elements that all nodes together may read and write at load, beside what the file's own elements entitle to.
 const MOST_TOUCHED: usize = 1 << 26;
 
-/// What the host may still compute at load. A small file is to keep no machine busy, whatever its nodes make of each other.
+/// What the host may compute at load. A small file is to keep no machine busy, whatever its nodes make of each other.
 #[derive(Debug)]
-pub(super) struct Budget(usize);
+pub(super) struct Budget {
+    left: Cell<usize>,
+    /// What was there to be spent.
+    all: Cell<usize>,
+}
 
 impl Budget {
     /// That of a file without any elements.
     pub(super) fn new() -> Self {
-        Self(MOST_TOUCHED)
+        Self { left: Cell::new(MOST_TOUCHED), all: Cell::new(MOST_TOUCHED) }
     }
 
     /// Adds what an array entitles to that a file has: it may be read and written a few times.
-    pub(super) fn grow(&mut self, array: &Array) {
-        self.0 = self.0.saturating_add(array.len().saturating_mul(16));
+    pub(super) fn grow(&self, array: &Array) {
+        let more = array.len().saturating_mul(16);
+        for count in [&self.left, &self.all] {
+            count.set(count.get().saturating_add(more));
+        }
     }
 
     /// Subtracts what a node reads or writes.
-    pub(super) fn spend<'a>(&mut self, node: &Node, arrays: impl IntoIterator<Item = &'a Array>) -> Result<()> {
+    pub(super) fn touch<'a>(&self, node: &Node, arrays: impl IntoIterator<Item = &'a Array>) -> Result<()> {
         let touched = arrays.into_iter().map(Array::len).fold(0_usize, usize::saturating_add);
         // Filling an array is quick.
-        let cost = if node.operator == "ConstantOfShape" { touched / 4 } else { touched };
-        let left = self.0.checked_sub(cost);
-        self.0 = left.ok_or_else(|| node.unsupported("the host has computed too much for a file of its size"))?;
+        self.spend(node.title(), if node.operator == "ConstantOfShape" { touched / 4 } else { touched })
+    }
+
+    /// Subtracts what takes as long as so many elements.
+    pub(super) fn spend(&self, who: impl std::fmt::Display, cost: usize) -> Result<()> {
+        let (left, all) = (self.left.get().checked_sub(cost), self.all.get());
+        let most = || format!("{who}: the host computes at most {all} elements at load for a file of this size");
+        self.left.set(left.ok_or_else(|| Error::Unsupported(most()))?);
         Ok(())
     }
 }
@@ -91,9 +105,16 @@ impl Budget {
 pub(super) struct Call<'c> {
     pub(super) node: &'c Node,
     pub(super) inputs: &'c [Option<&'c Array>],
+    /// Of what is computed at load.
+    pub(super) budget: Option<&'c Budget>,
 }
 
 impl<'c> Call<'c> {
+    /// Counts what takes longer than to go over inputs and outputs.
+    fn spend(&self, cost: usize) -> Result<()> {
+        self.budget.map_or(Ok(()), |budget| budget.spend(self.node.title(), cost))
+    }
+
     /// An input that may be missing.
     fn get(&self, index: usize) -> Option<&'c Array> {
         self.inputs.get(index).copied().flatten()

@@ -6,10 +6,11 @@ use super::arithmetic::{add, maximum, minimum, multiply};
 use super::{Call, Operator, one};
 use crate::error::Result;
 use crate::onnx::Array;
-use crate::onnx::array::with_numbers;
+use crate::onnx::array::{with_numbers, with_variants};
 use crate::onnx::element::{Number, Numeric};
 
 pub(super) const OPERATORS: &[Operator] = &[
+    ("LogSoftmax", |call| softmax(call, |value, sum| value - sum.ln())),
     ("ReduceL1", |call| reduce(call, |v| fold(&absolute(v), 0, add))),
     ("ReduceL2", |call| reduce(call, |v| root(fold(&squares(v), 0, add)))),
     ("ReduceLogSum", |call| reduce(call, |v| float(fold(v, 0, add), f64::ln))),
@@ -20,6 +21,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     ("ReduceProd", |call| reduce(call, |v| fold(v, 1, multiply))),
     ("ReduceSum", |call| reduce(call, |v| fold(v, 0, add))),
     ("ReduceSumSquare", |call| reduce(call, |v| fold(&squares(v), 0, add))),
+    ("Softmax", |call| softmax(call, |value, sum| value.exp() / sum)),
 ];
 
 fn fold(values: &[Number], start: i128, f: fn(Number, Number) -> Number) -> Number {
@@ -122,6 +124,30 @@ fn along<T: Numeric>(call: &Call<'_>, x: &ArrayD<T>, f: impl Fn(&[Number]) -> Nu
     };
     let reduced = ArrayD::from_shape_vec(IxDyn(&shape), (0..count).map(slice).collect());
     reduced.map_err(|error| call.node.wrong(error))
+}
+
+/// A function of each float less the largest of its line and the sum of their exponentials. A line lies along an axis; before
+/// operator set 13 it is all that lies behind the axes before that one.
+fn softmax(call: &Call<'_>, f: fn(f64, f64) -> f64) -> Result<Vec<Array>> {
+    fn of<T: Numeric>(call: &Call<'_>, x: &ArrayD<T>, f: fn(f64, f64) -> f64) -> Result<Vec<Array>> {
+        let whole = call.node.opset < 13;
+        let axis = call.axis(if whole { 1 } else { -1 }, x.ndim())?;
+        let line = |line: &[T]| -> Vec<f64> {
+            let floats: Vec<f64> = line.iter().map(|&value| value.into().float()).collect();
+            let largest = floats.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let sum: f64 = floats.iter().map(|value| (value - largest).exp()).sum();
+            floats.iter().map(|value| f(value - largest, sum)).collect()
+        };
+        let shape = x.shape();
+        let rows = [shape[..axis].iter().product(), shape[axis..].iter().product()];
+        let y = match whole {
+            true => call.shaped(&lines(call, &call.shaped(x, &rows)?, 1, rows[1], line)?, shape)?,
+            false => lines(call, x, axis, shape[axis], line)?,
+        };
+        one(y.mapv(|value| T::from(Number::Float(value))))
+    }
+    let x = call.input(0)?;
+    with_variants!([F32 F64 F16 Bf16] x, array => of(call, array, f), _ => call.refuse(x))
 }
 
 /// Each line of an array along an axis becomes another, of this length.

@@ -84,7 +84,7 @@ pub(super) fn number(call: &Call<'_, '_, '_>, name: &str, default: f32) -> Resul
 }
 
 /// x for x > 0, else alpha·(eˣ - 1), also for a negative alpha.
-fn elu(x: Tensor<'_>, alpha: f32) -> Result<Tensor<'_>> {
+pub(super) fn elu(x: Tensor<'_>, alpha: f32) -> Result<Tensor<'_>> {
     match alpha >= 0.0 {
         true => x.elu(alpha),
         // The derivative cannot be told from the result; -relu(-x) is what is not positive.

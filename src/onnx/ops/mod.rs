@@ -16,6 +16,7 @@ mod movement;
 pub(super) mod normalization;
 mod pool;
 mod quantize;
+mod recurrent;
 mod reduce;
 mod resize;
 mod spatial;
@@ -54,6 +55,7 @@ const TABLES: &[&[Operator]] = &[
     normalization::OPERATORS,
     pool::OPERATORS,
     quantize::OPERATORS,
+    recurrent::OPERATORS,
     reduce::OPERATORS,
     resize::OPERATORS,
 ];

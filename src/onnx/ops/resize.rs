@@ -32,7 +32,7 @@ fn block(call: &Call<'_, '_, '_>) -> Result<usize> {
 fn by_scale(call: &Call<'_, '_, '_>, extent: usize, scale: f32) -> Result<Resized> {
     let size = (extent as f32 * scale).floor();
     match scale > 0.0 && (1.0..1e9).contains(&size) {
-        true => Ok(Resized::new(size as usize, [f64::from(scale), 1.0])),
+        true => Ok(Resized::by(size as usize, scale)),
         false => Err(call.node.wrong(format_args!("a scale of {scale} for an extent of {extent}"))),
     }
 }

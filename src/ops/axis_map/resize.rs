@@ -79,6 +79,12 @@ impl Resized {
         Self { size, scale, crop: None }
     }
 
+    /// By a factor, which stands for the shortest decimal that rounds to it: who writes 0.6 does not mean the float, which is a
+    /// little more and would take the element before.
+    pub(crate) fn by(size: usize, factor: f32) -> Self {
+        Self::new(size, [factor.to_string().parse().unwrap_or_else(|_| f64::from(factor)), 1.0])
+    }
+
     /// The position that place i of a crop stands for.
     pub(crate) fn cropped([start, end]: [f64; 2], extent: usize, size: usize, place: usize) -> f64 {
         let last = extent as f64 - 1.0;
@@ -274,7 +280,8 @@ impl<'g> Tensor<'g> {
     }
 
     /// Resamples each of these axes by a factor, down to a whole number of elements: ONNX's Resize with `scales`, PyTorch's
-    /// `interpolate` with `scale_factor` and `recompute_scale_factor=False`.
+    /// `interpolate` with `scale_factor` and `recompute_scale_factor=False`. A factor is the shortest decimal that rounds to it:
+    /// by 0.6, place 3 is exactly element 5.
     ///
     /// # Errors
     /// See [`Tensor::resize`]; when a scale is not positive and finite, or nothing is left.
@@ -289,8 +296,7 @@ impl<'g> Tensor<'g> {
                 format!("expected a scale for each of the axes {axes:?} that leaves something, got {scales:?}");
             return Err(Error::argument(NAME, message));
         }
-        let scales =
-            sizes.iter().zip(scales).map(|(&size, &scale)| Resized::new(size as usize, [f64::from(scale), 1.0]));
+        let scales = sizes.iter().zip(scales).map(|(&size, &scale)| Resized::by(size as usize, scale));
         self.resample(axes, &scales.collect::<Vec<_>>(), how)
     }
 

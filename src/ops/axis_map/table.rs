@@ -48,7 +48,8 @@ impl Table {
 
     /// Rows of one element each.
     pub(super) fn picks(columns: usize, elements: impl IntoIterator<Item = usize>) -> Self {
-        Self::new(columns, elements.into_iter().map(|column| vec![(column, 1.0)]))
+        let entries: Vec<_> = elements.into_iter().map(|column| (column, 1.0)).collect();
+        Self { columns, starts: (0..=entries.len()).collect(), entries }
     }
 
     pub(super) fn rows(&self) -> usize {

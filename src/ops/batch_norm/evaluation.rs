@@ -10,6 +10,7 @@ use crate::graph::chain::{Extent, Pointwise};
 use crate::graph::{Evaluation, GradientContext, Op, Reach, Tensor, TensorType};
 use crate::plan::{Lowering, Operand, word};
 use crate::reference::{Checked, batch_norm as reference};
+use crate::selftest::OpCase;
 
 impl<'g> Tensor<'g> {
     /// The tensor normalised by mean, variance, gamma and beta, which have one value a channel; `layer` is the layer's name.
@@ -98,7 +99,14 @@ impl Op for Folded {
 
     fn gradient<'g>(&self, cx: &GradientContext<'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         let [dx, dgamma, dbeta] = gradients(cx, [0, 3, 4, 5], self.epsilon, false)?;
-        Ok(vec![dx, None, None, None, None, dgamma, dbeta])
+        let [variance, gamma] = [cx.input(4).add(self.epsilon)?, cx.input(5)];
+        // y depends on the mean as on beta, by -gamma/sqrt(variance + epsilon), and on the variance as on gamma, by
+        // -gamma/2/(variance + epsilon).
+        let by_mean = |dbeta: Tensor<'g>| dbeta.multiply(gamma)?.divide(variance.sqrt()?)?.neg();
+        let by_variance = |dgamma: Tensor<'g>| dgamma.multiply(gamma)?.divide(variance)?.multiply(-0.5);
+        let dmean = dbeta.filter(|_| cx.wants(3)).map(by_mean).transpose()?;
+        let dvariance = dgamma.filter(|_| cx.wants(4)).map(by_variance).transpose()?;
+        Ok(vec![dx, None, None, dmean, dvariance, dgamma, dbeta])
     }
 
     fn evaluate(&self, cx: &Evaluation<'_>) -> Vec<Checked> {
@@ -119,4 +127,24 @@ impl Op for Folded {
         let epsilon = [("epsilon", self.epsilon.into())];
         cx.finish("BatchNormalization", &[&x, &gamma, &beta, &mean, &variance], &epsilon)
     }
+}
+
+pub(super) fn cases() -> Vec<OpCase> {
+    let positive = |count: usize| (0..count).map(|i| 0.3 + (i as f32 * 0.618_034).fract()).collect();
+    let shapes: [&[usize]; 2] = [&[2, 4, 5, 3], &[5, 3]];
+    let given = shapes.map(|shape| {
+        OpCase::new(format!("batch_norm {shape:?} by statistics that are fed"), move |cx| {
+            let channels = shape[1];
+            let [mean, variance] = [cx.normal("mean", channels)?, cx.values("variance", channels, positive(channels))?];
+            let [gamma, beta] = [cx.normal("gamma", channels)?, cx.normal("beta", channels)?];
+            Ok(vec![cx.normal("x", shape)?.normalized_by_given("", [mean, variance, gamma, beta], 1e-3)?])
+        })
+    });
+    let own = shapes.map(|shape| {
+        OpCase::new(format!("batch_norm {shape:?} and its statistics"), move |cx| {
+            let affine = [cx.normal("gamma", shape[1])?, cx.normal("beta", shape[1])?];
+            cx.normal("x", shape)?.normalized_by_batch(affine, 1e-3).map(Vec::from)
+        })
+    });
+    given.into_iter().chain(own).collect()
 }

@@ -111,6 +111,20 @@ impl Problem {
         })
     }
 
+    /// The first tile of each call, and how many it has.
+    fn calls(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let (tiles, most) = (self.tiles(), self.tiles_of_call());
+        (0..tiles).step_by(most).map(move |first| (first, most.min(tiles - first)))
+    }
+
+    /// Temporary memory for the transformed filters, and for the images and results of a call; and whether the kernels read
+    /// through textures.
+    fn scratch(&self, cx: &mut Lowering<'_>) -> Result<([usize; 3], bool)> {
+        let words = self.planes().map(|fours| 4 * ELEMENTS * fours);
+        let textured = cx.choose_textures(NAME, words.into_iter().max().unwrap_or(0))?;
+        Ok((words.map(|words| cx.scratch(words)), textured))
+    }
+
     /// The parameters of the product of so many tiles.
     fn product(&self, tiles: usize) -> Result<ProductParams> {
         let word = |size| word(NAME, size);
@@ -197,10 +211,8 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     cx.write_in(Format::ChannelsLast);
 
     let Problem { depth, columns, .. } = problem;
-    let (tiles, tiles_of_call) = (problem.tiles(), problem.tiles_of_call());
-    let planes = problem.planes();
-    let largest = 4 * ELEMENTS * planes.into_iter().max().unwrap_or(0);
-    let textured = cx.choose_textures(NAME, largest)?;
+    let [u_plane, v_plane, m_plane] = problem.planes();
+    let ([u, v, m], textured) = problem.scratch(cx)?;
     let read = |operand: Operand| if textured { operand.textured() } else { operand };
     let textures = if textured { element_textures(cx, &chain, &mut values, 1) } else { vec![false; values.len()] };
     let transform = |entry| {
@@ -210,8 +222,6 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
             _ => kernel.chain(&Chain::default(), &[]),
         }
     };
-    let [u, v, m] = planes.map(|fours| cx.scratch(4 * ELEMENTS * fours));
-    let [u_plane, v_plane, m_plane] = planes;
 
     if cx.keeps_filter {
         cx.room_for_filters = cx.room_for_filters.saturating_sub(problem.filter_bytes());
@@ -221,9 +231,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     cx.dispatch_flat(transform("weights"), &params, &operands, 4 * depth * columns)?;
     // `refusal` has seen the subgroups.
     let lanes = cx.capabilities.subgroup().unwrap_or(1);
-    let mut first = 0;
-    while first < tiles {
-        let count = tiles_of_call.min(tiles - first);
+    for (first, count) in problem.calls() {
         let params = problem.params(first, count, v_plane)?;
         let operands = [read(image), Operand::ScratchWrite(v)];
         cx.dispatch_flat(transform("image"), &params, &operands, count * depth)?;
@@ -245,7 +253,6 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
         let operands = [&[read(Operand::ScratchRead(m)), result][..], &values].concat();
         let params = problem.params(first, count, m_plane)?;
         cx.dispatch_flat(transform("results"), &params, &operands, count * columns)?;
-        first += count;
     }
     Ok(())
 }
@@ -261,21 +268,15 @@ fn lower_weight(cx: &mut Lowering<'_>, g: &Geometry, operands: &[Operand]) -> Re
 
     let problem = Problem::new(g, Direction::GradWeight);
     let Problem { depth, columns, .. } = problem;
-    let (tiles, tiles_of_call) = (problem.tiles(), problem.tiles_of_call());
-    let planes = problem.planes();
-    let largest = 4 * ELEMENTS * planes.into_iter().max().unwrap_or(0);
-    let textured = cx.choose_textures(NAME, largest)?;
+    let [s_plane, v_plane, z_plane] = problem.planes();
+    let ([s, v, z], textured) = problem.scratch(cx)?;
     let read = |operand: Operand| if textured { operand.textured() } else { operand };
     let transform = |entry| transform(entry, textured).template("transposed", 0_u8).chain(&Chain::default(), &[]);
-    let [s, v, z] = planes.map(|fours| cx.scratch(4 * ELEMENTS * fours));
-    let [s_plane, v_plane, z_plane] = planes;
     // `refusal` has seen the subgroups.
     let lanes = cx.capabilities.subgroup().unwrap_or(1);
     let quads = channels_last::quads(columns, lanes);
 
-    let mut first = 0;
-    while first < tiles {
-        let count = tiles_of_call.min(tiles - first);
+    for (first, count) in problem.calls() {
         let params = problem.params(first, count, v_plane)?;
         cx.dispatch_flat(transform("image"), &params, &[read(x), Operand::ScratchWrite(v)], count * depth)?;
         // dy as the image, cut into tiles without a border.
@@ -302,7 +303,6 @@ fn lower_weight(cx: &mut Lowering<'_>, g: &Geometry, operands: &[Operand]) -> Re
         let operands = [read(Operand::ScratchRead(v)), read(Operand::ScratchRead(z)), Operand::ScratchWrite(s)];
         let workgroups = ELEMENTS * columns.div_ceil(quads * lanes) * depth.div_ceil(DEPTH);
         cx.dispatch(kernel, &problem.product(count)?, &operands, workgroups)?;
-        first += count;
     }
     let params = problem.params(0, 0, s_plane)?;
     cx.dispatch_flat(transform("filters"), &params, &[read(Operand::ScratchRead(s)), dw], 4 * depth * columns)

@@ -1,15 +1,48 @@
 //! Global pooling: one value of each plane or volume.
 //!
 //! A maximum or a norm of all is that of the rows' maxima or norms, so that no invocation goes over more than a row, and
-//! windows keep the format of images. The global average is a sum over everything but channels, in `reduce.rs`.
+//! windows keep the format of images. The global average is a sum over planes (`reduce.rs`).
 
 use super::lp::{check, normed};
 use super::max::pooled;
 use super::window::{Pool2d, spatial};
 use crate::error::Result;
 use crate::graph::Tensor;
+use crate::ops::reduce::GLOBAL;
 
 impl<'g> Tensor<'g> {
+    /// The mean of each plane: `[N, C, H, W]` to `[N, C, 1, 1]`, as PyTorch's `AdaptiveAvgPool2d(1)`.
+    ///
+    /// # Errors
+    /// When the tensor is not f32 of rank 4.
+    pub fn global_avg_pool2d(self) -> Result<Self> {
+        self.volume_mean::<2>(GLOBAL)
+    }
+
+    /// The mean of each sequence: `[N, C, L]` to `[N, C, 1]`.
+    ///
+    /// # Errors
+    /// When the tensor is not f32 of rank 3.
+    pub fn global_avg_pool1d(self) -> Result<Self> {
+        self.volume_mean::<1>("global_avg_pool1d")
+    }
+
+    /// The mean of each volume: `[N, C, D, H, W]` to `[N, C, 1, 1, 1]`.
+    ///
+    /// # Errors
+    /// When the tensor is not f32 of rank 5.
+    pub fn global_avg_pool3d(self) -> Result<Self> {
+        self.volume_mean::<3>("global_avg_pool3d")
+    }
+
+    /// The mean over the last D axes.
+    fn volume_mean<const D: usize>(self, name: &'static str) -> Result<Self> {
+        let ([n, c], extents) = spatial::<D>(name, &self.ty())?;
+        let view = [1, 1, n * c, extents.iter().product()];
+        let output = [&[n, c][..], &[1; D]].concat().into();
+        self.apply_sum(name, "", view, true, output)
+    }
+
     /// The maximum of each sequence: `[N, C, L]` to `[N, C, 1]`.
     ///
     /// # Errors

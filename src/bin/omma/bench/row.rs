@@ -15,6 +15,8 @@ pub(crate) struct Row {
     pub(crate) direction: String,
     pub(crate) kernel: String,
     pub(crate) timing: Option<Timing>,
+    /// Milliseconds of the median that only changed layouts.
+    pub(crate) layout: Option<f64>,
     /// Floating-point operations and bytes moved; 0 where they say nothing.
     pub(crate) flops: u64,
     pub(crate) bytes: u64,
@@ -42,8 +44,18 @@ impl Table<'_> {
     pub(crate) fn header(&mut self) {
         if !self.json {
             self.out.line(format_args!(
-                "{:25} {:31} {:15} {:>10} {:>19} {:>8} {:>6} {:>6} {:>7}  {}",
-                "case", "shape", "direction", "median ms", "min .. max", "GFLOP/s", "GB/s", "limit", "error", "kernel"
+                "{:25} {:31} {:15} {:>10} {:>19} {:>8} {:>8} {:>6} {:>6} {:>7}  {}",
+                "case",
+                "shape",
+                "direction",
+                "median ms",
+                "min .. max",
+                "layout",
+                "GFLOP/s",
+                "GB/s",
+                "limit",
+                "error",
+                "kernel"
             ));
         }
     }
@@ -63,6 +75,7 @@ impl Table<'_> {
                 "median_ms": row.timing.map(|timing| timing.median),
                 "min_ms": row.timing.map(|timing| timing.min),
                 "max_ms": row.timing.map(|timing| timing.max),
+                "layout_ms": row.layout,
                 "gflops": gflops,
                 "gbps": gbps,
                 "ceiling_fraction": fraction,
@@ -84,10 +97,11 @@ impl Table<'_> {
             (None, None) => format!("{:>10} {:>19}", "-", "-"),
         };
         let line = format!(
-            "{:25} {:31} {:15} {middle} {:>8} {:>6} {:>6} {:>7}  {}",
+            "{:25} {:31} {:15} {middle} {:>8} {:>8} {:>6} {:>6} {:>7}  {}",
             row.name,
             row.shape,
             row.direction,
+            cell(row.layout, 3),
             cell(gflops, 1),
             cell(gbps, 1),
             fraction.map_or("-".into(), |fraction| format!("{:.0} %", fraction * 100.0)),

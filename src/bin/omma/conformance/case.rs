@@ -241,6 +241,12 @@ impl DataSet {
                 graph.tensor(name).filter(|_| fed).map(|tensor| (index, array.as_ref(), tensor))
             })
             .collect();
+        for (&index, array) in self.inputs.iter().filter(|(_, array)| array.element_type().is_float()) {
+            let name = &self.declared[index].name;
+            if model.is_fixed(name) && !array.is_empty() {
+                return Err(Error::Unsupported(format!("a gradient by input `{name}`, whose value is read at load")));
+            }
+        }
         let wanted: Vec<Tensor<'_>> = targets.iter().map(|(.., tensor)| *tensor).collect();
         let gradients = graph.gradients_of(&pairs, &wanted)?;
         let fetch: Vec<Tensor<'_>> = gradients.iter().flatten().copied().collect();

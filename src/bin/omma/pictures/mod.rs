@@ -9,8 +9,9 @@
 //! | [`mistakes()`] | misread digits, the most confident first |
 //!
 //! Every function writes one PNG and returns after it stands complete at its path; the folder must be there.
-//! [`canvas`] draws, [`text`] sets the bundled font, [`palette`] holds the colours.
+//! [`canvas`] draws, [`axis`] divides values, [`text`] sets the bundled font, [`palette`] holds the colours.
 
+mod axis;
 mod canvas;
 mod confusion;
 mod curves;

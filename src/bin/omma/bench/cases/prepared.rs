@@ -31,6 +31,13 @@ pub(crate) struct Work {
     pub(crate) bytes: u64,
 }
 
+/// The milliseconds of one step.
+pub(crate) struct Sample {
+    pub(crate) whole: f64,
+    /// Of these, what it took to bring the ends of the graph, which are row-major, into the kernels' layouts and back.
+    pub(crate) layout: f64,
+}
+
 impl<'a> Prepared<'a> {
     pub(crate) fn new(case: &'a Case, gpu: &Gpu, options: &PlanOptions) -> Result<Self> {
         let graph = Graph::new(case.mode);
@@ -148,16 +155,20 @@ impl<'a> Prepared<'a> {
         Ok(())
     }
 
-    /// The milliseconds of one step.
-    pub(crate) fn sample(&mut self) -> Result<f64> {
+    /// One step by the clock.
+    pub(crate) fn sample(&mut self) -> Result<Sample> {
         let What::Nodes { prefix, .. } = self.case.what else {
             let start = Instant::now();
             self.step()?;
-            return Ok(start.elapsed().as_secs_f64() * 1e3);
+            return Ok(Sample { whole: start.elapsed().as_secs_f64() * 1e3, layout: 0.0 });
         };
         let profile = self.profile()?;
-        let counted = profile.dispatches.iter().filter(|dispatch| dispatch.node.starts_with(prefix));
-        Ok(counted.map(|dispatch| dispatch.nanoseconds).sum::<f64>() / 1e6)
+        let counted = || profile.dispatches.iter().filter(|dispatch| dispatch.node.starts_with(prefix));
+        let milliseconds = |of: &dyn Fn(&&DispatchProfile) -> bool| {
+            counted().filter(of).map(|dispatch| dispatch.nanoseconds).sum::<f64>() / 1e6
+        };
+        let layout = milliseconds(&|dispatch| dispatch.kernel.starts_with("format."));
+        Ok(Sample { whole: milliseconds(&|_| true), layout })
     }
 
     /// What a step does, by one profile of it.
