@@ -28,6 +28,12 @@ pub(crate) static UNROLLED: Shader = shader!(
     ["grid", "divide", "window", "texture", "read", "unrolled", "epilogue"],
     chain
 );
+pub(crate) static STRIPS: Shader = shader!(
+    "avg_pool2d_strips",
+    PoolParams,
+    ["grid", "divide", "window", "average", "texture", "read", "strips", "epilogue"],
+    chain
+);
 
 impl<'g> Tensor<'g> {
     /// The mean over windows of `[N, C, H, W]`.
@@ -63,24 +69,29 @@ fn geometry(pool: &Pool2d, x: &TensorType) -> reference::Geometry {
 /// Adds the dispatch of either direction over images `x` in this format.
 fn lower(cx: &mut Lowering<'_>, pool: &Pool2d, entry: &'static str, x: &TensorType, format: Format) -> Result<()> {
     let last = format == Format::ChannelsLast;
-    let mut variants = vec![Candidate::unless("unrolled", pool.unrolled_refusal()), Candidate::unless("loops", None)];
-    // Planes of a GPU are better gone over by neighbouring invocations.
-    if !last && cx.class() != DeviceClass::Cpu {
-        variants.reverse();
-    }
-    let name = format!("{NAME}.{entry}");
-    let unrolled = cx.choose(&name, variants)? == "unrolled";
-    let textured = unrolled && cx.choose_textures(&name, cx.inputs[0].elements())?;
-    let count = cx.outputs[0].elements();
-    let (kernel, count) = match (unrolled, last) {
-        (true, _) => {
-            let kernel = Kernel::new(&UNROLLED, entry).variant("unrolled");
-            (pool.unroll(kernel, entry, format, textured), count.div_ceil(4))
-        }
-        (_, true) => (Kernel::new(&CHANNELS_LAST, entry).variant("loops"), count / 4),
-        _ => (Kernel::new(&SHADER, entry).variant("loops"), count),
+    let strips = Candidate::unless("strips", pool.strips_refusal(NAME, x, format)?);
+    let unrolled = Candidate::unless("unrolled", pool.unrolled_refusal());
+    let loops = Candidate::unless("loops", None);
+    // Planes of a GPU are better gone over by neighbouring invocations; strips have not been timed there.
+    let variants = match (cx.class(), last) {
+        (DeviceClass::Cpu, _) => vec![strips, unrolled, loops],
+        (_, true) => vec![unrolled, loops, strips],
+        _ => vec![loops, unrolled, strips],
     };
-    let kernel = kernel.flag("COUNT_INCLUDE_PAD", pool.count_include_pad);
+    let name = format!("{NAME}.{entry}");
+    let variant = cx.choose(&name, variants)?;
+    let textured = variant != "loops" && cx.choose_textures(&name, cx.inputs[0].elements())?;
+    let count = cx.outputs[0].elements();
+    let (kernel, count) = match (variant, last) {
+        ("strips", _) => {
+            let kernel = pool.in_strips(Kernel::new(&STRIPS, entry), entry, format, textured);
+            (kernel, pool.strips(entry, &cx.outputs[0], format))
+        }
+        ("unrolled", _) => (pool.unroll(Kernel::new(&UNROLLED, entry), entry, format, textured), count.div_ceil(4)),
+        (_, true) => (Kernel::new(&CHANNELS_LAST, entry), count / 4),
+        _ => (Kernel::new(&SHADER, entry), count),
+    };
+    let kernel = kernel.variant(variant).flag("COUNT_INCLUDE_PAD", pool.count_include_pad);
     let mut operands = [Operand::Input(0), Operand::Output(0)];
     if textured {
         cx.through_textures(&mut operands[..1], 0);

@@ -29,6 +29,12 @@ pub(crate) static UNROLLED: Shader = shader!(
     ["grid", "divide", "window", "nan", "texture", "read", "unrolled", "epilogue"],
     chain
 );
+pub(crate) static STRIPS: Shader = shader!(
+    "max_pool2d_strips",
+    PoolParams,
+    ["grid", "divide", "window", "nan", "texture", "read", "strips", "epilogue"],
+    chain
+);
 
 impl<'g> Tensor<'g> {
     /// The maximum over windows of `[N, C, H, W]`; padding never wins, NaN always does. `max_pool2d(2)` halves the size.
@@ -100,9 +106,10 @@ impl Op for MaxPool2d {
         let unless_planar = |refusal: Option<String>| only_planar(format).or(refusal);
         let pairs = Candidate::unless("pairs", unless_planar(no_pairs(&self.0, &x)));
         let general = Candidate::unless("general", unless_planar(None));
-        let (variant, textured) = choose(cx, &self.0, &x, format, "max_pool2d.forward", vec![pairs, general])?;
+        let (variant, textured) =
+            choose(cx, &self.0, (&x, format), x.elements(), "max_pool2d.forward", vec![pairs, general])?;
         let mut operands = vec![Operand::Input(0), Operand::Output(0)];
-        let winners = cx.needs(1) || !matches!(variant, "pairs" | "unrolled");
+        let winners = cx.needs(1) || !matches!(variant, "pairs" | "strips" | "unrolled");
         if winners {
             operands.push(Operand::Output(1));
         }
@@ -112,6 +119,7 @@ impl Op for MaxPool2d {
         let count = cx.outputs[0].elements();
         let (shader, entry, count) = match variant {
             "pairs" => (&SHADER, "forward_pairs", count / 2),
+            "strips" => (&STRIPS, "forward", self.0.strips("forward", &cx.outputs[0], format)),
             "unrolled" => (&UNROLLED, "forward", count.div_ceil(4)),
             "general" => (&SHADER, "forward", count),
             _ => (&CHANNELS_LAST, "forward", count / 4),
@@ -132,20 +140,22 @@ fn only_planar(format: Format) -> Option<String> {
     (format != Format::Planar).then(|| "only for planes".into())
 }
 
-/// The variant, `loops` and `unrolled` beside those that are given, and whether its inputs, of which `read` is the larger
-/// one, are read through textures.
+/// The variant, `loops`, `strips` and `unrolled` beside those that are given for images `x`, and whether its inputs, of so many
+/// elements at most, are read through textures.
 fn choose(
     cx: &mut Lowering<'_>,
     pool: &Pool2d,
-    read: &TensorType,
-    format: Format,
+    (x, format): (&TensorType, Format),
+    elements: usize,
     kernel: &str,
     mut variants: Vec<Candidate>,
 ) -> Result<(&'static str, bool)> {
+    let strips = Candidate::unless("strips", pool.strips_refusal(NAME, x, format)?);
     let unrolled = Candidate::unless("unrolled", pool.unrolled_refusal());
     let planes = (format == Format::Planar).then(|| "only for channels-last images".into());
     let loops = Candidate::unless("loops", planes);
-    // Planes of a GPU are better gone over by neighbouring invocations; on a CPU only pairs are as good.
+    // Planes of a GPU are better gone over by neighbouring invocations; on a CPU only pairs are as good. Strips have not been
+    // timed on a GPU.
     let first = match (cx.class(), format) {
         (_, Format::ChannelsLast) => 0,
         (DeviceClass::Cpu, _) => 1,
@@ -153,8 +163,10 @@ fn choose(
     };
     variants.insert(first, unrolled);
     variants.push(loops);
+    let first = if cx.class() == DeviceClass::Cpu { first } else { variants.len() };
+    variants.insert(first, strips);
     let variant = cx.choose(kernel, variants)?;
-    let textured = matches!(variant, "pairs" | "unrolled") && cx.choose_textures(kernel, read.elements())?;
+    let textured = matches!(variant, "pairs" | "strips" | "unrolled") && cx.choose_textures(kernel, elements)?;
     Ok((variant, textured))
 }
 
@@ -168,7 +180,10 @@ fn kernel(
     textured: bool,
 ) -> Kernel {
     let kernel = Kernel::new(shader, entry).variant(variant);
-    pool.unroll(kernel, entry, format, textured)
+    match variant {
+        "strips" => pool.in_strips(kernel, entry, format, textured),
+        _ => pool.unroll(kernel, entry, format, textured),
+    }
 }
 
 /// Why windows cannot be taken two by two.
@@ -218,8 +233,8 @@ impl Op for MaxPool2dGradInput {
             Candidate::unless("disjoint", only_planar(format).or(refusal)),
             Candidate::unless("general", only_planar(format)),
         ];
-        let read = cx.inputs[0].clone();
-        let (variant, textured) = choose(cx, &self.pool, &read, format, "max_pool2d.grad_input", variants)?;
+        let read = cx.inputs[0].elements();
+        let (variant, textured) = choose(cx, &self.pool, (&self.x, format), read, "max_pool2d.grad_input", variants)?;
         let mut operands = [Operand::Input(0), Operand::Input(1), Operand::Output(0)];
         if textured {
             cx.through_textures(&mut operands[..2], 0);
@@ -228,6 +243,7 @@ impl Op for MaxPool2dGradInput {
         let elements = self.x.elements();
         let (shader, entry, count) = match variant {
             "pairs" => (&SHADER, "grad_input_pairs", elements / 8),
+            "strips" => (&STRIPS, "grad_input", self.pool.strips("grad_input", &self.x, format)),
             "unrolled" => (&UNROLLED, "grad_input", elements.div_ceil(4)),
             "disjoint" => (&SHADER, "grad_input_disjoint", self.x.shape[0] * self.x.shape[1] * fields(0) * fields(1)),
             "general" => (&SHADER, "grad_input", elements),

@@ -71,7 +71,7 @@ pub const FAMILIES: &[Family] = &[
     Family { stem: "activation", shaders: &[], cases: activation::cases },
     Family {
         stem: "avg_pool2d",
-        shaders: &[&avg_pool2d::SHADER, &avg_pool2d::CHANNELS_LAST, &avg_pool2d::UNROLLED],
+        shaders: &[&avg_pool2d::SHADER, &avg_pool2d::CHANNELS_LAST, &avg_pool2d::STRIPS, &avg_pool2d::UNROLLED],
         cases: avg_pool2d::cases,
     },
     Family { stem: "axis_map", shaders: &[&axis_map::SHADER], cases: axis_map::cases },
@@ -123,7 +123,7 @@ pub const FAMILIES: &[Family] = &[
     Family { stem: "matmul", shaders: &[], cases: matmul::cases },
     Family {
         stem: "max_pool2d",
-        shaders: &[&max_pool2d::SHADER, &max_pool2d::CHANNELS_LAST, &max_pool2d::UNROLLED],
+        shaders: &[&max_pool2d::SHADER, &max_pool2d::CHANNELS_LAST, &max_pool2d::STRIPS, &max_pool2d::UNROLLED],
         cases: max_pool2d::cases,
     },
     Family { stem: "max_unpool", shaders: &[&max_unpool::SHADER], cases: max_unpool::cases },

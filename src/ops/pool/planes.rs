@@ -58,6 +58,44 @@ impl Pool2d {
         (cells > MOST).then(|| format!("only for windows of at most {MOST} cells, not {cells}"))
     }
 
+    /// Why windows cannot be taken in strips of [`strip`] neighbours.
+    pub(in crate::ops) fn strips_refusal(&self, op: &str, x: &TensorType, format: Format) -> Result<Option<String>> {
+        /// The widest stride: the text of a gradient grows with it.
+        const WIDEST: usize = 4;
+        let (input, output) = (x.shape[3], self.windows(op, x)?[1]);
+        let whole = output.is_multiple_of(4) && input == output * self.stride[1];
+        if format == Format::Planar && !whole {
+            return Ok(Some("only for planes whose rows are whole fours of windows".into()));
+        }
+        if self.stride.iter().any(|&stride| stride > WIDEST) {
+            return Ok(Some(format!("only for strides of at most {WIDEST}")));
+        }
+        Ok(self.unrolled_refusal())
+    }
+
+    /// What the shaders that go over strips are made for.
+    pub(in crate::ops) fn in_strips(
+        &self,
+        kernel: Kernel,
+        entry: &'static str,
+        format: Format,
+        textured: bool,
+    ) -> Kernel {
+        let [top, left, ..] = self.padding_of_sides();
+        self.unroll(kernel, entry, format, textured)
+            .template("columns", strip(format))
+            .template("pad_top", top)
+            .template("pad_left", left)
+    }
+
+    /// Strips that computing images of this shape takes: of y, or of dx.
+    pub(in crate::ops) fn strips(&self, entry: &str, ty: &TensorType, format: Format) -> usize {
+        let stride = if entry == "grad_input" { self.stride } else { [1; 2] };
+        let channels = if format == Format::ChannelsLast { ty.shape[1] / 4 } else { ty.shape[1] };
+        let across = ty.shape[3].div_ceil(strip(format) * stride[1]);
+        ty.shape[0] * channels * ty.shape[2].div_ceil(stride[0]) * across
+    }
+
     /// What the unrolled shaders are made for.
     pub(in crate::ops) fn unroll(&self, kernel: Kernel, entry: &'static str, format: Format, textured: bool) -> Kernel {
         let [windows_height, windows_width] = [0, 1].map(|axis| self.kernel[axis].div_ceil(self.stride[axis]));
@@ -72,6 +110,11 @@ impl Pool2d {
             .template("windows_height", windows_height)
             .template("windows_width", windows_width)
     }
+}
+
+/// Windows of a strip: of planes those that one vec4 holds.
+fn strip(format: Format) -> usize {
+    if format == Format::ChannelsLast { 2 } else { 4 }
 }
 
 /// Windows that both poolings are tried on.
@@ -91,6 +134,10 @@ pub(in crate::ops) fn case_windows() -> Vec<([usize; 4], Pool2d)> {
         // Large enough to be read through textures, where a device does that.
         ([2, 32, 19, 13], Pool2d::new(3).stride(2).padding(1)),
         ([1, 16, 44, 32], Pool2d::new(2)),
+        // Strips of planes that end with the row, without and with padding.
+        ([2, 3, 5, 8], Pool2d::new([2, 1]).stride([2, 1])),
+        ([2, 3, 7, 16], Pool2d::new(3).stride(2).padding(1)),
+        ([1, 2, 6, 8], cut(Pool2d::new([3, 5]).stride([1, 2]).padding(Padding::Sides([2, 3], [1, 1])))),
         // Too large to be unrolled.
         (
             [1, 4, 9, 8],
