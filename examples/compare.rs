@@ -48,21 +48,22 @@ const SMOOTH: [(&str, Layer); 8] = [
     ("sigmoid", |x| x.sigmoid()),
 ];
 
-const NETWORKS: [(&str, &[(&str, Layer)]); 2] = [
+/// Names with the learning rates that they bear.
+const NETWORKS: [(&str, &[(&str, f32, Layer)]); 2] = [
     (
         "Networks without batch norm",
         &[
-            ("VGG-11", |x| Vgg::new(11)?.hidden(256).build(x, 10)),
-            ("LeNet-5", |x| lenet5(x, 10)),
-            ("SqueezeNet 1.1", |x| SqueezeNet::V1_1.build(x, 10)),
+            ("VGG-11", VGG_RATE, |x| Vgg::new(11)?.hidden(256).build(x, 10)),
+            ("LeNet-5", NETWORK_RATE, |x| lenet5(x, 10)),
+            ("SqueezeNet 1.1", NETWORK_RATE, |x| SqueezeNet::V1_1.build(x, 10)),
         ],
     ),
     (
         "Networks with batch norm",
         &[
-            ("VGG-11", |x| Vgg::new(11)?.hidden(256).batch_norm().build(x, 10)),
-            ("ResNet-18", |x| ResNet::new(18)?.build(x, 10)),
-            ("ShuffleNet v2", |x| shufflenet_v2(x, 10)),
+            ("VGG-11", VGG_RATE, |x| Vgg::new(11)?.hidden(256).batch_norm().build(x, 10)),
+            ("ResNet-18", NETWORK_RATE, |x| ResNet::new(18)?.build(x, 10)),
+            ("ShuffleNet v2", NETWORK_RATE, |x| shufflenet_v2(x, 10)),
         ],
     ),
 ];
@@ -71,6 +72,8 @@ const BATCH: usize = 32;
 const RATE: f32 = 0.002;
 /// Deep networks diverge at the rate of the small one.
 const NETWORK_RATE: f32 = 0.0005;
+/// Of so small an image VGG's first dense layer gets 49 copies, and their weights take the same steps.
+const VGG_RATE: f32 = 0.0001;
 
 /// Three convolutions, each with a pooling and an activation behind it, and a dense layer.
 fn small(mut x: Tensor<'_>, norm: bool, pool: Layer, activation: Layer) -> Result<Tensor<'_>> {
@@ -133,14 +136,13 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     }
     for (title, networks) in NETWORKS {
         println!("{title}:");
-        let curves =
-            networks.iter().map(|(name, network)| train(name, NETWORK_RATE, network)).collect::<Result<_>>()?;
+        let curves = networks.iter().map(|(name, rate, network)| train(name, *rate, network)).collect::<Result<_>>()?;
         panels.push(Panel { title: title.into(), curves });
     }
     let means = if smooth_over > 1 { format!(", means over up to {smooth_over}") } else { String::new() };
     let subtitle = format!(
         "Losses on batches of {BATCH} digits{means}, the last one beside the name; Adam with a learning rate of {RATE}, of the networks \
-         {NETWORK_RATE}"
+         {NETWORK_RATE}, of VGG {VGG_RATE}"
     );
     sheet::curves(&out, ["What layers do to learning", &subtitle], &panels, "loss")
 }

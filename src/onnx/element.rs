@@ -67,6 +67,11 @@ impl ElementType {
         TYPES.iter().find(|(_, number, _)| *number == code).map(|&(ty, ..)| ty)
     }
 
+    /// The type that is displayed as this.
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        TYPES.iter().find(|(.., known)| *known == name).map(|&(ty, ..)| ty)
+    }
+
     /// Its number in `TensorProto.DataType`.
     pub fn code(self) -> i32 {
         TYPES.iter().find(|(ty, ..)| *ty == self).map_or(0, |&(_, code, _)| code)

@@ -153,15 +153,23 @@ impl<'g> Import<'_, 'g> {
 
     /// Puts an input on the device.
     pub(super) fn declare(&mut self, user: &str, number: usize) -> Result<Computed<'g>> {
+        let Input { name, element, shape, .. } = &self.inputs[number].input;
+        match element {
+            ElementType::F64 | ElementType::String => {
+                let message = format!("{user}: the input `{name}`, {element}{shape}, on the device");
+                Err(Error::Unsupported(message))
+            }
+            _ => self.place(number),
+        }
+    }
+
+    /// Puts an input on the device as floats, whatever its type.
+    pub(super) fn place(&mut self, number: usize) -> Result<Computed<'g>> {
         let Fed { input: Input { name, element, shape, .. }, tensor, .. } = &self.inputs[number];
         let (element, range) = (*element, fed_range(*element));
-        let tensor = match (tensor, element) {
-            (Some(tensor), _) => *tensor,
-            (None, ElementType::F64 | ElementType::String) => {
-                let message = format!("{user}: the input `{name}`, {element}{shape}, on the device");
-                return Err(Error::Unsupported(message));
-            }
-            (None, _) => self.graph.input_of(name, TensorType::f32(shape.clone()))?,
+        let tensor = match tensor {
+            Some(tensor) => *tensor,
+            None => self.graph.input_of(name, TensorType::f32(shape.clone()))?,
         };
         self.inputs[number].tensor = Some(tensor);
         self.inputs[number].used = true;

@@ -1,7 +1,7 @@
 //! A node of an ONNX graph as its operator sees it: attributes with their types checked, errors that say where.
 
-use super::ElementType;
 use super::proto::{AttributeProto, NodeProto, TensorProto, attribute_type};
+use super::{Array, ElementType};
 use crate::error::{Error, Result};
 
 /// A node with the version of its operator's rules.
@@ -131,8 +131,25 @@ impl Node {
         self.typed(name, "a tensor", |a| a.t.as_ref())
     }
 
-    /// The type that an attribute names by its number: 0 is that of no type, and the default where there is one.
+    /// The integers of an input. Those that count are of the data's type in the first operator sets.
+    pub(super) fn integers(&self, index: usize, array: &Array) -> Result<Vec<i64>> {
+        let wrong = || self.wrong(format_args!("input {index}: expected integers, got {array}"));
+        let counts = match self.opset < 6 && array.element_type().is_float() {
+            true => {
+                array.cast(ElementType::I64).filter(|counts| counts.cast(array.element_type()).as_ref() == Some(array))
+            }
+            false => None,
+        };
+        counts.as_ref().unwrap_or(array).to_i64().ok_or_else(wrong)
+    }
+
+    /// The type that an attribute names by its number: 0 is that of no type, and the default where there is one. Before
+    /// operator set 6 it is a text, as `FLOAT`.
     pub(super) fn element(&self, name: &str) -> Result<Option<ElementType>> {
+        if let (..6, Ok(Some(text))) = (self.opset, self.text(name)) {
+            let ty = ElementType::from_name(&text.to_lowercase());
+            return ty.map(Some).ok_or_else(|| self.unsupported(format_args!("the element type {text}")));
+        }
         let Some(code) = self.int(name)?.filter(|&code| code != 0) else { return Ok(None) };
         let ty = i32::try_from(code).ok().and_then(ElementType::from_code);
         ty.map(Some).ok_or_else(|| self.unsupported(format_args!("the element type {code}")))

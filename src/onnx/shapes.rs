@@ -25,6 +25,21 @@ pub(super) fn broadcast(node: &Node, shapes: &[&[usize]]) -> Result<Vec<usize>> 
     }
 }
 
+/// The shape under which the second of two operands broadcasts. In operator sets before 7 its axes are those of the first from
+/// the attribute `axis` on.
+pub(super) fn aligned(node: &Node, first: usize, second: &[usize]) -> Result<Vec<usize>> {
+    let mut shape = second.to_vec();
+    if node.opset >= 7 || !node.flag("broadcast", false)? {
+        return Ok(shape);
+    }
+    let Some(axis) = node.int("axis")? else { return Ok(shape) };
+    let axis = if shape.is_empty() { 0 } else { node.axis(axis, first)? };
+    let behind = first.checked_sub(axis + shape.len());
+    let behind = behind.ok_or_else(|| node.wrong(format_args!("{shape:?} at axis {axis} of {first}")))?;
+    shape.extend(vec![1; behind]);
+    Ok(shape)
+}
+
 /// Whether no product of some of these extents overflows, with a 0 among the others or not: operators take such products.
 pub(super) fn countable(shape: &[usize]) -> bool {
     shape.iter().try_fold(1_usize, |count, &extent| count.checked_mul(extent.max(1))).is_some()

@@ -1,6 +1,6 @@
 //! `TensorProto`s as arrays and back: the bytes of a tensor in the model's file or in one beside it.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use half::{bf16, f16};
 use prost::bytes::Bytes;
@@ -88,7 +88,16 @@ impl Folder {
 /// The file of this name below the folder.
 fn inside(folder: &Path, location: &str) -> Result<PathBuf, String> {
     let relative = Path::new(location);
-    let plain = relative.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    let mut depth = 0_i64;
+    let plain = relative.components().all(|part| {
+        depth = match part {
+            Component::Normal(_) => depth + 1,
+            Component::CurDir => depth,
+            Component::ParentDir => depth - 1,
+            Component::Prefix(_) | Component::RootDir => -1,
+        };
+        depth >= 0
+    });
     // A colon or backslash would mean another place on Windows.
     if location.is_empty() || !plain || location.contains(['\\', ':', '\0']) {
         return Err(format!("external data in `{location}`, expected a file beside the model"));

@@ -80,6 +80,10 @@ impl<'g> Tensor<'g> {
     /// The sums over what expanding a tensor of this shape to the tensor's own copies.
     pub(super) fn sum_to(self, layer: &str, shape: &Shape) -> Result<Self> {
         let own = self.shape();
+        // A view of the same shape would be one more tensor, and row-major.
+        if own == *shape {
+            return Ok(self);
+        }
         let missing = own.len() - shape.len();
         let copied = |&axis: &usize| axis < missing || own[axis] != shape[axis - missing];
         let axes: Vec<usize> = (0..own.len()).filter(copied).collect();

@@ -182,8 +182,9 @@ impl Kernel {
     /// # Errors
     /// When the template does not render, which a test rules out for every kernel that can be chosen.
     pub fn source(&self) -> Result<Arc<str>> {
-        let functions = called(self.shader.functions, &self.functions);
-        let text = [self.shader.common.concat().as_str(), &functions, self.shader.text].concat();
+        let common = self.shader.common.concat();
+        let functions = called(self.shader.functions, &self.functions, &common);
+        let text = [common.as_str(), &functions, self.shader.text].concat();
         if self.template.is_empty() {
             return Ok(text.into());
         }
@@ -193,8 +194,9 @@ impl Kernel {
     }
 }
 
-/// These functions of some files and what they call: the others would be parsed and checked for every kernel.
-fn called(files: &[&str], functions: &[&str]) -> String {
+/// These functions of some files and what they call, but for what stands in `common` already: the others would be parsed and
+/// checked for every kernel.
+fn called(files: &[&str], functions: &[&str], common: &str) -> String {
     let words = |text: &str| -> Vec<String> {
         let code = text.lines().filter(|line| !line.starts_with("//"));
         let words = code.flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'));
@@ -206,6 +208,7 @@ fn called(files: &[&str], functions: &[&str]) -> String {
         let from = item.lines().find_map(|line| line.strip_prefix("fn "))?;
         Some((from.split('(').next()?, item))
     });
+    let named = named.filter(|(name, _)| !common.contains(&format!("fn {name}(")));
     let mut left: Vec<(&str, &str)> = named.collect();
     let mut wanted: Vec<String> = functions.iter().copied().map(str::to_string).collect();
     let mut text = String::new();
@@ -354,9 +357,11 @@ mod tests {
     #[test]
     fn what_is_called_comes_with_what_it_calls() {
         let files = ["// One.\n\nfn a() { b(1); }\n\n/// Of c.\nfn b(\n    x: u32,\n) {\n}\n", "fn c() { a(); }\n"];
-        assert_eq!(called(&files, &["b"]), "/// Of c.\nfn b(\n    x: u32,\n) {\n}\n\n");
-        assert_eq!(called(&files, &["c", "a"]).matches("fn ").count(), 3);
-        assert_eq!(called(&files, &["built_in"]), "");
+        assert_eq!(called(&files, &["b"], ""), "/// Of c.\nfn b(\n    x: u32,\n) {\n}\n\n");
+        assert_eq!(called(&files, &["c", "a"], "").matches("fn ").count(), 3);
+        assert_eq!(called(&files, &["built_in"], ""), "");
+        // What stands there already is not said twice.
+        assert_eq!(called(&files, &["c"], "fn c("), "");
     }
 
     #[test]

@@ -159,19 +159,23 @@ fn external_data_lie_beside_the_model_and_nowhere_else() {
     };
     load(&[("location", "w.bin")]).unwrap();
     load(&[("location", "w.bin"), ("offset", "0"), ("length", "8")]).unwrap();
+    std::fs::create_dir(inside.join("deeper")).unwrap();
+    load(&[("location", "./w.bin")]).unwrap();
+    load(&[("location", "deeper/../w.bin")]).unwrap();
     let absolute = folder.path().join("outside.bin");
     #[cfg(unix)]
     {
         std::os::unix::fs::symlink(&absolute, inside.join("link.bin")).unwrap();
         std::os::unix::fs::symlink(folder.path(), inside.join("folder")).unwrap();
     }
-    let refusals: [&[(&str, &str)]; 11] = [
+    let refusals: [&[(&str, &str)]; 12] = [
         &[],
         &[("location", "")],
         &[("location", "nowhere.bin")],
         &[("location", absolute.to_str().unwrap())],
         &[("location", "../outside.bin")],
         &[("location", "./../outside.bin")],
+        &[("location", "deeper/../../inside/w.bin")],
         &[("location", "link.bin")],
         &[("location", "folder/outside.bin")],
         &[("location", "w.bin"), ("offset", "4")],

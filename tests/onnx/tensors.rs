@@ -185,9 +185,28 @@ fn half_precision_comes_back_as_such() {
 }
 
 #[test]
+fn doubles_that_are_fed_may_be_cast_on_the_device() {
+    const DOUBLE: i64 = 11;
+    let file = File::new(17)
+        .input("x", DOUBLE, &[3])
+        .node_with("Cast", &["x"], &["z"], &[("to", Attribute::Int(FLOAT))])
+        .node("Exp", &["z"], &["y"])
+        .node("Add", &["x", "x"], &["twice"])
+        .output("y", FLOAT)
+        .output("twice", DOUBLE);
+    // What has no f32 is rounded for one, and stays what it is for the other.
+    let x = Array::new(&[3], vec![0.0_f64, 1e-30, 0.1]).unwrap();
+    let Some(outputs) = run(&file, &[("x", &x)]) else { return };
+    let outputs = outputs.unwrap();
+    let y = outputs[0].to_f32().unwrap();
+    assert!(y[..2] == [1.0, 1.0] && (y[2] - 0.1_f32.exp()).abs() <= 4.0 * f32::EPSILON, "{y:?}");
+    assert_eq!(outputs[1], Array::new(&[3], vec![0.0_f64, 2e-30, 0.2]).unwrap());
+}
+
+#[test]
 fn older_operator_sets_have_their_own_rules() {
     type Built = fn(File) -> File;
-    let cases: [(&str, i64, Built, Array); 9] = [
+    let cases: [(&str, i64, Built, Array); 14] = [
         (
             "Add",
             6,
@@ -196,6 +215,55 @@ fn older_operator_sets_have_their_own_rules() {
                 file.floats("b", &[2], &[10.0, 20.0]).node_with("Add", &["x", "b"], &["y"], &aligned)
             },
             floats(&[2, 3], &[10.0, 11.0, 12.0, 23.0, 24.0, 25.0]),
+        ),
+        (
+            // Both are known: the host computes it.
+            "Mul",
+            6,
+            |file| {
+                let aligned = [("broadcast", Attribute::Int(1)), ("axis", Attribute::Int(0))];
+                let file = file.floats("a", &[2, 2], &[1.0, 2.0, 3.0, 4.0]).floats("b", &[2], &[10.0, 100.0]);
+                file.node_with("Mul", &["a", "b"], &["y"], &aligned)
+            },
+            floats(&[2, 2], &[10.0, 20.0, 300.0, 400.0]),
+        ),
+        (
+            "MeanVarianceNormalization",
+            8,
+            |file| {
+                let file = file.node_with("Reshape", &["x"], &["z"], &[("shape", Attribute::Ints(&[1, 2, 3]))]);
+                let only = [("normalize_variance", Attribute::Int(0))];
+                file.node_with("MeanVarianceNormalization", &["z"], &["y"], &only)
+            },
+            floats(&[1, 2, 3], &[-1.0, 0.0, 1.0, -1.0, 0.0, 1.0]),
+        ),
+        (
+            "MeanVarianceNormalization",
+            8,
+            |file| {
+                let file = file.node_with("Reshape", &["x"], &["z"], &[("shape", Attribute::Ints(&[1, 2, 3]))]);
+                let across = [("normalize_variance", Attribute::Int(0)), ("across_channels", Attribute::Int(1))];
+                file.node_with("MeanVarianceNormalization", &["z"], &["y"], &across)
+            },
+            floats(&[1, 2, 3], &[-2.5, -1.5, -0.5, 0.5, 1.5, 2.5]),
+        ),
+        (
+            "Cast",
+            5,
+            |file| {
+                let file = file.node_with("Cast", &["x"], &["z"], &[("to", Attribute::Text("BOOL"))]);
+                file.node_with("Cast", &["z"], &["y"], &[("to", Attribute::Text("FLOAT"))])
+            },
+            floats(&[2, 3], &[0.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
+        ),
+        (
+            "Split",
+            1,
+            |file| {
+                let file = file.floats("lengths", &[2], &[1.0, 2.0]);
+                file.node_with("Split", &["x", "lengths"], &["a", "y"], &[("axis", Attribute::Int(1))])
+            },
+            floats(&[2, 2], &[1.0, 2.0, 4.0, 5.0]),
         ),
         (
             "Slice",

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use omma::{BatchNorm, DeviceClass, Graph, Mode, Plan, PlanOptions, Pool2d, Session, Tensor, Variables};
+use omma::{BatchNorm, DeviceClass, FAMILIES, Graph, Mode, Plan, PlanOptions, Pool2d, Session, Tensor, Variables};
 
 use super::barriers::resnet18;
 use super::plan;
@@ -32,6 +32,9 @@ fn no_activation_of_a_network_is_a_dispatch_of_its_own() {
         assert_eq!(pooled.count(), 2, "{lenet}");
         // What flattens the image stands before the gradient of the last one.
         assert_eq!(alone(&lenet), 1, "{lenet}");
+        // Images are brought into rows before the dense layers, and their gradient back into images.
+        let copies = text.lines().take(lenet.dispatches()).filter(|line| line.contains("format.image"));
+        assert!(copies.count() <= 2 && lenet.dispatches() <= 40, "{lenet}");
     }
 }
 
@@ -67,6 +70,21 @@ fn what_channels_have_one_of_follows_a_pooling_in_one_dispatch() {
 }
 
 #[test]
+fn functions_that_know_of_not_a_number_follow_a_pooling_that_does_too() {
+    type Function = for<'g> fn(Tensor<'g>) -> Tensor<'g>;
+    let functions: [Function; 4] =
+        [|x| x.sign().unwrap(), |x| x.erf().unwrap(), |x| x.pow(3.0).unwrap(), |x| x.maximum(0.25).unwrap()];
+    for function in functions {
+        // Windows that are taken in pairs, in strips, unrolled, and one by one.
+        let pools = [Pool2d::new(2), Pool2d::new(3).stride(1), Pool2d::new(6)];
+        for pool in pools {
+            let counts = both(|_, x| vec![function(x.max_pool2d(pool).unwrap())]);
+            assert!(counts.is_none_or(|[fewer, more]| fewer < more), "{counts:?}");
+        }
+    }
+}
+
+#[test]
 fn what_was_read_before_a_function_is_not_moved_behind_it() {
     both(|graph, x| {
         let y = x.max_pool2d(2).unwrap();
@@ -75,4 +93,20 @@ fn what_was_read_before_a_function_is_not_moved_behind_it() {
         let dx = graph.gradients_of(&[(y, dy)], &[x]).unwrap()[0].unwrap();
         vec![dx, y.sigmoid().unwrap()]
     });
+}
+
+#[test]
+fn no_shader_has_a_function_of_its_own_that_is_called_as_one_that_may_follow() {
+    let names = |file: &str| -> Vec<String> {
+        let functions = file.lines().filter_map(|line| line.strip_prefix("fn "));
+        functions.filter_map(|function| function.split('(').next().map(String::from)).collect()
+    };
+    for shader in FAMILIES.iter().flat_map(|family| family.shaders) {
+        // A file of both kinds is taken once.
+        let others = shader.common.iter().filter(|file| !shader.functions.contains(file));
+        let own: Vec<String> = others.chain([&shader.text]).flat_map(|file| names(file)).collect();
+        let follow: Vec<String> = shader.functions.iter().flat_map(|file| names(file)).collect();
+        let twice: Vec<&String> = own.iter().filter(|name| follow.contains(name)).collect();
+        assert!(twice.is_empty(), "{}: {twice:?}", shader.name);
+    }
 }

@@ -143,8 +143,7 @@ impl<'c> Call<'c> {
 
     /// The integers of an input.
     fn ints(&self, index: usize) -> Result<Vec<i64>> {
-        let array = self.input(index)?;
-        array.to_i64().ok_or_else(|| self.node.wrong(format_args!("input {index}: expected integers, got {array}")))
+        self.node.integers(index, self.input(index)?)
     }
 
     /// An input of a single integer.
@@ -209,7 +208,9 @@ impl<'c> Call<'c> {
     }
 
     /// A function of the elements of two arrays.
-    fn zip<T, U, V>(&self, a: &ArrayD<T>, b: &ArrayD<U>, f: impl Fn(&T, &U) -> V) -> Result<ArrayD<V>> {
+    fn zip<T, U: Clone, V>(&self, a: &ArrayD<T>, b: &ArrayD<U>, f: impl Fn(&T, &U) -> V) -> Result<ArrayD<V>> {
+        let aligned = shapes::aligned(self.node, a.ndim(), b.shape())?;
+        let b = if b.shape() == aligned { b } else { &self.shaped(b, &aligned)? };
         let shape = self.broadcast(&[a.shape(), b.shape()])?;
         Ok(Zip::from(self.spread(a, &shape)?).and(self.spread(b, &shape)?).map_collect(f))
     }

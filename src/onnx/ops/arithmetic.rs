@@ -4,6 +4,7 @@
 use super::{Call, Operator, one};
 use crate::error::Result;
 use crate::graph::Tensor;
+use crate::onnx::shapes;
 use crate::onnx::value::{Computed, Range, Value};
 use crate::ops::Term;
 
@@ -105,18 +106,10 @@ fn unary<'g>(
     }
 }
 
-/// The second tensor under the shape that older operator sets give it: its axes are those from `axis` on of the first.
+/// The second tensor under the shape that older operator sets give it.
 pub(super) fn aligned<'g>(call: &Call<'_, '_, 'g>, first: usize, second: Tensor<'g>) -> Result<Tensor<'g>> {
-    if call.node.opset >= 7 || !call.node.flag("broadcast", false)? {
-        return Ok(second);
-    }
-    let Some(axis) = call.node.int("axis")? else { return Ok(second) };
-    let mut shape = second.shape().to_vec();
-    let axis = if shape.is_empty() { 0 } else { call.node.axis(axis, first)? };
-    let behind = first.checked_sub(axis + shape.len());
-    let behind = behind.ok_or_else(|| call.node.wrong(format_args!("{shape:?} at axis {axis} of {first}")))?;
-    shape.extend(vec![1; behind]);
-    second.reshape(shape)
+    let shape = shapes::aligned(call.node, first, &second.shape())?;
+    if second.shape()[..] == shape[..] { Ok(second) } else { second.reshape(shape) }
 }
 
 fn binary<'g>(call: &mut Call<'_, '_, 'g>, function: &Binary) -> Result<Vec<Value<'g>>> {

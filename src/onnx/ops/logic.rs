@@ -98,7 +98,8 @@ fn cast<'g>(call: &mut Call<'_, '_, 'g>, to: ElementType) -> Result<Vec<Value<'g
             false => Err(call.node.unsupported(format_args!("{from} to {to} on the device"))),
         };
     }
-    let x = call.number(0)?;
+    // What is fed as doubles is rounded as it comes to the device.
+    let x = if (from, to) == (ElementType::F64, ElementType::F32) { call.rounded(0)? } else { call.number(0)? };
     let value = match (from, to) {
         (_, ElementType::Bool) if from != to => Value::of(x.tensor.not_equal(0.0)?, to),
         // Towards zero; what the type does not hold is undefined.

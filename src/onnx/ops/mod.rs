@@ -124,6 +124,14 @@ impl<'g> Call<'_, '_, 'g> {
         }
     }
 
+    /// An input of doubles that is fed, rounded to floats.
+    pub(super) fn rounded(&mut self, index: usize) -> Result<Computed<'g>> {
+        match *self.required(index)? {
+            Value::Fed(number) => Ok(Computed { element: ElementType::F32, ..self.import.place(number)? }),
+            _ => self.number(index),
+        }
+    }
+
     /// An input to compute with: floats, a mask, or integers as whole numbers in f32.
     pub(super) fn number(&mut self, index: usize) -> Result<Computed<'g>> {
         let computed = self.any(index)?;
@@ -261,8 +269,7 @@ impl<'g> Call<'_, '_, 'g> {
     /// The integers of an input that has to be known at load.
     pub(super) fn ints(&self, index: usize) -> Result<Vec<i64>> {
         let array = self.known(index)?;
-        let wrong = || self.node.wrong(format_args!("input {index}: expected integers, got {array}"));
-        array.to_i64().ok_or_else(wrong)
+        self.node.integers(index, &array)
     }
 
     /// Integers that are an attribute in older operator sets and an input in newer ones.

@@ -64,9 +64,17 @@ pub(super) const OPERATORS: &[Operator] = &[
     }),
     ("MeanVarianceNormalization", |call| {
         let x = call.tensor(0)?;
-        let axes = call.node.axes(call.node.ints("axes")?.unwrap_or(&[0, 2, 3]), x.shape().len())?;
+        let rank = x.shape().len();
+        // Before operator set 9 the axes are those of an example, with its channels or without.
+        let axes = match call.node.opset {
+            ..9 => (if call.node.flag("across_channels", false)? { 1 } else { 2 }..rank).collect(),
+            _ => call.node.axes(call.node.ints("axes")?.unwrap_or(&[0, 2, 3]), rank)?,
+        };
         let axes = Axes::from(axes.as_slice()).keep();
         let centred = x.subtract(x.mean(axes.clone())?)?;
+        if call.node.opset < 9 && !call.node.flag("normalize_variance", true)? {
+            return one(centred);
+        }
         one(centred.divide(centred.square()?.mean(axes)?.sqrt()?.add(1e-9)?)?)
     }),
     ("RMSNormalization", |call| {

@@ -46,6 +46,11 @@ fn size(text: &str) -> Result<[u32; 2], String> {
     }
 }
 
+/// The luma of ITU-R BT.601, rounded: what PIL and OpenCV make of a colour, and so what grey networks were trained with.
+fn luma([red, green, blue]: [u8; 3]) -> u8 {
+    ((299 * u32::from(red) + 587 * u32::from(green) + 114 * u32::from(blue) + 500) / 1000) as u8
+}
+
 impl Frame {
     /// An option that is given and would do nothing without a picture.
     pub(super) fn given(&self) -> Option<&'static str> {
@@ -95,7 +100,11 @@ impl Frame {
         }
         let fits = picture.height() as usize == high && picture.width() as usize == wide;
         let picture = if fits { picture } else { picture.resize_exact(wide as u32, high as u32, FilterType::Triangle) };
-        let bytes = if channels == 1 { picture.to_luma8().into_raw() } else { picture.to_rgb8().into_raw() };
+        let bytes = match (channels, picture.color().has_color()) {
+            (1, true) => picture.to_rgb8().pixels().map(|pixel| luma(pixel.0)).collect(),
+            (1, false) => picture.to_luma8().into_raw(),
+            _ => picture.to_rgb8().into_raw(),
+        };
         let bytes = match self.layout {
             Layout::Nhwc => bytes,
             Layout::Nchw => (0..channels).flat_map(|c| bytes.iter().skip(c).step_by(channels).copied()).collect(),
