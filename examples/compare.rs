@@ -26,7 +26,7 @@ const POOLINGS: [(&str, Layer); 4] = [
 ];
 
 /// With ReLU first, to compare with.
-const BENT: [(&str, Layer); 7] = [
+const BENT: [(&str, Layer); 6] = [
     ("ReLU", |x| x.relu()),
     ("leaky ReLU", |x| x.leaky_relu(0.01)),
     // Its parameter's name says how far the network has got.
@@ -34,18 +34,26 @@ const BENT: [(&str, Layer); 7] = [
     ("ELU", |x| x.elu(1.0)),
     ("SELU", |x| x.selu()),
     ("CELU, alpha = 2", |x| x.celu(2.0)),
-    ("softplus", |x| x.softplus(1.0, 20.0)),
 ];
 
 const SMOOTH: [(&str, Layer); 8] = [
     ("ReLU", |x| x.relu()),
     ("GELU", |x| x.gelu()),
+    ("GELU by tanh", |x| x.gelu_tanh()),
     ("SiLU", |x| x.silu()),
     ("hard swish", |x| x.hard_swish()),
     ("mish", |x| x.mish()),
+    ("softplus", |x| x.softplus(1.0, 20.0)),
+    ("log sigmoid", |x| x.log_sigmoid()),
+];
+
+const SATURATING: [(&str, Layer); 6] = [
+    ("ReLU", |x| x.relu()),
+    ("ReLU6", |x| x.relu6()),
     ("tanh", |x| x.tanh()),
     ("softsign", |x| x.softsign()),
     ("sigmoid", |x| x.sigmoid()),
+    ("hard sigmoid", |x| x.hard_sigmoid()),
 ];
 
 /// Names with the learning rates that they bear.
@@ -123,7 +131,13 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         Ok((name.into(), curve))
     };
     let mut panels = Vec::new();
-    for (what, layers) in [("Poolings", &POOLINGS[..]), ("Activations", &BENT), ("Smooth activations", &SMOOTH)] {
+    let groups: [(&str, &[(&str, Layer)]); 4] = [
+        ("Poolings", &POOLINGS),
+        ("Bent activations", &BENT),
+        ("Smooth activations", &SMOOTH),
+        ("Saturating activations", &SATURATING),
+    ];
+    for (what, layers) in groups {
         for norm in [false, true] {
             let title = format!("{what}, {} batch norm", if norm { "with" } else { "without" });
             println!("{title}:");

@@ -8,6 +8,8 @@
 // Statistics are (mean, M2 = sum of squared deviations), by Welford's recurrence within a lane and Chan's between
 // lanes, both on differences from a first value: a mean that is large against the deviation costs no accuracy.
 // Memory traffic, bytes an element: statistics 4, grad_partial 8.
+// `omma bench ops --filter "batch norm" --variants` on two cores of a CPU (lavapipe, AVX2), 16 x 64 planes of 56 x 56, where a
+// copy moved 3.2 GB/s: 20.2 ms forward in training (61 % of that), 27.2 the gradient (75 %). Not timed on a GPU.
 // Preconditions: 1 <= lanes <= M, lanes <= 65,535, at most 65,535 elements a lane (the limit of loop
 // iterations on lavapipe).
 // Needs common/grid.wgsl, common/divide.wgsl, common/channel.wgsl.

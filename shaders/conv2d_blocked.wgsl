@@ -16,6 +16,8 @@
 //
 // grad_weight cuts the N*OH axis into `splits` slices, which sum_partials of conv2d.wgsl adds.
 //
+// conv2d.wgsl has the ladder that this is a rung of.
+//
 // Preconditions. Element counts, and invocations of a dispatch, are below 2^32. A software adapter (lavapipe) silently
 // ends the loops of an invocation after 65,535 iterations in all, so there, with Cg = C/groups and Og = O/groups:
 //   forward       KH * (1 + KW * (1 + Cg)) <= 65,535

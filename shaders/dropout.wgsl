@@ -5,6 +5,8 @@
 // One invocation computes 4 consecutive elements from one Philox call, or where `planes` is set, which plane > 1 needs,
 // from two at most; elements past `count` in the last vector lie in the buffer's padding and are computed harmlessly.
 // Memory traffic: 8 bytes an element. No barriers.
+// `omma bench ops --filter dropout --variants` on two cores of a CPU (lavapipe, AVX2), 16 x 64 planes of 56 x 56, where a copy moved
+// 3.2 GB/s: 10.6 ms through a texture (77 % of that), 13.9 from a buffer. Not timed on a GPU.
 // Needs common/grid.wgsl, common/philox.wgsl, common/texture.wgsl, common/read.wgsl.
 
 override WORKGROUP: u32 = 64u;

@@ -13,6 +13,8 @@
 // is then given in fours. `gathered` (forward alone) computes four elements that lie next to each other in y.
 // Memory traffic: forward 8 bytes an element, grad 4 for each of dy and dx, link two numbers for each pair of places between
 // neighbours of a list. No barriers. Not timed on a GPU. Preconditions: count < 2^30.
+// `omma bench ops --filter gather --variants` on two cores of a CPU (lavapipe, AVX2), 12,544 rows out of 1000 of 256: 43.1 ms by
+// elements, 27.7 by four of them, 13.2 in fours, 16.1 in those from a buffer. The gradient takes 60 ms, most of it in link.
 // Needs common/grid.wgsl, common/divide.wgsl, common/nan.wgsl, common/texture.wgsl, common/read.wgsl, common/values.wgsl.
 
 override WORKGROUP: u32 = 64u;

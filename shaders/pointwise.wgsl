@@ -12,6 +12,8 @@
 // invocation. No barriers. `in_place`: the chain begins with what is in y. `own`: the operand, counted
 // from 1, that y holds at first, or 0.
 // Operands come from buffers or from copies in textures (common/read.wgsl).
+// `omma bench ops --filter "add +" --variants` on two cores of a CPU (lavapipe, AVX2), 16 x 64 planes of 56 x 56: 5.3 ms through
+// textures, 7.5 from buffers, where a copy moved 3.2 GB/s: 2.3 times and 1.6 times that. Not timed on a GPU.
 // Needs common/grid.wgsl, common/divide.wgsl, common/texture.wgsl, common/read.wgsl, common/functions.wgsl and what that
 // needs, common/chain.wgsl.
 

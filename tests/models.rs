@@ -282,6 +282,8 @@ fn agrees(name: &str, variables: &Variables) {
 /// Steps on a few examples until each is told right, or the loss is below 0.1.
 fn learns(name: &str, variables: &Variables) {
     const MOST_STEPS: usize = 200;
+    /// -ln 0.7
+    const SURE: f32 = 0.357;
     let Some(gpu) = crate::gpu() else { return };
     let graph = Graph::new(Mode::Training).seed(1);
     let all = add(&graph, name, BATCH);
@@ -321,7 +323,8 @@ fn learns(name: &str, variables: &Variables) {
             gradients::check(name, &graph, variables, kept);
         }
         let logits: Vec<f32> = session.read_blocking::<f32>(logits).unwrap().into_iter().collect();
-        if losses[step] < 0.1 || right(&logits, &labels, places) {
+        // Sure of every example: the mean probability of its class is 7 of 10 at least.
+        if losses[step] < SURE && right(&logits, &labels, places) {
             break;
         }
         assert!(step < MOST_STEPS, "{name}: {losses:?}");

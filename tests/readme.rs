@@ -75,8 +75,28 @@ fn every_operation_is_in_a_row_of_the_readme() {
     }
 }
 
+/// The types of a folder that have methods which change a setting.
+fn settings(folder: &str) -> BTreeSet<String> {
+    let mut types = BTreeSet::new();
+    for path in sources(&root().join(folder)) {
+        let mut of = String::new();
+        for line in read_to_string(path).unwrap().lines() {
+            if line.starts_with("impl") {
+                let last = line.trim_end_matches(" {").rsplit(' ').next().unwrap_or_default();
+                of = last.split('<').next().unwrap_or_default().into();
+            } else if line.starts_with("    pub fn ") && line.contains("(mut self") && line.ends_with("-> Self {") {
+                types.insert(of.clone());
+            }
+        }
+    }
+    types
+}
+
 #[test]
 fn every_choice_of_a_type_is_in_its_row_of_the_readme() {
+    let rows: BTreeSet<String> = table("of").into_iter().map(|(first, _)| first.trim_matches('`').into()).collect();
+    let all: BTreeSet<String> = settings("src/ops").union(&settings("src/train")).cloned().collect();
+    assert!(all.contains("Optimizer") && all.is_subset(&rows), "{all:?}, of which the README has {rows:?}");
     for (first, names) in table("of") {
         let of = first.trim_matches('`');
         let gives = |name: &str| ["Self", "Result<Self>"].contains(&name);

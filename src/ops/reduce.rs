@@ -65,11 +65,15 @@ impl<'g> Tensor<'g> {
     /// Those of [`Tensor::sum`].
     pub fn l2_norm(self, axes: impl Into<Axes>) -> Result<Self> {
         let axes = axes.into();
-        // In units of the largest element, of which the sum holds 1 unless all are 0. Beyond 1e30 units of that do, and are
+        // In units of the largest element, so that the sum is 1 at least unless all are 0 or subnormal. Beyond 1e30 units of that do, and are
         // finite, also times a gradient.
         let unit = self.abs()?.max(axes.clone().keep())?.minimum(1e30)?.detach()?;
-        let squares = self.divide(unit.maximum(f32::MIN_POSITIVE)?)?.square()?.sum(axes)?;
-        squares.maximum(1.0)?.sqrt()?.multiply(unit.reshape(squares.shape())?)
+        let unit = unit.maximum(f32::MIN_POSITIVE)?;
+        let squares = self.divide(unit)?.square()?.sum(axes)?;
+        let size = unit.reshape(squares.shape())?;
+        // Chosen before the root, whose derivative at 0 is infinite, and behind it.
+        let there = squares.not_equal(0.0)?;
+        there.select(there.select(squares, 1.0)?.sqrt()?.multiply(size)?, 0.0)
     }
 
     fn sum_over(self, name: &'static str, axes: &Axes, mean: bool) -> Result<Self> {
@@ -408,6 +412,10 @@ pub(crate) fn cases() -> Vec<OpCase> {
         OpCase::new("norms of [3, 5, 7]", |cx| {
             let x = cx.normal("x", [3, 5, 7])?;
             Ok(vec![x.l1_norm([0, 2])?, x.l2_norm(1)?, x.l2_norm(Axes::from(..).keep())?])
+        }),
+        OpCase::new("norms that one element makes", |cx| {
+            let x = cx.values("x", [3, 3], vec![3.0, 0.0, 0.0, 1e-4, -2.0, 1e-4, 0.0, 0.0, -0.5])?;
+            Ok(vec![x.l2_norm(1)?, x.reshape([9, 1])?.slice(0, 4, 5, 1)?.l2_norm(1)?])
         }),
         // Squares that overflow and underflow, and a row of zeros.
         OpCase::new("norms of extremes", |cx| {

@@ -39,6 +39,12 @@ struct Memory {
     parameter: Location,
 }
 
+impl Memory {
+    fn is_average(&self) -> bool {
+        matches!(self.entry.location.buffer, BufferRef::Averages(_))
+    }
+}
+
 /// The places of all variables that the graphs seen so far declare. Graphs that declare the same names share them.
 #[derive(Debug, Clone, Default)]
 pub struct VariableLayout {
@@ -163,7 +169,11 @@ impl VariableLayout {
         }
         // What another optimizer kept for the same parameters is no more.
         let ours: HashSet<Location> = memory.iter().map(|memory| memory.parameter).collect();
-        self.memory.retain(|memory| !ours.contains(&memory.parameter));
+        // What is learned without an average has none any more.
+        let learned = updated.iter().filter_map(|&id| self.entries.get(data.value(id).name.as_deref()?));
+        let learned: HashSet<Location> = learned.map(|entry| entry.location).collect();
+        let goes = |own: &Memory| ours.contains(&own.parameter) || own.is_average() && learned.contains(&own.parameter);
+        self.memory.retain(|memory| !goes(memory));
         self.memory.extend(memory);
         Ok(())
     }
@@ -184,6 +194,17 @@ impl VariableLayout {
     pub(super) fn without_memory(&self) -> Self {
         let plain = |arena: &Arena| Arena { slots: 0, averaged: false, ..arena.clone() };
         Self { arenas: self.arenas.iter().map(plain).collect(), memory: Vec::new(), ..self.clone() }
+    }
+
+    /// The same variables with the averages in the place of the parameters that have one; `None` where none has.
+    pub(super) fn averaged(&self) -> Option<Self> {
+        let averages = self.memory.iter().filter(|memory| memory.is_average());
+        let averages: HashMap<Location, Location> = averages.map(|own| (own.parameter, own.entry.location)).collect();
+        let mut layout = self.without_memory();
+        for entry in layout.entries.values_mut() {
+            entry.location = averages.get(&entry.location).copied().unwrap_or(entry.location);
+        }
+        (!averages.is_empty()).then_some(layout)
     }
 
     /// Where a parameter or state lives.

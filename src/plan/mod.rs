@@ -98,9 +98,9 @@ impl Location {
         Self { offset: self.offset + offset, bytes, ..self }
     }
 
-    /// Whether a variable that lasts is here: a parameter or a state.
+    /// Whether a variable that lasts is here: a parameter, the average that stands for one, or a state.
     fn is_variable(self) -> bool {
-        matches!(self.buffer, BufferRef::Parameters(_) | BufferRef::State(_))
+        matches!(self.buffer, BufferRef::Parameters(_) | BufferRef::Averages(_) | BufferRef::State(_))
     }
 
     /// Whether something that never changes is here.

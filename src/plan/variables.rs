@@ -140,8 +140,8 @@ impl Variables {
 
     /// The same variables with the parameters' moving averages ([`Optimizer::ema`](crate::Optimizer::ema)) in the place of
     /// the parameters: no copy, but another view of what training goes on to change. Sessions made with it run the averaged
-    /// network, and what it saves is that network. Parameters that have no average, and states such as running means, are
-    /// the variables' own. Variables that are declared later are not seen.
+    /// network, and what it saves is that network. Parameters that the last optimizer to learn them does not average, and
+    /// states such as running means, are the variables' own. Variables that are declared later are not seen.
     ///
     /// ```
     /// # use omma::{Gpu, GpuOptions, Graph, Mode, Optimizer, Session, Variables};
@@ -166,19 +166,14 @@ impl Variables {
     /// When no parameter has an average.
     pub fn averaged(&self) -> Result<Self> {
         let store = self.store();
-        let (mut buffers, mut any) = (HashMap::new(), false);
-        for index in 0..store.layout.arenas.len() {
-            let average = store.buffers.get(&BufferRef::Averages(index));
-            any |= average.is_some();
-            let parameters = average.or_else(|| store.buffers.get(&BufferRef::Parameters(index)));
-            let state = store.buffers.get(&BufferRef::State(index));
-            buffers.extend(parameters.map(|buffer| (BufferRef::Parameters(index), buffer.clone())));
-            buffers.extend(state.map(|buffer| (BufferRef::State(index), buffer.clone())));
-        }
-        if !any {
-            return Err(Error::Session("no parameter has an average: give the optimizer `ema`".into()));
-        }
-        let (layout, metadata) = (store.layout.without_memory(), store.metadata.clone());
+        let none = || Error::Session("no parameter has an average: give the optimizer `ema`".into());
+        let layout = store.layout.averaged().ok_or_else(none)?;
+        let lasting =
+            |key: &BufferRef| matches!(key, BufferRef::Parameters(_) | BufferRef::State(_) | BufferRef::Averages(_));
+        let buffers = store.buffers.iter().filter(|(key, _)| lasting(key));
+        let buffers = buffers.map(|(&key, buffer)| (key, buffer.clone())).collect();
+        let metadata = store.metadata.clone();
+        drop(store);
         let store = Arc::new(Mutex::new(Store { layout, buffers, metadata }));
         let (gpu, version, readbacks) = (self.gpu.clone(), self.version.clone(), self.readbacks.clone());
         Ok(Self { gpu, seed: self.seed, store, steps: Arc::default(), version, readbacks })

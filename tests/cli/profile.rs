@@ -14,6 +14,27 @@ fn profile(arguments: &[&str]) -> String {
     text(&output.stdout)
 }
 
+/// In 8 GiB of memory, where that can be said: on a GPU more addresses than memory are taken.
+#[test]
+fn full_size_networks_take_a_training_step() {
+    let Some(gpu) = crate::gpu() else { return };
+    let limited = cfg!(target_os = "linux") && gpu.capabilities().class == omma::DeviceClass::Cpu;
+    for network in ["vgg19", "resnet50"] {
+        let arguments = ["profile", network, "--training", "--batch", "1", "--steps", "1"];
+        let output = match limited {
+            true => {
+                let mut shell = std::process::Command::new("sh");
+                shell.args(["-c", "ulimit -v 8388608; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_omma")]);
+                shell.args(arguments).output().unwrap()
+            }
+            false => omma(&arguments),
+        };
+        let printed = text(&output.stdout);
+        assert!(output.status.success(), "{network}: {}", text(&output.stderr));
+        assert!(printed.contains(&format!("{network} [1, 3, 224, 224] training: ")), "{printed}");
+    }
+}
+
 #[test]
 fn the_table_has_every_layer_and_its_shares_are_the_whole() {
     if crate::gpu().is_none() {

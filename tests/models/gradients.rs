@@ -10,13 +10,16 @@ pub(super) fn has_depthwise_blocks(name: &str) -> bool {
     ["efficientnet", "mobilenet", "shufflenet"].iter().any(|family| name.starts_with(family))
 }
 
-/// The norms whose result goes on as it is.
+/// The norms whose result meets no activation before the next convolution, also behind a sum with a shortcut.
 fn without_activation(graph: &Graph) -> Vec<String> {
     let layers = graph.layers();
     let is_activation = |operation: &str| ["relu", "relu6", "silu", "hard_swish"].contains(&operation);
-    let pairs = layers.iter().zip(layers.iter().skip(1));
-    let linear = pairs.filter(|(norm, next)| norm.operation == "batch_norm" && !is_activation(next.operation));
-    linear.map(|(norm, _)| norm.name.clone()).collect()
+    let joins = |operation: &str| ["add", "concat", "avg_pool2d"].contains(&operation);
+    let linear = layers.iter().enumerate().filter(|&(index, norm)| {
+        let next = layers[index + 1..].iter().find(|layer| !joins(layer.operation));
+        norm.operation == "batch_norm" && next.is_some_and(|next| !is_activation(next.operation))
+    });
+    linear.map(|(_, norm)| norm.name.clone()).collect()
 }
 
 /// The layer behind one that is counted: `features.1` behind `features.0`.

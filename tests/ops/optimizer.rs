@@ -250,6 +250,27 @@ fn averages_follow_and_begin_anew() {
 }
 
 #[test]
+fn what_is_learned_without_an_average_is_the_networks_own() {
+    let Some(gpu) = crate::gpu() else { return };
+    let variables = Variables::new(gpu, 1);
+    let session = |learned: &[(&str, Optimizer)]| {
+        let graph = Graph::new(Mode::Training);
+        for (name, optimizer) in learned {
+            let parameter = graph.parameter(name, [3], Init::Ones).unwrap();
+            graph.update(&[(parameter, graph.input(&format!("d{name}"), [3]).unwrap())], optimizer).unwrap();
+        }
+        Session::new(gpu, &graph, &[], &variables).unwrap()
+    };
+    let mut both = session(&[("body", Optimizer::sgd(1.0).ema(0.5)), ("head", Optimizer::sgd(1.0))]);
+    let averaged = variables.averaged().unwrap();
+    both.run_blocking(&[("dbody", (&vec![1.0; 3]).into()), ("dhead", (&vec![1.0; 3]).into())]).unwrap();
+    // 0.5·1 + 0.5·0, and 0: the view was there before.
+    assert_eq!(values(&averaged), [0.5, 0.0]);
+    session(&[("body", Optimizer::sgd(1.0))]);
+    assert!(variables.averaged().is_err(), "the average does not follow any more");
+}
+
+#[test]
 fn the_momentum_is_a_setting() {
     let Some(gpu) = crate::gpu() else { return };
     let mut fed = Fed::new(gpu, &Optimizer::sgd(1.0).momentum(0.5), &[&[2, 3]]);

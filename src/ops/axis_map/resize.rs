@@ -53,7 +53,7 @@ enum Interpolation {
 /// | `linear`, `bilinear`, `trilinear` | `Resize::linear()` |
 /// | `bicubic` | `Resize::cubic()` |
 /// | `align_corners=True` | `.coordinates(Coordinates::AlignCorners)` |
-/// | `antialias=True` | `.antialias().exclude_outside()` |
+/// | `antialias=True` | `.antialias().exclude_outside()`, and for `bicubic` `.cubic_coefficient(-0.5)` |
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Resize {
     interpolation: Interpolation,
