@@ -13,9 +13,11 @@
 // One invocation updates 4 consecutive parameters; what lies in the padding between parameters is changed, too, and read
 // by nobody.
 // Memory traffic, bytes a parameter: 4 for the gradient, 8 for each thing that is updated, the weights included: sgd 12,
-// with momentum 20, adam 28. No barriers. On a software adapter everything is read from copies in textures, what is
-// updated, too.
-// Needs common/grid.wgsl, common/texture.wgsl, common/read.wgsl, common/nan.wgsl, common/update.wgsl.
+// with momentum 20, adam 28. No barriers. What a software adapter gains by reading copies in textures elsewhere it loses here
+// by making them, one for everything that is updated: of 4,096,000 parameters (lavapipe, AVX2, two cores; three runs of
+// `omma bench ops --filter update`) sgd with momentum took 23.8 to 28.9 ms from textures and 17.2 to 21.4 from the buffers, adam
+// 24.0 to 41.7 and 19.7 to 32.3, lion 22.9 to 30.6 and 24.6 to 26.5. Not timed on a GPU.
+// Needs common/grid.wgsl, common/nan.wgsl, common/update.wgsl.
 
 override WORKGROUP: u32 = 64u;
 override CLIP: bool = false;
@@ -34,16 +36,9 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> update: Update;
-{{ fours("gradients", 2, texture) }}
-{#- What is updated: read from a texture, or where it is written. #}
+@group(0) @binding(2) var<storage, read> gradients: array<vec4<f32>>;
 {% for name in updated %}
 @group(0) @binding({{ 2 + loop.index }}) var<storage, read_write> {{ name }}: array<vec4<f32>>;
-{% if texture %}
-{{ fours(name ~ "_copy", 2 + loop.length + loop.index, texture) }}
-fn {{ name }}_at(index: u32) -> vec4<f32> { return {{ name }}_copy_at(index); }
-{% else %}
-fn {{ name }}_at(index: u32) -> vec4<f32> { return {{ name }}[index]; }
-{% endif %}
 {% endfor %}
 
 /// beta a + (1 - beta) b, written with 1 - beta alone.
@@ -57,9 +52,9 @@ fn {{ rule }}(at: Invocation) {
     if index * 4u >= params.count {
         return;
     }
-    var gradient = gradients_at(index);
+    var gradient = gradients[index];
 {% if "gradient_sum" in updated %}
-    gradient += gradient_sum_at(index);
+    gradient += gradient_sum[index];
     gradient_sum[index] = select(vec4<f32>(), gradient, update.action == GATHER);
 {% endif %}
     if update.action != APPLY {
@@ -70,7 +65,7 @@ fn {{ rule }}(at: Invocation) {
         gradient = clipped(gradient, params.clip_value);
     }
     gradient *= update.scale;
-    var weight = weights_at(index);
+    var weight = weights[index];
     if DECOUPLED {
         weight -= update.rate * params.weight_decay * weight;
     } else {
@@ -79,23 +74,23 @@ fn {{ rule }}(at: Invocation) {
 {% if rule == "sgd" %}
     var direction = gradient;
 {% if "momentum_buffer" in updated %}
-    let speed = update.momentum * momentum_buffer_at(index) + update.damping * gradient;
+    let speed = update.momentum * momentum_buffer[index] + update.damping * gradient;
     momentum_buffer[index] = speed;
     direction = select(speed, gradient + update.momentum * speed, NESTEROV);
 {% endif %}
     weight -= update.rate * direction;
 {% elif rule == "adam" %}
-    let first = mixed(exp_avg_at(index), gradient, 1.0 - update.momentum);
-    let second = mixed(exp_avg_sq_at(index), gradient * gradient, params.second_complement);
+    let first = mixed(exp_avg[index], gradient, 1.0 - update.momentum);
+    let second = mixed(exp_avg_sq[index], gradient * gradient, params.second_complement);
     exp_avg[index] = first;
     exp_avg_sq[index] = second;
     let deviation = sqrt(second / update.second_correction);
     weight -= update.rate * (first / update.first_correction) / (deviation + params.epsilon);
 {% elif rule == "rmsprop" %}
-    var second = mixed(square_avg_at(index), gradient * gradient, params.second_complement);
+    var second = mixed(square_avg[index], gradient * gradient, params.second_complement);
     square_avg[index] = second;
 {% if "grad_avg" in updated %}
-    let mean = mixed(grad_avg_at(index), gradient, params.second_complement);
+    let mean = mixed(grad_avg[index], gradient, params.second_complement);
     grad_avg[index] = mean;
     second -= mean * mean;
     // Rounding may have left less than nothing.
@@ -103,22 +98,22 @@ fn {{ rule }}(at: Invocation) {
 {% endif %}
     var direction = gradient / (sqrt(second) + params.epsilon);
 {% if "momentum_buffer" in updated %}
-    direction += update.momentum * momentum_buffer_at(index);
+    direction += update.momentum * momentum_buffer[index];
     momentum_buffer[index] = direction;
 {% endif %}
     weight -= update.rate * direction;
 {% elif rule == "adagrad" %}
-    let total = sum_at(index) + gradient * gradient;
+    let total = sum[index] + gradient * gradient;
     sum[index] = total;
     weight -= update.rate * gradient / (sqrt(total) + params.epsilon);
 {% else %}
-    let before = exp_avg_at(index);
+    let before = exp_avg[index];
     exp_avg[index] = mixed(before, gradient, params.second_complement);
     let direction = mixed(before, gradient, 1.0 - update.momentum);
     weight -= update.rate * select(sign(direction), direction, are_nan(direction));
 {% endif %}
     weights[index] = weight;
 {% if "average" in updated %}
-    average[index] = mixed(average_at(index), weight, update.average_complement);
+    average[index] = mixed(average[index], weight, update.average_complement);
 {% endif %}
 }

@@ -17,7 +17,7 @@ params! {
         damping: f32, second_complement: f32, average_complement: f32,
     }
 }
-pub(crate) static SHADER: Shader = shader!("optimizer", UpdateParams, ["grid", "texture", "read", "nan", "update"]);
+pub(crate) static SHADER: Shader = shader!("optimizer", UpdateParams, ["grid", "nan", "update"]);
 pub(crate) static PREPARE: Shader =
     shader!("optimizer_prepare", PrepareParams, ["grid", "texture", "read", "nan", "update", "tree"]);
 
@@ -230,15 +230,9 @@ fn prepare(update: &Update, cx: &mut Lowering<'_>, prepared: usize, sums: Option
 fn step(update: &Update, cx: &mut Lowering<'_>, run: &Run, prepared: usize) -> Result<()> {
     let (optimizer, words) = (&update.optimizer, run.words());
     let names = optimizer.updated();
-    // The gradient and all that is updated.
-    let legal = cx.texture_refusal(1 + names.len() as u32, words.div_ceil(4)).is_none();
-    let textured = legal && cx.choose_textures(optimizer.name(), words)?;
-    let gradient = if textured { Access::Texture } else { Access::Read };
-    let mut operands = vec![Operand::ScratchRead(prepared), run.operand(update, cx, GRADIENTS, gradient)?];
-    for access in [Access::Write, Access::Texture].into_iter().take(if textured { 2 } else { 1 }) {
-        for part in update.updated_parts() {
-            operands.push(run.operand(update, cx, part, access)?);
-        }
+    let mut operands = vec![Operand::ScratchRead(prepared), run.operand(update, cx, GRADIENTS, Access::Read)?];
+    for part in update.updated_parts() {
+        operands.push(run.operand(update, cx, part, Access::Write)?);
     }
     let (rule, epsilon) = match optimizer.rule {
         Rule::Sgd { .. } => ("sgd", 0.0),
@@ -261,7 +255,6 @@ fn step(update: &Update, cx: &mut Lowering<'_>, run: &Run, prepared: usize) -> R
         .flag("DECOUPLED", decoupled)
         .flag("NESTEROV", matches!(optimizer.rule, Rule::Sgd { nesterov: true, .. }))
         .template("rule", rule)
-        .template("texture", u8::from(textured))
         .value("updated", names.into());
     cx.dispatch_flat(kernel, &params, &operands, words.div_ceil(4))
 }
