@@ -41,6 +41,7 @@ mod ops;
 mod options;
 mod proto;
 mod quantized;
+mod regions;
 mod runner;
 mod shapes;
 mod tensor_proto;

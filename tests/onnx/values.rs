@@ -3,7 +3,7 @@
 
 use omma::onnx::{Array, ElementType};
 
-use super::host::{axis, check, check_all, refused};
+use super::host::{axis, check, check_all, outputs, refused};
 use super::wire::Attribute::{self, Int, Text};
 
 fn of<T>(shape: &[usize], elements: Vec<T>) -> Array
@@ -423,4 +423,22 @@ fn bytes_are_scaled_by_block_and_in_the_precision_that_is_asked_for() {
     let half =
         [("precision", Int(ElementType::F16.code().into())), ("output_dtype", Int(ElementType::I16.code().into()))];
     check("QuantizeLinear", &[&axis(vec![2049_f32]), &scalar(1_f32)], &half, &axis(vec![2048_i16]));
+}
+
+#[test]
+fn regions_have_as_many_samples_as_they_are_large() {
+    let (x, image) = (of(&[1, 1, 4, 4], (0..16).map(|cell| cell as f32).collect()), axis(vec![0_i64]));
+    let region = |corners: [f32; 4]| of(&[1, 4], corners.to_vec());
+    let one = |value: f32| of(&[1, 1, 1, 1], vec![value]);
+    // In the middles of the first 3 x 3 cells, of none, and, of one cell at least, of four that meet.
+    let first = region([0.0, 0.0, 3.0, 3.0]);
+    check("RoiAlign", &[&x, &first, &image], &[], &one(5.0));
+    check("RoiAlign", &[&x, &first, &image], &[("mode", Text("max"))], &one(10.0));
+    let point = region([2.0; 4]);
+    check("RoiAlign", &[&x, &point, &image], &[], &one(0.0));
+    let whole = [("coordinate_transformation_mode", Text("output_half_pixel"))];
+    check("RoiAlign", &[&x, &point, &image], &whole, &one(12.5));
+    refused("RoiAlign", &[&x, &first, &axis(vec![1_i64])], &[], "batch_indices [1] of 1 images");
+    let endless = region([0.0, 0.0, f32::INFINITY, 1.0]);
+    assert!(outputs("RoiAlign", &[&x, &endless, &image], &[], 1).is_err(), "so many samples end no step");
 }

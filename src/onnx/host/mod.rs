@@ -11,6 +11,7 @@ mod order;
 mod product;
 mod quantize;
 mod reduce;
+mod regions;
 mod slice;
 
 use std::cell::Cell;
@@ -41,6 +42,7 @@ const TABLES: &[&[Operator]] = &[
     product::OPERATORS,
     quantize::OPERATORS,
     reduce::OPERATORS,
+    regions::OPERATORS,
     slice::OPERATORS,
 ];
 

@@ -13,7 +13,7 @@ use crate::onnx::{Array, ElementType};
 pub(super) const OPERATORS: &[Operator] = &[("Einsum", einsum), ("MatMul", matmul), ("MatMulInteger", matmul_integer)];
 
 /// Refuses what would take too long.
-fn affordable(call: &Call<'_>, work: &[usize]) -> Result<()> {
+pub(super) fn affordable(call: &Call<'_>, work: &[usize]) -> Result<()> {
     match work.iter().try_fold(1_usize, |work, &extent| work.checked_mul(extent.max(1))) {
         Some(work) if work <= 4 * MOST => call.spend(work),
         _ => Err(call.node.unsupported(format_args!("{work:?} products are too many for the host"))),

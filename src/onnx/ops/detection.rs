@@ -3,12 +3,12 @@
 //! Numbers of cells are computed as floats, become indices, and the cells are gathered; weights are functions of the places.
 //! So gradients by the image and by the places are those of what it is made of.
 
-use super::activation::number;
 use super::{Call, Operator, one};
 use crate::Axes;
 use crate::error::Result;
 use crate::graph::{DType, Tensor};
 use crate::onnx::Array;
+use crate::onnx::regions::Regions;
 use crate::onnx::value::Value;
 
 pub(super) const OPERATORS: &[Operator] =
@@ -252,37 +252,11 @@ fn roi_align<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
     let (x, regions) = (call.tensor(0)?, call.tensor(1)?);
     let (shape, count) = (x.shape(), regions.shape());
     let images = call.ints(2)?;
-    let [n, channels, height, width] = shape[..] else {
-        return Err(call.node.wrong(format_args!("expected [N, C, H, W], got {shape}")));
-    };
-    if count.len() != 2 || count[1] != 4 || images.len() != count[0] {
-        return Err(call.node.wrong(format_args!("regions {count} of {} images", images.len())));
-    }
-    if images.iter().any(|&image| !usize::try_from(image).is_ok_and(|image| image < n)) {
-        return Err(call.node.wrong(format_args!("batch_indices {images:?} of {n} images")));
-    }
-    let natural = |name: &str, default: i64| {
-        let value = call.node.int(name)?.unwrap_or(default);
-        usize::try_from(value).map_err(|_| call.node.wrong(format_args!("attribute `{name}`: {value}")))
-    };
-    let (rows, columns) = (natural("output_height", 1)?, natural("output_width", 1)?);
-    let samples = natural("sampling_ratio", 0)?;
+    let [_, channels, height, width] = Regions::image(call.node, &shape, &count, &images)?;
+    let Regions { parts: [rows, columns], samples, maximum, half, scale } = Regions::of(call.node)?;
     if samples == 0 {
         return Err(call.node.unsupported("a sampling_ratio of 0, which takes more samples of larger regions"));
     }
-    let maximum = match call.node.text("mode")?.unwrap_or("avg") {
-        "avg" => false,
-        "max" => true,
-        other => return Err(call.node.wrong(format_args!("attribute `mode`: `{other}`"))),
-    };
-    let half = match (call.node.opset, call.node.text("coordinate_transformation_mode")?.unwrap_or("half_pixel")) {
-        (..16, _) | (_, "output_half_pixel") => false,
-        (_, "half_pixel") => true,
-        (_, other) => {
-            return Err(call.node.wrong(format_args!("attribute `coordinate_transformation_mode`: `{other}`")));
-        }
-    };
-    let scale = number(call, "spatial_scale", 1.0)?;
     let regions_count = count[0];
     let places = [rows, columns, samples, samples]
         .iter()
