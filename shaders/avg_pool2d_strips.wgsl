@@ -75,23 +75,10 @@ fn forward(at: Invocation) {
 {% else %}
 {{ fours("dy", 1, texture) }}
 @group(0) @binding(2) var<storage, read_write> dx: array<vec4<f32>>;
-{#- Windows, counted from the field's own, that have a cell of it. #}
-{% set top = -((kernel_height - 1 - pad_top) // stride_height) %}
-{% set bottom = (stride_height - 1 + pad_top) // stride_height %}
-{% set left = -((kernel_width - 1 - pad_left) // stride_width) %}
-{% set right = (columns * stride_width - 1 + pad_left) // stride_width %}
-{% set from = unit_of(left) | int %}
-{% set to = unit_of(right) | int %}
 
 @compute @workgroup_size(WORKGROUP)
 fn grad_input(at: Invocation) {
-    let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
-    let down = (params.in_height + {{ stride_height - 1 }}u) / {{ stride_height }}u;
-    let across = (params.in_width + {{ columns * stride_width - 1 }}u) / {{ columns * stride_width }}u;
-    let strip = strip_of(index, down, across);
-    if strip.plane >= params.planes { return; }
-    let width = units(params.out_width);
-    let base = strip.across * {{ outputs }}u;
+{{ begin_fields() }}
     let column = strip.across * {{ columns }}u;
     // Of a window that is none any number will do but zero.
 {% for o in range(from * per, (to + 1) * per) %}

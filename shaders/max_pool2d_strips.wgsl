@@ -104,24 +104,10 @@ fn forward(at: Invocation) {
 {{ fours("winner", 1, texture) }}
 {{ fours("dy", 2, texture) }}
 @group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>;
-{#- Windows, counted from the strip's own, that have a cell of it. #}
-{% set top = -((kernel_height - 1 - pad_top) // stride_height) %}
-{% set bottom = (stride_height - 1 + pad_top) // stride_height %}
-{% set left = -((kernel_width - 1 - pad_left) // stride_width) %}
-{% set right = (columns * stride_width - 1 + pad_left) // stride_width %}
-{% set from = unit_of(left) | int %}
-{% set to = unit_of(right) | int %}
 
 @compute @workgroup_size(WORKGROUP)
 fn grad_input(at: Invocation) {
-    let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
-    let down = (params.in_height + {{ stride_height - 1 }}u) / {{ stride_height }}u;
-    let across = (params.in_width + {{ columns * stride_width - 1 }}u) / {{ columns * stride_width }}u;
-    let strip = strip_of(index, down, across);
-    if strip.plane >= params.planes { return; }
-    let width = units(params.out_width);
-    let base = strip.across * {{ outputs }}u;
-{% for o in range(top, bottom + 1) %}
+{{ begin_fields() }}{% for o in range(top, bottom + 1) %}
 {% set r = o - top %}
     let row{{ r }} = strip.row + {{ o + 256 }}u - 256u;
     let has{{ r }} = row{{ r }} < params.out_height;

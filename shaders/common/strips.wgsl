@@ -71,6 +71,25 @@ fn unit_place(unit: u32, strip: Strip) -> u32 {
 {% macro unit_of(offset) %}
 {{- offset if last else (offset + 256) // 4 - 64 }}
 {%- endmacro %}
+{% if entry == "grad_input" %}
+{#- Windows, counted from a strip's own, that have a cell of the field that belongs to it. #}
+{% set top = -((kernel_height - 1 - pad_top) // stride_height) %}
+{% set bottom = (stride_height - 1 + pad_top) // stride_height %}
+{% set left = -((kernel_width - 1 - pad_left) // stride_width) %}
+{% set right = (columns * stride_width - 1 + pad_left) // stride_width %}
+{% set from = unit_of(left) | int %}
+{% set to = unit_of(right) | int %}
+{% endif %}
+{#- Where a gradient's strip is: `strip`, and `base`, its first unit in rows of `width`. #}
+{% macro begin_fields() %}
+    let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
+    let down = (params.in_height + {{ stride_height - 1 }}u) / {{ stride_height }}u;
+    let across = (params.in_width + {{ columns * stride_width - 1 }}u) / {{ columns * stride_width }}u;
+    let strip = strip_of(index, down, across);
+    if strip.plane >= params.planes { return; }
+    let width = units(params.out_width);
+    let base = strip.across * {{ columns if last else columns // 4 }}u;
+{% endmacro %}
 {#- Stores the cells that belong to a strip of windows: sums of what the caller writes for a window, whose row is counted from
     `top` and whose column from the strip's own, and for the cell's place in it. #}
 {% macro store_fields(outputs, top, bottom, left, right) %}
