@@ -107,7 +107,8 @@ fn forward(at: Invocation) {
 
 @compute @workgroup_size(WORKGROUP)
 fn grad_input(at: Invocation) {
-{{ begin_fields() }}{% for o in range(top, bottom + 1) %}
+{{ begin_fields() }}
+{% for o in range(top, bottom + 1) %}
 {% set r = o - top %}
     let row{{ r }} = strip.row + {{ o + 256 }}u - 256u;
     let has{{ r }} = row{{ r }} < params.out_height;
