@@ -56,8 +56,10 @@ const SATURATING: [(&str, Layer); 6] = [
     ("hard sigmoid", |x| x.hard_sigmoid()),
 ];
 
-/// Names with the learning rates that they bear.
-const NETWORKS: [(&str, &[(&str, f32, Layer)]); 2] = [
+/// A name, the learning rate that the network bears, and the network.
+type Network = (&'static str, f32, Layer);
+
+const NETWORKS: [(&str, &[Network]); 2] = [
     (
         "Networks without batch norm",
         &[
