@@ -25,18 +25,10 @@ override WORKGROUP: u32 = 64u;
 {% if entry == "forward" %}
 {{ fours("x", 1, texture) }}
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
-{% set from = unit_of(-pad_left) | int %}
-{% set to = unit_of((columns - 1) * stride_width + kernel_width - 1 - pad_left) | int %}
-{% set own = 0 if last else stride_width %}
 
 @compute @workgroup_size(WORKGROUP)
 fn forward(at: Invocation) {
-    let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
-    let across = (params.out_width + {{ columns - 1 }}u) / {{ columns }}u;
-    let strip = strip_of(index, params.out_height, across);
-    if strip.plane >= params.planes { return; }
-    let width = units(params.in_width);
-    let base = strip.across * {{ columns * stride_width // per }}u;
+{{ begin() }}
 {% for j in range(outputs) %}
     var sum{{ j }} = vec4<f32>();
 {% endfor %}
@@ -78,7 +70,7 @@ fn forward(at: Invocation) {
 
 @compute @workgroup_size(WORKGROUP)
 fn grad_input(at: Invocation) {
-{{ begin_fields() }}
+{{ begin() }}
     let column = strip.across * {{ columns }}u;
     // Of a window that is none any number will do but zero.
 {% for o in range(from * per, (to + 1) * per) %}

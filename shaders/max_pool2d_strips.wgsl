@@ -32,18 +32,10 @@ override WORKGROUP: u32 = 64u;
 {% if winners %}
 @group(0) @binding(3) var<storage, read_write> winner: array<vec4<f32>>;
 {% endif %}
-{% set from = unit_of(-pad_left) | int %}
-{% set to = unit_of((columns - 1) * stride_width + kernel_width - 1 - pad_left) | int %}
-{% set own = 0 if last else stride_width %}
 
 @compute @workgroup_size(WORKGROUP)
 fn forward(at: Invocation) {
-    let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
-    let across = (params.out_width + {{ columns - 1 }}u) / {{ columns }}u;
-    let strip = strip_of(index, params.out_height, across);
-    if strip.plane >= params.planes { return; }
-    let width = units(params.in_width);
-    let base = strip.across * {{ columns * stride_width // per }}u;
+{{ begin() }}
     let column = strip.across * {{ columns }}u;
     let top = strip.row * {{ stride_height }}u;
 {% for r in range(kernel_height) %}
@@ -107,7 +99,7 @@ fn forward(at: Invocation) {
 
 @compute @workgroup_size(WORKGROUP)
 fn grad_input(at: Invocation) {
-{{ begin_fields() }}
+{{ begin() }}
 {% for o in range(top, bottom + 1) %}
 {% set r = o - top %}
     let row{{ r }} = strip.row + {{ o + 256 }}u - 256u;

@@ -71,7 +71,11 @@ fn unit_place(unit: u32, strip: Strip) -> u32 {
 {% macro unit_of(offset) %}
 {{- offset if last else (offset + 256) // 4 - 64 }}
 {%- endmacro %}
-{% if entry == "grad_input" %}
+{% if entry == "forward" %}
+{% set from = unit_of(-pad_left) | int %}
+{% set to = unit_of((columns - 1) * stride_width + kernel_width - 1 - pad_left) | int %}
+{% set own = 0 if last else stride_width %}
+{% else %}
 {#- Windows, counted from a strip's own, that have a cell of the field that belongs to it. #}
 {% set top = -((kernel_height - 1 - pad_top) // stride_height) %}
 {% set bottom = (stride_height - 1 + pad_top) // stride_height %}
@@ -80,15 +84,20 @@ fn unit_place(unit: u32, strip: Strip) -> u32 {
 {% set from = unit_of(left) | int %}
 {% set to = unit_of(right) | int %}
 {% endif %}
-{#- Where a gradient's strip is: `strip`, and `base`, its first unit in rows of `width`. #}
-{% macro begin_fields() %}
+{#- Which strip an invocation has, and `base`, its first unit in the rows that it reads, of `width`. #}
+{% macro begin() %}
     let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
+{% if entry == "forward" %}
+    let across = (params.out_width + {{ columns - 1 }}u) / {{ columns }}u;
+    let strip = strip_of(index, params.out_height, across);
+{% else %}
     let down = (params.in_height + {{ stride_height - 1 }}u) / {{ stride_height }}u;
     let across = (params.in_width + {{ columns * stride_width - 1 }}u) / {{ columns * stride_width }}u;
     let strip = strip_of(index, down, across);
+{% endif %}
     if strip.plane >= params.planes { return; }
-    let width = units(params.out_width);
-    let base = strip.across * {{ columns if last else columns // 4 }}u;
+    let width = units(params.{{ "in" if entry == "forward" else "out" }}_width);
+    let base = strip.across * {{ columns * (stride_width if entry == "forward" else 1) // (1 if last else 4) }}u;
 {% endmacro %}
 {#- Stores the cells that belong to a strip of windows: sums of what the caller writes for a window, whose row is counted from
     `top` and whose column from the strip's own, and for the cell's place in it. #}
