@@ -33,13 +33,17 @@ fn functions(folder: &str, types: &[&str]) -> Vec<(String, String)> {
     functions
 }
 
+/// The type of a block: of `impl<const D: usize> Conv<D> {` it is `Conv`.
+fn implemented(line: &str) -> &str {
+    let of = line.trim_end_matches(" {").rsplit(' ').next().unwrap_or_default();
+    of.split('<').next().unwrap_or_default()
+}
+
 fn functions_of(path: &Path, types: &[&str]) -> Vec<(String, String)> {
     let (mut functions, mut wanted) = (Vec::new(), false);
     for line in read_to_string(path).unwrap().lines() {
         if line.starts_with("impl") {
-            // `impl<const D: usize> Conv<D> {`, of which `Conv` counts.
-            let of = line.trim_end_matches(" {").rsplit(' ').next().unwrap_or_default();
-            wanted = !line.contains(" for ") && types.contains(&of.split('<').next().unwrap_or_default());
+            wanted = !line.contains(" for ") && types.contains(&implemented(line));
         } else if let Some(rest) = line.strip_prefix("    pub fn ").filter(|_| wanted) {
             let name = rest.split(['(', '<']).next().unwrap_or_default().to_string();
             functions.push((name, rest.rsplit("-> ").next().unwrap_or_default().trim_end_matches(" {").to_string()));
@@ -82,8 +86,7 @@ fn settings(folder: &str) -> BTreeSet<String> {
         let mut of = String::new();
         for line in read_to_string(path).unwrap().lines() {
             if line.starts_with("impl") {
-                let last = line.trim_end_matches(" {").rsplit(' ').next().unwrap_or_default();
-                of = last.split('<').next().unwrap_or_default().into();
+                of = implemented(line).into();
             } else if line.starts_with("    pub fn ") && line.contains("(mut self") && line.ends_with("-> Self {") {
                 types.insert(of.clone());
             }

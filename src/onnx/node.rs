@@ -104,6 +104,14 @@ impl Node {
         })
     }
 
+    /// An attribute that is a finite number.
+    pub(super) fn number(&self, name: &str, default: f32) -> Result<f32> {
+        match self.float(name)?.unwrap_or(default) {
+            number if number.is_finite() => Ok(number),
+            other => Err(self.wrong(format_args!("attribute `{name}`: {other}"))),
+        }
+    }
+
     /// Integers.
     pub(super) fn ints(&self, name: &str) -> Result<Option<&[i64]>> {
         self.typed(name, "integers", |a| {

@@ -37,12 +37,14 @@ impl Regions {
                 return Err(node.wrong(format_args!("attribute `coordinate_transformation_mode`: `{other}`")));
             }
         };
-        let scale = node.float("spatial_scale")?.unwrap_or(1.0);
-        if !scale.is_finite() {
-            return Err(node.wrong(format_args!("attribute `spatial_scale`: {scale}")));
-        }
         let parts = [natural("output_height", 1)?, natural("output_width", 1)?];
-        Ok(Self { parts, samples: natural("sampling_ratio", 0)?, maximum, half, scale })
+        Ok(Self {
+            parts,
+            samples: natural("sampling_ratio", 0)?,
+            maximum,
+            half,
+            scale: node.number("spatial_scale", 1.0)?,
+        })
     }
 
     /// Batch, channels, height and width, where the inputs have the right extents and every region an image.

@@ -162,12 +162,14 @@ impl LabelLoss {
             let rows =
                 logarithms.reshape([outer, classes, inner])?.transpose(&[0, 2, 1])?.reshape([examples, classes])?;
             // Chosen, not multiplied: the logarithm of a probability of 0 is infinite.
-            let mut slope = own.select(rows.multiply(self.smoothing)?.subtract(rows)?, 0.0)?;
-            if self.smoothing > 0.0 {
+            let slope = if self.smoothing > 0.0 {
                 let counts = own.sum(1)?.reshape([examples, 1])?;
-                let part = rows.multiply(self.smoothing)?.divide(classes as f32)?;
-                slope = slope.subtract(counts.select(part, 0.0)?)?;
-            }
+                let part = rows.multiply(self.smoothing)?;
+                let everywhere = counts.select(part.divide(classes as f32)?, 0.0)?;
+                own.select(part.subtract(rows)?, 0.0)?.subtract(everywhere)?
+            } else {
+                own.select(rows.neg()?, 0.0)?
+            };
             gradient = Some(slope.multiply(dloss.reshape([examples, 1])?)?);
         }
         if let Some(dcounted) = cx.cotangent(1) {

@@ -65,8 +65,8 @@ impl<'g> Tensor<'g> {
     /// Those of [`Tensor::sum`].
     pub fn l2_norm(self, axes: impl Into<Axes>) -> Result<Self> {
         let axes = axes.into();
-        // In units of the largest element, so that the sum is 1 at least unless all are 0 or subnormal. Beyond 1e30 units of that do, and are
-        // finite, also times a gradient.
+        // In units of the largest element, so that the sum is at least 1 unless all are 0 or subnormal. A unit of at most 1e30
+        // keeps what is counted in it finite, also times a gradient.
         let unit = self.abs()?.max(axes.clone().keep())?.minimum(1e30)?.detach()?;
         let unit = unit.maximum(f32::MIN_POSITIVE)?;
         let squares = self.divide(unit)?.square()?.sum(axes)?;

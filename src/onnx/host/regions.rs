@@ -32,9 +32,11 @@ struct Side {
 impl Side {
     fn of(regions: &Regions, [start, end]: [f32; 2], parts: usize) -> Self {
         let [start, end] = [start, end].map(|place| f64::from(place) * f64::from(regions.scale));
-        let start = if regions.half { start - 0.5 } else { start };
-        let end = if regions.half { end - 0.5 } else { end };
-        let length = if regions.half { end - start } else { (end - start).max(1.0) };
+        let (start, length) = match regions.half {
+            true => (start - 0.5, end - start),
+            // Of one cell at least.
+            false => (start, (end - start).max(1.0)),
+        };
         // A number that is none, or negative, becomes 0.
         let natural = (length / parts as f64).ceil() as usize;
         Self { start, length, parts, samples: if regions.samples > 0 { regions.samples } else { natural } }

@@ -16,7 +16,7 @@ macro_rules! plain {
 
 pub(super) const OPERATORS: &[Operator] = &[
     ("Celu", |call| {
-        let alpha = number(call, "alpha", 1.0)?;
+        let alpha = call.node.number("alpha", 1.0)?;
         match alpha > 0.0 {
             true => one(call.tensor(0)?.celu(alpha)?),
             false => Err(call.node.unsupported(format_args!("an alpha of {alpha}"))),
@@ -25,7 +25,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     ("Clip", clip),
     ("Dropout", dropout),
     ("Elu", |call| {
-        let alpha = number(call, "alpha", 1.0)?;
+        let alpha = call.node.number("alpha", 1.0)?;
         one(elu(call.tensor(0)?, alpha)?)
     }),
     ("Gelu", |call| match call.node.text("approximate")?.unwrap_or("none") {
@@ -34,7 +34,7 @@ pub(super) const OPERATORS: &[Operator] = &[
         other => Err(call.node.wrong(format_args!("attribute `approximate`: `{other}`"))),
     }),
     ("HardSigmoid", |call| {
-        let (alpha, beta) = (number(call, "alpha", 0.2)?, number(call, "beta", 0.5)?);
+        let (alpha, beta) = (call.node.number("alpha", 0.2)?, call.node.number("beta", 0.5)?);
         let x = call.tensor(0)?;
         one(match (alpha, beta) == (1.0 / 6.0, 0.5) {
             true => x.hard_sigmoid()?,
@@ -44,7 +44,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     plain!("HardSwish", hard_swish),
     ("Hardmax", hardmax),
     ("LeakyRelu", |call| {
-        let slope = number(call, "alpha", 0.01)?;
+        let slope = call.node.number("alpha", 0.01)?;
         let x = call.tensor(0)?;
         // The derivative of a negative slope cannot be told from the result.
         one(if slope < 0.0 { x.prelu_with(call.graph().constant(slope, 1)?)? } else { x.leaky_relu(slope)? })
@@ -54,7 +54,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     ("PRelu", prelu),
     plain!("Relu", relu),
     ("Selu", |call| {
-        let (alpha, gamma) = (number(call, "alpha", 1.673_263_2)?, number(call, "gamma", 1.050_701)?);
+        let (alpha, gamma) = (call.node.number("alpha", 1.673_263_2)?, call.node.number("gamma", 1.050_701)?);
         one(elu(call.tensor(0)?, alpha)?.multiply(gamma)?)
     }),
     ("Shrink", shrink),
@@ -63,25 +63,17 @@ pub(super) const OPERATORS: &[Operator] = &[
     ("Softplus", |call| one(call.tensor(0)?.softplus(1.0, 20.0)?)),
     plain!("Softsign", softsign),
     ("Swish", |call| {
-        let alpha = number(call, "alpha", 1.0)?;
+        let alpha = call.node.number("alpha", 1.0)?;
         let x = call.tensor(0)?;
         one(if alpha == 1.0 { x.silu()? } else { x.multiply(x.multiply(alpha)?.sigmoid()?)? })
     }),
     plain!("Tanh", tanh),
     ("ThresholdedRelu", |call| {
-        let alpha = number(call, "alpha", 1.0)?;
+        let alpha = call.node.number("alpha", 1.0)?;
         let x = call.tensor(0)?;
         one(x.greater(alpha)?.select(x, 0.0)?)
     }),
 ];
-
-/// An attribute that is a finite number.
-pub(super) fn number(call: &Call<'_, '_, '_>, name: &str, default: f32) -> Result<f32> {
-    match call.node.float(name)?.unwrap_or(default) {
-        number if number.is_finite() => Ok(number),
-        other => Err(call.node.wrong(format_args!("attribute `{name}`: {other}"))),
-    }
-}
 
 /// x for x > 0, else alpha·(eˣ - 1), also for a negative alpha.
 pub(super) fn elu(x: Tensor<'_>, alpha: f32) -> Result<Tensor<'_>> {
@@ -130,7 +122,7 @@ fn dropout<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
     let ratio = |call: &Call<'_, '_, '_>| match opset >= 12 {
         true if call.has(1) => Ok(call.floats(1)?.first().copied().unwrap_or(0.5)),
         true => Ok(0.5),
-        false => number(call, "ratio", 0.5),
+        false => call.node.number("ratio", 0.5),
     };
     let trained = call.graph().mode() == Mode::Training;
     let drops = match asked {
@@ -175,7 +167,7 @@ fn prelu<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
 }
 
 fn shrink<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
-    let (bias, lambda) = (number(call, "bias", 0.0)?, number(call, "lambd", 0.5)?);
+    let (bias, lambda) = (call.node.number("bias", 0.0)?, call.node.number("lambd", 0.5)?);
     let x = call.tensor(0)?;
     let above = x.greater(lambda)?.select(x.subtract(bias)?, 0.0)?;
     one(x.less(-lambda)?.select(x.add(bias)?, above)?)

@@ -1,6 +1,5 @@
 //! Normalisation by the statistics of a batch, of an example, of neighbouring channels.
 
-use super::activation::number;
 use super::{Call, Operator, one};
 use crate::Axes;
 use crate::error::Result;
@@ -41,8 +40,8 @@ pub(super) const OPERATORS: &[Operator] = &[
         let size = call.node.required("size", call.node.int("size")?)?;
         let size = usize::try_from(size).ok().filter(|&size| size > 0);
         let size = size.ok_or_else(|| call.node.wrong("attribute `size`: expected at least 1"))?;
-        let (alpha, beta) = (number(call, "alpha", 1e-4)?, number(call, "beta", 0.75)?);
-        let bias = number(call, "bias", 1.0)?;
+        let (alpha, beta) = (call.node.number("alpha", 1e-4)?, call.node.number("beta", 0.75)?);
+        let bias = call.node.number("bias", 1.0)?;
         if [alpha, beta, bias].iter().any(|&value| value <= 0.0) {
             return Err(call
                 .node
@@ -91,7 +90,7 @@ pub(super) const OPERATORS: &[Operator] = &[
 ];
 
 fn epsilon(call: &Call<'_, '_, '_>) -> Result<f32> {
-    match number(call, "epsilon", 1e-5)? {
+    match call.node.number("epsilon", 1e-5)? {
         epsilon if epsilon >= 0.0 => Ok(epsilon),
         epsilon => Err(call.node.wrong(format_args!("attribute `epsilon`: {epsilon}"))),
     }
@@ -187,7 +186,7 @@ fn batch<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
     }
     let [scale, bias] = [call.tensor(1)?, call.tensor(2)?];
     let [y, mean, variance] = x.normalized_by_batch([scale, bias], epsilon)?;
-    let share = number(call, "momentum", 0.9)?;
+    let share = call.node.number("momentum", 0.9)?;
     // What was there has the share `momentum` in the outputs; the variance is the biased one.
     let running = |before: Tensor<'g>, now: Tensor<'g>| before.multiply(share)?.add(now.multiply(1.0 - share)?);
     let (before_mean, before_variance) = (call.state(3)?, call.state(4)?);

@@ -1,6 +1,5 @@
 //! Poolings, and the way back from one.
 
-use super::activation::number;
 use super::spatial::{numbers, padding, pads, per_axis};
 use super::{Call, Operator, one};
 use crate::Axes;
@@ -76,7 +75,7 @@ pub(super) const OPERATORS: &[Operator] = &[
 /// The exponent of a norm, which was a float at first.
 fn power(call: &Call<'_, '_, '_>) -> Result<f32> {
     match call.node.opset < 2 {
-        true => number(call, "p", 2.0),
+        true => call.node.number("p", 2.0),
         false => Ok(call.node.int("p")?.unwrap_or(2) as f32),
     }
 }

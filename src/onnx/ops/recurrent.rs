@@ -5,7 +5,7 @@
 //!
 //! The two directions of a layer are a batch of two: while the first is at the first place the other is at the last one.
 
-use super::activation::{elu, number};
+use super::activation::elu;
 use super::detection::{MOST_CELLS, numbers};
 use super::{Call, Operator};
 use crate::error::Result;
@@ -275,7 +275,7 @@ fn layer<'g>(call: &mut Call<'_, '_, 'g>, kind: Kind) -> Result<Vec<Value<'g>>> 
     };
     let cell = Cell {
         functions: functions(call, kind, directions)?,
-        clip: call.node.has("clip").then(|| number(call, "clip", 0.0)).transpose()?,
+        clip: call.node.has("clip").then(|| call.node.number("clip", 0.0)).transpose()?,
         recurrence: by_gates(recurrence?, sizes, gates)?,
         inner: inner.map(|row| for_all(row, sizes)).transpose()?,
         resets_product,

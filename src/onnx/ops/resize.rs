@@ -1,6 +1,5 @@
 //! Resampling, and channels in the place of pixels.
 
-use super::activation::number;
 use super::{Call, Operator, one};
 use crate::error::Result;
 use crate::graph::Tensor;
@@ -96,7 +95,7 @@ fn interpolation(call: &Call<'_, '_, '_>) -> Result<Resize> {
         // What follows does not concern the nearest.
         "nearest" => return Ok(Resize::nearest().rounding(rounding).coordinates(coordinates)),
         "linear" => Resize::linear(),
-        "cubic" => Resize::cubic().cubic_coefficient(number(call, "cubic_coeff_a", -0.75)?),
+        "cubic" => Resize::cubic().cubic_coefficient(call.node.number("cubic_coeff_a", -0.75)?),
         other => return Err(node.wrong(format_args!("attribute `mode`: `{other}`"))),
     };
     let how = how.coordinates(coordinates);
@@ -135,7 +134,7 @@ fn resize<'g>(call: &mut Call<'_, '_, 'g>) -> Result<Vec<Value<'g>>> {
         axis.crop = Some([region[index], region[axes.len() + index]].map(f64::from));
     }
     let y = x.resample(&axes, &resized, how)?;
-    let value = number(call, "extrapolation_value", 0.0)?;
+    let value = call.node.number("extrapolation_value", 0.0)?;
     let beyond = if value == 0.0 { None } else { outside(call, &shape, &axes, &resized, value)? };
     one(match beyond {
         Some(beyond) => y.add(beyond)?,
