@@ -17,7 +17,7 @@ params! {
         damping: f32, second_complement: f32, average_complement: f32,
     }
 }
-pub(crate) static SHADER: Shader = shader!("optimizer", UpdateParams, ["grid", "nan", "update"]);
+pub(crate) static SHADER: Shader = shader!("optimizer", UpdateParams, ["grid", "texture", "read", "nan", "update"]);
 pub(crate) static PREPARE: Shader =
     shader!("optimizer_prepare", PrepareParams, ["grid", "texture", "read", "nan", "update", "tree"]);
 
@@ -26,6 +26,8 @@ const UPDATE_WORDS: usize = 8;
 /// Elements that one entry of the table of valid elements tells of: every parameter begins at a multiple of it.
 const BLOCK: usize = 64;
 
+/// Bytes that are copied into a texture at a time: the next ones then use the same texture.
+const COPIED: u64 = 8 << 20;
 /// Pieces of a parameter begin at a multiple of so many bytes: where a binding may, and a block.
 const PIECE: u64 = 256;
 
@@ -53,16 +55,16 @@ impl Run {
         Ok(Operand::Flat(FlatOperand { location, access }))
     }
 
-    /// The run in pieces that a kernel can bind: a single parameter may be larger.
-    fn pieces(self, limit: u64) -> Vec<Self> {
+    /// The run in pieces of so many bytes at most.
+    fn pieces(&self, limit: u64) -> Vec<Self> {
         let (location, each) = (self.location, (limit / PIECE).max(1) * PIECE);
         let piece = |number: u64| {
             let begin = number * each;
             let bytes = each.min(location.bytes - begin);
             let location = Location { offset: location.offset + begin, bytes, ..location };
-            Self { members: self.members.clone(), location, ..self }
+            Self { members: self.members.clone(), location, decays: self.decays }
         };
-        if location.bytes <= limit { vec![self] } else { (0..location.bytes.div_ceil(each)).map(piece).collect() }
+        (0..location.bytes.div_ceil(each)).map(piece).collect()
     }
 }
 
@@ -88,7 +90,20 @@ pub(super) fn lower(update: &Update, cx: &mut Lowering<'_>) -> Result<()> {
         false => None,
     };
     prepare(update, cx, prepared, sums)?;
-    runs.iter().try_for_each(|run| step(update, cx, run, prepared))
+    for run in runs {
+        let textured = textured(update, cx, run.words())?;
+        let pieces = if textured { run.pieces(COPIED) } else { vec![run] };
+        pieces.iter().try_for_each(|piece| step(update, cx, piece, prepared, textured))?;
+    }
+    Ok(())
+}
+
+/// Whether what is updated is read through copies in textures.
+fn textured(update: &Update, cx: &mut Lowering<'_>, words: usize) -> Result<bool> {
+    let operands = 1 + update.optimizer.updated().len() as u32;
+    let piece = words.min(COPIED as usize / 4);
+    Ok(cx.texture_refusal(operands, piece.div_ceil(4)).is_none()
+        && cx.choose_textures(update.optimizer.name(), words)?)
 }
 
 /// Gradients lie as their parameters do. What is not computed into its place is copied there.
@@ -118,6 +133,7 @@ fn all_runs(update: &Update, cx: &Lowering<'_>, parameters: &[Location]) -> Vec<
             let (first, last) = (places[run[0]], places[run[run.len() - 1]]);
             let location = Location { bytes: last.offset + last.bytes - first.offset, ..first };
             let members = run.into_iter().map(|index| chosen[index]).collect();
+            // A single parameter may be larger than a kernel can bind.
             all.extend(Run { members, location, decays: kind }.pieces(limit));
         }
     }
@@ -227,12 +243,15 @@ fn prepare(update: &Update, cx: &mut Lowering<'_>, prepared: usize, sums: Option
 }
 
 /// Updates the parameters of a run.
-fn step(update: &Update, cx: &mut Lowering<'_>, run: &Run, prepared: usize) -> Result<()> {
+fn step(update: &Update, cx: &mut Lowering<'_>, run: &Run, prepared: usize, textured: bool) -> Result<()> {
     let (optimizer, words) = (&update.optimizer, run.words());
     let names = optimizer.updated();
-    let mut operands = vec![Operand::ScratchRead(prepared), run.operand(update, cx, GRADIENTS, Access::Read)?];
-    for part in update.updated_parts() {
-        operands.push(run.operand(update, cx, part, Access::Write)?);
+    let read = if textured { Access::Texture } else { Access::Read };
+    let mut operands = vec![Operand::ScratchRead(prepared), run.operand(update, cx, GRADIENTS, read)?];
+    for access in [Access::Write, Access::Texture].into_iter().take(if textured { 2 } else { 1 }) {
+        for part in update.updated_parts() {
+            operands.push(run.operand(update, cx, part, access)?);
+        }
     }
     let (rule, epsilon) = match optimizer.rule {
         Rule::Sgd { .. } => ("sgd", 0.0),
@@ -250,11 +269,16 @@ fn step(update: &Update, cx: &mut Lowering<'_>, run: &Run, prepared: usize) -> R
         second_complement: second_complement(optimizer),
         epsilon,
     };
+    // What a workgroup updates lies together, for the caches; and see the shader on EACH.
+    let [workgroup, each] = if cx.class() == DeviceClass::Cpu { [8, 16] } else { [cx.workgroup_size(), 1] };
     let kernel = Kernel::new(&SHADER, rule)
+        .constant("WORKGROUP", workgroup as f64)
+        .constant("EACH", each as f64)
         .flag("CLIP", optimizer.clip_value.is_some())
         .flag("DECOUPLED", decoupled)
         .flag("NESTEROV", matches!(optimizer.rule, Rule::Sgd { nesterov: true, .. }))
         .template("rule", rule)
+        .template("texture", u8::from(textured))
         .value("updated", names.into());
-    cx.dispatch_flat(kernel, &params, &operands, words.div_ceil(4))
+    cx.dispatch(kernel, &params, &operands, words.div_ceil(4 * workgroup * each))
 }
