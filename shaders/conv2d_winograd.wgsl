@@ -7,7 +7,7 @@
 // (conv2d_winograd_product.wgsl) between the transforms of this file:
 //
 //   entry point   one invocation                         reads                    writes
-//   weights       a channel, four columns                9 taps                   36 elements of u [36, C, O / 4]
+//   weights       a channel, four columns                9 taps                   36 elements of u, in blocks of columns
 //   image         a tile, four channels                  6x6 fours of the image   36 elements of v [36, tiles, C / 4]
 //   results       a tile, four columns                   36 elements of m [36, tiles, O / 4]
 //                                                                                 4x4 fours of y, and what follows
@@ -132,6 +132,7 @@ fn weights(at: Invocation) {
     let place = div_rem(flat_workgroup(at.group, at.groups) * WORKGROUP + at.local, params.columns);
     let channels = 4u * params.depth;
     if place.x >= channels { return; }
+    let into = (place.y / {{ block }}u * channels + place.x) * {{ block }}u + place.y % {{ block }}u;
 {% for i in range(3) %}
 {% for j in range(3) %}
 {% if transposed %}
@@ -149,7 +150,7 @@ fn weights(at: Invocation) {
 {% for i in range(6) %}
 {{ g("u" ~ i, "t" ~ i, "") }}
 {% for j in range(6) %}
-    result[{{ 6 * i + j }}u * params.plane + place.x * params.columns + place.y] = u{{ i }}{{ j }};
+    result[{{ 6 * i + j }}u * params.plane + into] = u{{ i }}{{ j }};
 {% endfor %}
 {% endfor %}
 }

@@ -37,45 +37,36 @@ struct Problem {
     /// Channels of both, in fours.
     depth: usize,
     columns: usize,
+    /// Columns of a product's block, in fours.
+    block: usize,
     /// Above and to the left.
     padding: [usize; 2],
 }
 
 impl Problem {
-    fn new(g: &Geometry, direction: Direction) -> Self {
-        let [inputs, outputs] = g.channels.map(|channels| channels / 4);
+    fn new(g: &Geometry, direction: Direction, lanes: usize) -> Self {
+        let transposed = direction == Direction::GradInput;
+        let ends = [(g.input, g.channels[0] / 4), (g.output, g.channels[1] / 4)];
+        let [(image, depth), (result, columns)] = if transposed { [ends[1], ends[0]] } else { ends };
+        let block = channels_last::quads(columns, lanes) * lanes;
         let padding = [g.window.padding[0], g.window.padding[1]];
-        match direction {
-            Direction::GradInput => Self {
-                transposed: true,
-                batch: g.batch,
-                image: g.output,
-                result: g.input,
-                depth: outputs,
-                columns: inputs,
-                padding,
-            },
-            _ => Self {
-                transposed: false,
-                batch: g.batch,
-                image: g.input,
-                result: g.output,
-                depth: inputs,
-                columns: outputs,
-                padding,
-            },
-        }
+        Self { transposed, batch: g.batch, image, result, depth, columns, block, padding }
+    }
+
+    /// Fours of an element of the transformed filters, which lie in blocks.
+    fn filter_fours(&self) -> usize {
+        4 * self.depth * self.columns.next_multiple_of(self.block)
     }
 
     /// Bytes of the transformed filters.
     fn filter_bytes(&self) -> u64 {
-        16 * (ELEMENTS * plane(4 * self.depth * self.columns)) as u64
+        16 * (ELEMENTS * plane(self.filter_fours())) as u64
     }
 
     /// Fours from an element to the next of the transformed filters, and of the images and results of a call.
     fn planes(&self) -> [usize; 3] {
         let tiles = self.tiles_of_call();
-        [4 * self.depth * self.columns, self.depth * tiles, self.columns * tiles].map(plane)
+        [self.filter_fours(), self.depth * tiles, self.columns * tiles].map(plane)
     }
 
     /// Tiles of a call, all of them nearly equally many.
@@ -140,6 +131,11 @@ impl Problem {
     }
 }
 
+/// Invocations of a subgroup; `refusal` sees to it that there is one.
+fn lanes(cx: &Lowering<'_>) -> usize {
+    cx.capabilities.subgroup().unwrap_or(1)
+}
+
 /// A kernel of the transforms.
 fn transform(entry: &'static str, textured: bool) -> Kernel {
     let kernel = Kernel::new(&WINOGRAD, entry).variant(VARIANT);
@@ -162,7 +158,7 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> 
     if !fits {
         return Some("only for 3x3 kernels of stride 1 over channels in fours".into());
     }
-    let problem = Problem::new(g, direction);
+    let problem = Problem::new(g, direction, lanes(cx));
     let bytes = 16 * (ELEMENTS * problem.planes().into_iter().max().unwrap_or(0)) as u64;
     let limit = cx.capabilities.limits.max_storage_buffer_binding_size;
     let large = || format!("transforms of {bytes} bytes are larger than a binding's {limit}");
@@ -187,7 +183,7 @@ pub(super) fn worthwhile(cx: &Lowering<'_>, g: &Geometry, direction: Direction) 
     if refusal(cx, g, direction).is_some() {
         return false;
     }
-    let problem = Problem::new(g, direction);
+    let problem = Problem::new(g, direction, lanes(cx));
     let room = !cx.keeps_filter || problem.filter_bytes() <= cx.room_for_filters;
     let [inputs, outputs] = g.channels.map(|channels| channels as u64);
     let (tiles, pixels) = (problem.tiles() as u64, g.pixels(problem.result) as u64);
@@ -201,7 +197,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     if direction == Direction::GradWeight {
         return lower_weight(cx, g, operands);
     }
-    let problem = Problem::new(g, direction);
+    let problem = Problem::new(g, direction, lanes(cx));
     // The weight comes first where the input gradient is computed.
     let (image, weight) = if problem.transposed { (operands[1], operands[0]) } else { (operands[0], operands[1]) };
     let result = operands[operands.len() - 1];
@@ -219,6 +215,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
         let kernel = transform(entry, textured).template("transposed", u8::from(problem.transposed));
         match entry {
             "results" => kernel.chain(&chain, &textures),
+            "weights" => kernel.template("block", problem.block).chain(&Chain::default(), &[]),
             _ => kernel.chain(&Chain::default(), &[]),
         }
     };
@@ -229,8 +226,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     let params = problem.params(0, 0, u_plane)?;
     let operands = [read(weight), Operand::ScratchWrite(u)];
     cx.dispatch_flat(transform("weights"), &params, &operands, 4 * depth * columns)?;
-    // `refusal` has seen the subgroups.
-    let lanes = cx.capabilities.subgroup().unwrap_or(1);
+    let lanes = lanes(cx);
     for (first, count) in problem.calls() {
         let params = problem.params(first, count, v_plane)?;
         let operands = [read(image), Operand::ScratchWrite(v)];
@@ -266,14 +262,13 @@ fn lower_weight(cx: &mut Lowering<'_>, g: &Geometry, operands: &[Operand]) -> Re
     cx.read_in(dy, Format::ChannelsLast);
     cx.write_in(Format::TapsFirst);
 
-    let problem = Problem::new(g, Direction::GradWeight);
+    let problem = Problem::new(g, Direction::GradWeight, lanes(cx));
     let Problem { depth, columns, .. } = problem;
     let [s_plane, v_plane, z_plane] = problem.planes();
     let ([s, v, z], textured) = problem.scratch(cx)?;
     let read = |operand: Operand| if textured { operand.textured() } else { operand };
     let transform = |entry| transform(entry, textured).template("transposed", 0_u8).chain(&Chain::default(), &[]);
-    // `refusal` has seen the subgroups.
-    let lanes = cx.capabilities.subgroup().unwrap_or(1);
+    let lanes = lanes(cx);
     let quads = channels_last::quads(columns, lanes);
 
     for (first, count) in problem.calls() {
