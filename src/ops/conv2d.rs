@@ -9,7 +9,7 @@
 //! matrices; `pointwise` is either for 1x1 kernels, and `stem` is for images of few channels. For adapters that run on a
 //! CPU, `blocked` keeps a tile in registers without a barrier, `packed` does so with operands that were copied into the
 //! order of their use, and `channels_last` gives a tile to a subgroup. `winograd` saves multiplications of 3x3 kernels.
-//! Depthwise convolutions have kernels of their own (`depthwise`).
+//! Depthwise convolutions have kernels of their own (`depthwise`), and on a CPU so have others in groups (`grouped`).
 
 use crate::error::Result;
 use crate::graph::Tensor;
@@ -22,6 +22,7 @@ mod depthwise;
 #[cfg(feature = "onnx")]
 mod export;
 mod geometry;
+mod grouped;
 mod kernels;
 mod layer;
 mod packed;
@@ -83,6 +84,8 @@ pub(crate) static DEPTHWISE: Shader =
     shader!("conv2d_depthwise", ConvParams, ["grid", "divide", "conv2d", "texture", "read"], chain);
 pub(crate) static DEPTHWISE_WEIGHT: Shader =
     shader!("conv2d_depthwise_weight", ConvParams, ["grid", "divide", "conv2d", "texture", "read", "tree"]);
+pub(crate) static GROUPED: Shader =
+    shader!("conv2d_grouped", ConvParams, ["grid", "divide", "conv2d", "texture", "phases", "walk", "read"], chain);
 pub(crate) static PACKED: Shader =
     shader!("conv2d_packed", ConvParams, ["grid", "conv2d", "texture", "read", "packed"]);
 

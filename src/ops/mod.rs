@@ -103,6 +103,7 @@ pub const FAMILIES: &[Family] = &[
             &conv2d::WINOGRAD_WEIGHT,
             &conv2d::DEPTHWISE,
             &conv2d::DEPTHWISE_WEIGHT,
+            &conv2d::GROUPED,
         ],
         cases: conv2d::cases,
     },

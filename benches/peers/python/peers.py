@@ -41,6 +41,7 @@ LAYERS = [
     ("mobilenet depthwise 3x3", 32, 32, 112, 3, 1, 32, BOTH),
     ("mobilenet depthwise 3x3/2", 64, 64, 112, 3, 2, 64, BOTH),
     ("mobilenet depthwise 3x3", 512, 512, 14, 3, 1, 512, ONE),
+    ("resnext 3x3", 128, 128, 56, 3, 1, 32, ONE),
     ("mobilenet 1x1", 32, 64, 112, 1, 1, 1, BOTH),
     ("mobilenet 1x1", 512, 512, 14, 1, 1, 1, ONE),
 ]
@@ -115,8 +116,12 @@ def main():
     if not any(arguments.filter in case.title() for case in everything):
         names = ", ".join(sorted({case.name for case in everything}))
         parser.error(f"no row's name, shape and direction contain `{arguments.filter}`; the names are {names}")
+    engines = arguments.engines.split(",")
+    for name in engines:
+        if name not in models.ENGINES:
+            parser.error(f"--engines: expected some of {', '.join(models.ENGINES)}, got `{name}`")
     good = True
-    for name in arguments.engines.split(","):
+    for name in engines:
         module, engine = models.ENGINES[name]
         try:
             engine = getattr(importlib.import_module(module), engine)(name, arguments.threads)

@@ -123,6 +123,7 @@ const LAYERS: &[Layer] = &[
     Layer("mobilenet depthwise 3x3", [32, 32], 112, 3, 1, 32, BOTH),
     Layer("mobilenet depthwise 3x3/2", [64, 64], 112, 3, 2, 64, BOTH),
     Layer("mobilenet depthwise 3x3", [512, 512], 14, 3, 1, 512, ONE),
+    Layer("resnext 3x3", [128, 128], 56, 3, 1, 32, ONE),
     Layer("mobilenet 1x1", [32, 64], 112, 1, 1, 1, BOTH),
     Layer("mobilenet 1x1", [512, 512], 14, 1, 1, 1, ONE),
 ];

@@ -27,8 +27,8 @@ struct Arguments {
     #[arg(long, value_name = "TEXT", default_value = "")]
     filter: String,
     /// Turns of each engine
-    #[arg(long, default_value_t = 3)]
-    rounds: usize,
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
     /// The engines; the others are compared with the first
     #[arg(long, value_enum, value_delimiter = ',', default_value = "omma,naive,burn,tract")]
     engines: Vec<Name>,
@@ -88,7 +88,7 @@ fn main() -> ExitCode {
     table.header(&engines);
     let mut good = true;
     for case in cases(software).into_iter().filter(wanted) {
-        let outcomes = rounds::run(&engines, &case, arguments.rounds);
+        let outcomes = rounds::run(&engines, &case, arguments.rounds.into());
         table.row(&case, &outcomes);
         good &= !outcomes.iter().any(|outcome| matches!(outcome.verdict, Verdict::Failed(_)));
     }

@@ -3,7 +3,7 @@
 use super::depthwise::{self, Layout};
 use super::geometry::Geometry;
 use super::tiled::{self, Tile};
-use super::{BLOCKED, ConvParams, NAIVE, NAME, channels_last, packed, stem, winograd};
+use super::{BLOCKED, ConvParams, NAIVE, NAME, channels_last, grouped, packed, stem, winograd};
 use crate::error::Result;
 use crate::gpu::DeviceClass;
 use crate::ops::{MAX_ITERATIONS, chain};
@@ -162,6 +162,7 @@ pub(in crate::ops) fn lower(
         "channels_last" => channels_last::refusal(cx, g, direction),
         winograd::VARIANT => winograd::refusal(cx, g, direction),
         "packed" => packed::refusal(cx, g, direction),
+        grouped::VARIANT => grouped::refusal(cx, g, direction),
         stem::VARIANT => stem::refusal(g, direction),
         "depthwise" => depthwise::refusal(cx, g, direction, Layout::Fours),
         "depthwise_planar" => depthwise::refusal(cx, g, direction, Layout::Planar),
@@ -188,7 +189,7 @@ pub(in crate::ops) fn lower(
     };
     let (first, last): (&[&str], &[&str]) =
         if winograd::worthwhile(cx, g, direction) { (&[winograd::VARIANT], &[]) } else { (&[], &[winograd::VARIANT]) };
-    let order = [&["depthwise", "depthwise_planar"], first, &order.concat(), last].concat();
+    let order = [&["depthwise", "depthwise_planar", grouped::VARIANT], first, &order.concat(), last].concat();
     let entry = direction.entry();
     let candidates = order.into_iter().map(candidate).collect();
     let variant = cx.choose(&format!("{NAME}.{entry}"), candidates)?;
@@ -198,6 +199,7 @@ pub(in crate::ops) fn lower(
         "channels_last" => return channels_last::lower(cx, g, direction, operands),
         "depthwise" => return depthwise::lower(cx, g, direction, Layout::Fours, operands),
         "depthwise_planar" => return depthwise::lower(cx, g, direction, Layout::Planar, operands),
+        grouped::VARIANT => return grouped::lower(cx, g, direction, operands),
         stem::VARIANT => return stem::lower(cx, g, operands),
         "packed" => packed::lower(cx, g, direction, operands)?,
         variant => match Tile::named(variant) {
