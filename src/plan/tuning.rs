@@ -44,24 +44,31 @@ impl Tuning {
         })
     }
 
-    /// What the entries tell of a device; nothing where its kernels were others.
-    fn of(devices: &Map<String, Value>, capabilities: &Capabilities) -> Result<Self, String> {
+    /// What the entries tell of a device, whose kernels must be those of today.
+    fn of(devices: &Map<String, Value>, capabilities: &Capabilities) -> Result<Self, Fault> {
         let Some(entry) = devices.get(&device(capabilities)) else { return Ok(Self::default()) };
         let variant = |(problem, variant): (&String, &Value)| Some((problem.clone(), variant.as_str()?.to_string()));
         let choices = entry["choices"].as_object().and_then(|choices| choices.iter().map(variant).collect());
         match (entry["kernels"].as_str(), choices) {
-            (Some(hash), Some(_)) if hash != kernels() => Ok(Self::default()),
+            (Some(hash), Some(_)) if hash != kernels() => Err(Fault::OtherKernels),
             (Some(_), Some(choices)) => Ok(Self(choices)),
-            _ => Err("the entry of this device is damaged".into()),
+            _ => Err(Fault::DamagedEntry),
         }
     }
 
     /// Adds itself to what is in the file by now: another process may have written meanwhile. A file that cannot be written
-    /// costs the time to tune again.
+    /// costs the time to tune again, and one that is somebody else's stays as it is.
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn save(&self, path: &Path, capabilities: &Capabilities) {
-        // What is wrong with the file was said when it was loaded.
-        let mut devices = devices(path).unwrap_or_default();
+        let mut devices = match devices(path) {
+            Ok(devices) => devices,
+            // That was said when it was loaded.
+            Err(Fault::Damaged) => Map::new(),
+            Err(fault) => {
+                log::warn!("{}: {fault}; it stays as it is, and what tuning found is not kept", path.display());
+                return;
+            }
+        };
         let mut all = Self::of(&devices, capabilities).unwrap_or_default();
         all.0.extend(self.0.clone());
         devices.insert(device(capabilities), serde_json::json!({ "kernels": kernels(), "choices": all.0 }));
@@ -79,16 +86,34 @@ impl Tuning {
 /// The format's name and version.
 const FORMAT: &str = "omma tuning 1";
 
-/// The entries of all devices, none where there is no file; or why it is none of this format.
-fn devices(path: &Path) -> Result<Map<String, Value>, String> {
+/// Why a file, or a device's entry, tells nothing.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error("{0}")]
+    Unreadable(std::io::Error),
+    #[error("it is no file of omma's tuning")]
+    Foreign,
+    #[error("it is damaged, or of another version of omma's tuning")]
+    Damaged,
+    #[error("the entry of this device is damaged")]
+    DamagedEntry,
+    #[error("the entry of this device is of other kernels")]
+    OtherKernels,
+}
+
+/// The entries of all devices, none where there is no file.
+fn devices(path: &Path) -> Result<Map<String, Value>, Fault> {
     let text = match fs::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Map::new()),
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(Fault::Unreadable(error)),
     };
     let file: Value = serde_json::from_slice(&text).unwrap_or_default();
     let devices = file["devices"].as_object().filter(|_| file["format"] == FORMAT);
-    devices.cloned().ok_or_else(|| "it is no file of omma's tuning, or damaged".into())
+    // What was cut off may still show whose it was.
+    let name = FORMAT.trim_end_matches(|c: char| c.is_ascii_digit()).as_bytes();
+    let own = text.trim_ascii().is_empty() || text.windows(name.len()).any(|words| words == name);
+    devices.cloned().ok_or(if own { Fault::Damaged } else { Fault::Foreign })
 }
 
 /// The device, as the file names it: where a back end names no driver, with the numbers of its maker and model.

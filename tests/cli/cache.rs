@@ -43,10 +43,12 @@ fn a_damaged_tuning_file_is_told_of_and_replaced() {
     };
     std::fs::write(&path, "something else").unwrap();
     let told = run();
-    assert!(
-        told.len() == 1 && told[0].contains("no file of omma's tuning") && told[0].contains("timed anew"),
-        "{told:?}"
-    );
+    assert!(told.len() == 2 && told.iter().all(|line| line.contains("no file of omma's tuning")), "{told:?}");
+    assert!(told[0].contains("timed anew") && told[1].contains("stays as it is"), "{told:?}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"something else");
+    std::fs::write(&path, r#"{"format": "omma tuning 1", "dev"#).unwrap();
+    let told = run();
+    assert!(told.len() == 1 && told[0].contains("it is damaged") && told[0].contains("timed anew"), "{told:?}");
     let read = || -> serde_json::Value { serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap() };
     let mut file = read();
     let (name, entry) = file["devices"].as_object_mut().unwrap().iter_mut().next().unwrap();

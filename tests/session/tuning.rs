@@ -97,14 +97,21 @@ fn what_the_caller_decides_is_not_timed() {
 }
 
 #[test]
-fn a_damaged_file_is_replaced_and_other_devices_are_kept() {
+fn a_damaged_file_is_replaced_and_others_are_kept() {
     let Some(gpu) = own_gpu() else { return };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tuning.json");
     start(&gpu, &tune(&path));
     let good = read(&path);
+    // Whoever wrote it, it is not lost.
+    for foreign in [&b"no json"[..], b"[]", b"{\"format\": \"another\", \"devices\": {}}", b"\xff\xfe"] {
+        std::fs::write(&path, foreign).unwrap();
+        assert!(start(&gpu, &tune(&path)).2 > 0, "timed beside {}", String::from_utf8_lossy(foreign));
+        assert_eq!(std::fs::read(&path).unwrap(), foreign);
+    }
+    let whole = good.to_string().into_bytes();
     for bad in
-        [&b""[..], b"no json", b"[]", b"{\"format\": \"another\", \"devices\": {}}", b"{\"format\": \"omma tuning 1\"}"]
+        [&b""[..], b"{\"format\": \"omma tuning 1\"}", b"{\"format\": \"omma tuning 0\"}", &whole[..whole.len() - 1]]
     {
         std::fs::write(&path, bad).unwrap();
         assert!(start(&gpu, &tune(&path)).2 > 0, "timed anew after {}", String::from_utf8_lossy(bad));
