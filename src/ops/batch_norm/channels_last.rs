@@ -11,6 +11,8 @@ params! {
 pub(crate) static SHADER: Shader =
     shader!("batch_norm_channels_last", SumsParams, ["grid", "divide", "texture", "read"]);
 
+/// A software adapter computes a workgroup on one core: so they are as small as its vectors.
+const WORKGROUP: usize = 8;
 /// Invocations that keep a few cores busy.
 const BUSY: usize = 64;
 /// Up to so many rows, one lane is done sooner than the second stage begins, where it has work for two cores.
@@ -43,17 +45,23 @@ pub(super) fn lower(
     let kernel = |entry: &'static str| {
         Kernel::new(&SHADER, entry)
             .variant("channels_last")
+            .constant("WORKGROUP", WORKGROUP as f64)
             .template("entry", entry)
             .template("texture", u8::from(textured))
             .template("whole", u8::from(lanes == 1))
     };
     let results = [Operand::Output(0), Operand::Output(1)];
     if lanes == 1 {
-        return cx.dispatch_flat(kernel(entries[0]), &params, &[&operands[..], &results].concat(), quads);
+        return cx.dispatch(
+            kernel(entries[0]),
+            &params,
+            &[&operands[..], &results].concat(),
+            quads.div_ceil(WORKGROUP),
+        );
     }
     let parts = [cx.scratch(lanes * channels), cx.scratch(lanes * channels)];
     let written = parts.map(Operand::ScratchWrite);
-    cx.dispatch_flat(kernel(entries[0]), &params, &[&operands[..], &written].concat(), lanes * quads)?;
+    cx.dispatch(kernel(entries[0]), &params, &[&operands[..], &written].concat(), (lanes * quads).div_ceil(WORKGROUP))?;
     let read = parts.map(Operand::ScratchRead);
-    cx.dispatch_flat(kernel(entries[1]), &params, &[read, results].concat(), quads)
+    cx.dispatch(kernel(entries[1]), &params, &[read, results].concat(), quads.div_ceil(WORKGROUP))
 }
