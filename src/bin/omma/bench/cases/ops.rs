@@ -1,7 +1,7 @@
 //! Operations that are bound by memory. Each says how often its tensor must be moved at least, reads and writes together; a
 //! kernel that moves more is the slower for it.
 
-use omma::{BatchNorm, DeviceClass, Graph, Init, Optimizer, PadMode, Pool2d, Resize, Result, Slice, Tensor};
+use omma::{BatchNorm, Conv2d, DeviceClass, Graph, Init, Optimizer, PadMode, Pool2d, Resize, Result, Slice, Tensor};
 
 use super::conv::gradient;
 use super::{Case, Fed, What};
@@ -24,10 +24,16 @@ pub(super) fn cases(class: DeviceClass) -> Vec<Case> {
     // Larger than the caches of the device, and no larger than the reference has patience for.
     let batch = if class == DeviceClass::Cpu { 16 } else { 64 };
     let image = [batch, CHANNELS, SIDE, SIDE];
-    [normalization(image), pointwise(image), moving(image), pooling(image), loss(256 * batch), optimizers(256 * batch)]
-        .into_iter()
-        .flatten()
-        .collect()
+    let all = [
+        normalization(image),
+        pointwise(image),
+        moving(image),
+        pooling(image),
+        between_convolutions(image),
+        loss(256 * batch),
+        optimizers(256 * batch),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 fn normalization(image: [usize; 4]) -> Vec<Case> {
@@ -174,6 +180,40 @@ fn pooling(image: [usize; 4]) -> Vec<Case> {
             Ok(vec![given(graph, "x", &image)?.global_avg_pool2d()?])
         }),
     ]
+}
+
+fn convolved<'g>(graph: &'g Graph, x: Tensor<'g>, name: &str) -> Result<Tensor<'g>> {
+    x.conv2d_with(given(graph, name, &[CHANNELS, CHANNELS, 1, 1])?, None, Conv2d::new(CHANNELS, 1))
+}
+
+/// As they are in networks, where images come and go in the layout that convolutions like.
+fn between_convolutions(image: [usize; 4]) -> Vec<Case> {
+    type Build = for<'g> fn(Tensor<'g>) -> Result<Tensor<'g>>;
+    // Moves forward and back, as above.
+    let all: [(&str, [&'static str; 2], [f64; 2], Build); 3] = [
+        ("batch norm training", ["batch_norm", "batch_norm.grad"], [3.0, 5.0], |x| {
+            x.batch_norm("bn", BatchNorm::default())
+        }),
+        ("max pooling 3/2", ["max_pool2d", "max_pool2d.grad_input"], [1.25, 1.5], |x| {
+            x.max_pool2d(Pool2d::new(3).stride(2).padding(1))
+        }),
+        ("average pooling 2", ["avg_pool2d", "avg_pool2d.grad_input"], [1.25, 1.25], |x| x.avg_pool2d(2)),
+    ];
+    let cases = all.map(|(name, prefixes, times, build)| {
+        [("forward", 0), ("gradient", 1)].map(|(direction, back)| {
+            let what = moves(prefixes[back], &image, times[back]);
+            Case::new(format!("{name} between convolutions"), format!("{image:?}"), direction, what, move |graph| {
+                let x = given(graph, "x", &image)?;
+                let y = convolved(graph, build(convolved(graph, x, "first")?)?, "second")?;
+                match back {
+                    0 => Ok(vec![y]),
+                    _ => Ok(gradient(y, given(graph, "dy", &y.shape())?, x)?.into_iter().collect()),
+                }
+            })
+            .training()
+        })
+    });
+    cases.into_iter().flatten().collect()
 }
 
 fn loss(rows: usize) -> Vec<Case> {
