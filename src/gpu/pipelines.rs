@@ -20,34 +20,30 @@ pub enum BindingKind {
     ReadWrite,
     /// A read-only storage texture of four f32 a texel.
     TextureRead,
-    /// A write-only storage texture of four f32 a texel.
-    TextureWrite,
 }
 
 impl BindingKind {
     /// Whether the kernel writes to it.
     pub fn writes(self) -> bool {
-        matches!(self, Self::ReadWrite | Self::TextureWrite)
+        self == Self::ReadWrite
     }
 
     /// Whether it is a texture.
     pub fn is_texture(self) -> bool {
-        matches!(self, Self::TextureRead | Self::TextureWrite)
+        self == Self::TextureRead
     }
 
     fn layout(self) -> wgpu::BindingType {
         let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
-        let texture = |access| wgpu::BindingType::StorageTexture {
-            access,
-            format: TEXEL,
-            view_dimension: wgpu::TextureViewDimension::D2,
-        };
         match self {
             Self::Uniform => buffer(wgpu::BufferBindingType::Uniform),
             Self::Read => buffer(wgpu::BufferBindingType::Storage { read_only: true }),
             Self::ReadWrite => buffer(wgpu::BufferBindingType::Storage { read_only: false }),
-            Self::TextureRead => texture(wgpu::StorageTextureAccess::ReadOnly),
-            Self::TextureWrite => texture(wgpu::StorageTextureAccess::WriteOnly),
+            Self::TextureRead => wgpu::BindingType::StorageTexture {
+                access: wgpu::StorageTextureAccess::ReadOnly,
+                format: TEXEL,
+                view_dimension: wgpu::TextureViewDimension::D2,
+            },
         }
     }
 }

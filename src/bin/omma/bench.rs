@@ -34,7 +34,8 @@ Columns:
   GB/s                   of an operation the bytes that it must move at least, of a network those that its kernels bind
   limit                  how near the row is to what bounds it here: the time that its arithmetic takes at the rate of a
                          chain of multiply-adds, or its bytes at the rate of a copy, whichever is longer, as a share of
-                         the median; both rates are measured first, and above 100 % fewer operations or caches helped
+                         the median; both rates are measured first, and above 100 % fewer operations or caches helped,
+                         or on a software adapter that a kernel reads textures, and the copy a buffer
   error                  the largest error against a computation in f64, as a share of its derived bound; above 1 is
                          wrong: such a row is not timed, and the exit code is 1
   kernel                 the one that takes most of the time, of those that compute; empty for whole networks";

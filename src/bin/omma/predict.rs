@@ -23,7 +23,7 @@ pub(crate) struct Predict {
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// How many classes to print for each picture
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, allow_negative_numbers = true)]
     top: usize,
     /// Print one JSON object a line
     #[arg(long)]

@@ -18,13 +18,13 @@ pub(crate) struct Profile {
     /// The network: one of `omma models`, or of those that `omma bench` times; an unknown name lists all
     model: String,
     /// Images a step [default: 1, for training what `omma bench train` takes]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     batch: Option<usize>,
     /// A training step instead of an inference
     #[arg(long)]
     training: bool,
     /// Steps that are timed; every dispatch is given its median
-    #[arg(long, value_name = "N", default_value_t = 9)]
+    #[arg(long, value_name = "N", default_value_t = 9, allow_negative_numbers = true)]
     steps: usize,
     /// Print JSON, one object a line: what was measured and how, then every dispatch in order of execution
     #[arg(long)]
@@ -62,15 +62,16 @@ impl Profile {
         let gpu = self.device.open()?;
         self.kernels.check(&gpu);
         let measured = self.measure(&gpu, case)?;
-        if let Some(path) = &self.trace {
-            files::write_atomically(path, trace::text(&measured).as_bytes())?;
-        }
         let mut out = Output::default();
         match self.json {
             true => report::json_lines(&measured, &mut out),
             false => report::table(&measured, &mut out),
         }
         out.finish()?;
+        if let Some(path) = &self.trace {
+            let written = files::write_atomically(path, trace::text(&measured).as_bytes());
+            written.map_err(|error| argument("--trace", error.to_string()))?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 

@@ -14,8 +14,8 @@ use clap::Args;
 use omma::onnx::{self, Array, Declared, Options, Runner};
 use omma::{Error, Result};
 
-use crate::output::Output;
-use crate::{Device, Kernels, argument, npy};
+use crate::output::{Output, remark};
+use crate::{Device, Kernels, argument, memory, npy};
 use classes::Classes;
 use feed::Dims;
 use frame::Frame;
@@ -60,8 +60,11 @@ impl Run {
         let loaded = start.elapsed();
         let gpu = self.device.open()?;
 
+        let options = self.kernels.options();
+        let planned = model.plan(gpu.capabilities(), &options)?.memory();
+        remark(format_args!("planned for a step: {}", memory::parts(&planned)));
         let start = Instant::now();
-        let mut runner = Runner::with_options(&gpu, &model, &self.kernels.options())?;
+        let mut runner = Runner::with_options(&gpu, &model, &options)?;
         let prepared = start.elapsed();
         // What is given as a constant is in the graph already.
         let fed: Vec<(&str, &Array)> = inputs

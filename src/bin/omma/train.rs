@@ -75,10 +75,10 @@ pub(crate) struct Train {
     #[arg(long, value_name = "DIR", default_value = "data/mnist")]
     data: PathBuf,
     /// How often to go over the training images [default: 40, on a software adapter 30]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     epochs: Option<usize>,
     /// Images a step
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, allow_negative_numbers = true)]
     batch: usize,
     /// Learning rate at its highest [default: 0.04 for sgd, 0.02 for adagrad, 0.002 for adam and adamw, 0.001 for
     /// rmsprop, 0.0003 for lion]

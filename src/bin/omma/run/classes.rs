@@ -15,7 +15,7 @@ pub(crate) struct Classes {
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// How many classes to print of each example
-    #[arg(long, value_name = "N", default_value_t = 5, requires = "labels")]
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "labels", allow_negative_numbers = true)]
     top: usize,
     /// Turn the numbers into probabilities, for a model whose last layer does not
     #[arg(long, requires = "labels")]
