@@ -7,11 +7,12 @@
 // Memory traffic: forward reads each input about kernel_height / stride_height times (caches hold the overlap) and writes 4
 // bytes an output; grad_input reads each dy as often and writes 4 bytes an input. No barriers.
 // `omma bench ops --filter "avg pool 2" --variants` on two cores of a CPU (lavapipe, AVX2), milliseconds, where a copy moved
-// 3.0 GB/s:
+// 1.5 GB/s:
 //   forward  gradient
-//   20.3     70.9      avg_pool2d.wgsl, one element an invocation
-//    6.3     14.8      avg_pool2d_unrolled.wgsl, four
-//    4.3      5.7      this: 3.8 and 2.8 GB/s
+//   24.0     56.3      avg_pool2d.wgsl, one element an invocation
+//   15.1      7.2      this, from buffers
+//    5.9     12.8      avg_pool2d_unrolled.wgsl, four elements, from textures
+//    3.6      4.6      this: 4.5 and 3.5 GB/s
 // Nothing has been timed on a GPU.
 // Preconditions: those of avg_pool2d.wgsl; of planes, rows of y are whole fours and in_width = out_width * stride_width.
 // Needs common/grid.wgsl, common/divide.wgsl, common/window.wgsl, common/average.wgsl, common/texture.wgsl, common/read.wgsl,

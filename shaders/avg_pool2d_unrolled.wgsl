@@ -4,8 +4,7 @@
 // (grad_input): gathers, no atomics. Cells that are not in the input and windows that do not cover a cell are masked.
 // Memory traffic: forward reads each input about kernel / stride times (caches hold the overlap) and writes 4 bytes an
 // output; grad_input reads 4 bytes for each window that covers the cell and writes 4.
-// On two cores of a CPU (lavapipe, AVX2), 16 x 64 planes of 56 x 56, windows of 2 by 2, through a texture: 3.3 ms forward
-// and 7.7 backward, against 17.7 and 42.6 for one element an invocation in avg_pool2d.wgsl.
+// avg_pool2d_strips.wgsl has the ladder that this is a rung of.
 // No barriers. Preconditions: those of avg_pool2d.wgsl.
 // Needs common/grid.wgsl, common/divide.wgsl, common/window.wgsl, common/texture.wgsl, common/read.wgsl,
 // common/unrolled.wgsl, common/functions.wgsl, common/chain.wgsl, common/epilogue.wgsl.

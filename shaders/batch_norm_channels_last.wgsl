@@ -4,7 +4,10 @@
 // the result, with several its part, which merge or grad_merge put together: a second stage, in a fixed order.
 // Statistics are by Welford's recurrence within a lane and Chan's between lanes, both on differences from a first value.
 //
-// Memory traffic, bytes an element: statistics 4, grad_sums 8. No barriers.
+// Memory traffic, bytes an element: statistics 4, grad_sums 8. No barriers. `omma bench ops --filter "batch norm training between"`
+// times them as they are in networks; workgroups of 8, and not of 64, which is often one workgroup and so one core, took the
+// statistics of `omma profile resnet18-64 --training` from 4.6 to 3.5 ms and the gradients' sums from 5.9 to 5.7 on two cores
+// of a CPU (lavapipe, AVX2) that shared their time with others.
 // Preconditions: 1 <= lanes <= rows, at most 65,535 rows a lane (the limit of loop iterations on lavapipe).
 // Needs common/grid.wgsl, common/divide.wgsl, common/texture.wgsl, common/read.wgsl.
 

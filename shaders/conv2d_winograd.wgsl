@@ -26,6 +26,8 @@
 //
 // An infinity or NaN of the image spreads over all results of the tiles that see it.
 //
+// It has no form for GPUs, and none was timed.
+//
 // Ladder, 3x3, 128 channels at 28x28, forward, in GFLOP/s of the plain sums, on two cores with AVX-512 that others were using,
 // too (omma bench conv --filter "[1, 128, 28, 28]", lavapipe 22.3): plain sums (--exclude winograd) 32 to 39, this 50 to 59.
 //

@@ -8,13 +8,14 @@
 // Memory traffic: forward reads each input about kernel_height / stride_height times (caches hold the overlap), writes 8 bytes
 // an output, 4 where nobody asks for the winners; grad_input reads each dy and winner as often and writes 4 bytes an input.
 // `omma bench ops --filter "max pool" --variants` on two cores of a CPU (lavapipe, AVX2), milliseconds, where a copy moved
-// 3.0 GB/s:
+// 1.5 GB/s:
 //   3/2 forward  2 forward  2 gradient
-//   31.3         21.8       68.4        max_pool2d.wgsl, one element an invocation
-//                           26.2        the same, a window an invocation
-//    9.2          5.4       15.8        max_pool2d_unrolled.wgsl, four
-//                 3.7        5.8        max_pool2d.wgsl, two windows of 2x2
-//    4.7          3.4        5.4        this: 3.4, 4.8 and 3.5 GB/s
+//   46.5         28.2       75.5        max_pool2d.wgsl, one element an invocation
+//                           29.4        the same, a window an invocation
+//   29.2                                this, from buffers
+//    7.9          5.1       13.5        max_pool2d_unrolled.wgsl, four elements, from textures
+//                 3.2        5.2        max_pool2d.wgsl, two windows of 2x2
+//    3.6          2.8        5.1        this: 4.5, 5.8 and 3.8 GB/s
 // Nothing has been timed on a GPU.
 // No barriers. Preconditions: those of max_pool2d.wgsl; of planes, rows of y are whole fours and
 // in_width = out_width * stride_width.

@@ -6,8 +6,7 @@
 // nor which cell is the first to have it. Windows that do not cover a cell are masked.
 // Memory traffic: forward reads each input about kernel / stride times (caches hold the overlap), writes 8 bytes an
 // output, 4 where nobody asks for the winners; grad_input reads 8 bytes for each window that covers the cell and writes 4.
-// On two cores of a CPU (lavapipe, AVX2), 16 x 64 planes of 56 x 56, windows of 3 by 3: 5.0 ms forward through a
-// texture, where nobody asks for the winners; one element an invocation in max_pool2d.wgsl, which writes them, takes 43.3.
+// max_pool2d_strips.wgsl has the ladder that this is a rung of.
 // No barriers. Preconditions: those of max_pool2d.wgsl.
 // Needs common/grid.wgsl, common/divide.wgsl, common/window.wgsl, common/nan.wgsl, common/texture.wgsl, common/read.wgsl,
 // common/unrolled.wgsl, common/functions.wgsl, common/chain.wgsl, common/epilogue.wgsl.

@@ -37,7 +37,8 @@ Columns:
                          the median; both rates are measured first, and above 100 % fewer operations or caches helped,
                          or on a software adapter that a kernel reads textures, and the copy a buffer
   error                  the largest error against a computation in f64, as a share of its derived bound; above 1 is
-                         wrong: such a row is not timed, and the exit code is 1
+                         wrong: such a row is not timed, and the exit code is 1; of a training step that of the loss, whose
+                         bound is one operation's for each parameter, as every layer's rounding reaches it
   kernel                 the one that takes most of the time, of those that compute; empty for whole networks";
 
 #[derive(Debug, Args)]
