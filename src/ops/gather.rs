@@ -15,9 +15,16 @@ use crate::selftest::OpCase;
 const NAME: &str = "gather";
 const ALONG: &str = "take_along_axis";
 const ONE_HOT: &str = "one_hot";
-/// Places that have lists of their own: an invocation runs over a slice at most.
-const SLICE: usize = 1 << 15;
-const _: () = assert!(SLICE < MAX_ITERATIONS);
+/// Places that have lists of their own in the end: an invocation runs over a part at most.
+const PART: usize = 1 << 15;
+const _: () = assert!(PART < MAX_ITERATIONS);
+
+/// Places of a slice, whose lists are found first: looking around in slices of n costs n a place, joining them three for
+/// every n-th place and number.
+fn slice_of(extent: usize) -> usize {
+    const SHORTEST: usize = 32;
+    extent.saturating_mul(3).isqrt().next_power_of_two().clamp(SHORTEST, PART)
+}
 
 params! {
     GatherParams { count: u32, inner: u32, places: u32, extent: u32, slice: u32 }
@@ -187,14 +194,21 @@ impl Op for GatherGrad {
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let view @ [outer, extent, inner] = around(NAME, &self.x, self.axis)?;
         let places = cx.inputs[0].elements();
-        let slices = places.div_ceil(SLICE);
-        let (heads, nexts) = (cx.scratch(slices * extent), cx.scratch(places));
-        let kernel = |entry| Kernel::new(&SHADER, entry).template("entry", entry).template("form", "elements");
+        let slice = slice_of(extent);
+        let (slices, parts, slices_of_part) = (places.div_ceil(slice), places.div_ceil(PART), PART / slice);
         let lists = slices * extent;
-        let clear = params(view, places, SLICE, [lists, 1])?;
+        let [heads, lasts, nexts] = [lists, lists, places].map(|words| cx.scratch(words));
+        let kernel = |entry| Kernel::new(&SHADER, entry).template("entry", entry).template("form", "elements");
+        let clear = params(view, places, slice, [lists, 1])?;
         cx.dispatch_flat(kernel("clear"), &clear, &[Operand::ScratchWrite(heads)], lists)?;
-        let operands = [Operand::Input(0), Operand::ScratchWrite(heads), Operand::ScratchWrite(nexts)];
-        cx.dispatch_flat(kernel("link"), &params(view, places, SLICE, [places, 1])?, &operands, places)?;
+        let operands = [heads, nexts, lasts].map(Operand::ScratchWrite);
+        let operands = [&[Operand::Input(0)][..], &operands].concat();
+        cx.dispatch_flat(kernel("link"), &params(view, places, slice, [places, 1])?, &operands, places)?;
+        if slices > parts {
+            let operands = [Operand::ScratchRead(lasts), Operand::ScratchWrite(heads), Operand::ScratchWrite(nexts)];
+            let join = params(view, slices, slices_of_part, [parts * extent, 1])?;
+            cx.dispatch_flat(kernel("join"), &join, &operands, parts * extent)?;
+        }
         let form = choose_form(cx, "gather.grad", &[("fours", inner.is_multiple_of(4))], false)?;
         let textured = cx.choose_textures("gather.grad", outer * places * inner)?;
         let width = if form == "fours" { 4 } else { 1 };
@@ -204,14 +218,19 @@ impl Op for GatherGrad {
         if textured {
             cx.through_textures(&mut operands[..1], 0);
         }
-        for slice in 0..slices {
+        for part in 0..parts {
             let kernel = Kernel::new(&SHADER, "grad")
                 .variant(form)
                 .template("entry", "grad")
                 .template("form", form)
                 .template("texture", u8::from(textured))
-                .template("adds", u8::from(slice > 0));
-            cx.dispatch_flat(kernel, &params(view, places, slice, [count, width])?, &operands, count / width)?;
+                .template("adds", u8::from(part > 0));
+            cx.dispatch_flat(
+                kernel,
+                &params(view, places, part * slices_of_part, [count, width])?,
+                &operands,
+                count / width,
+            )?;
         }
         Ok(())
     }
@@ -365,7 +384,7 @@ impl Op for OneHot {
 }
 
 pub(crate) fn cases() -> Vec<OpCase> {
-    let list: [(&[usize], usize, &[usize]); 8] = [
+    let list: [(&[usize], usize, &[usize]); 10] = [
         (&[5], 0, &[7]),
         (&[1, 1], 1, &[1]),
         (&[10, 8], 0, &[3, 5]),
@@ -373,7 +392,10 @@ pub(crate) fn cases() -> Vec<OpCase> {
         (&[3, 7, 5], 1, &[2, 2]),
         (&[2, 3, 9], 2, &[4]),
         (&[500, 36], 0, &[300]),
-        // More places than a slice has, and a list longer than most.
+        // Several slices, in which few numbers or all are met.
+        (&[300, 4], 0, &[1000]),
+        (&[2, 4], 0, &[333]),
+        // More places than a part has, and a list longer than most.
         (&[3, 1], 0, &[40_000]),
     ];
     let gathered = list.into_iter().map(|(shape, axis, indices)| {
