@@ -61,11 +61,7 @@ impl Problem {
         let [inputs, outputs] = [row, g.channels[1]].map(|channels| channels.div_ceil(4));
         let (depth, columns) = if direction == Direction::GradInput { (outputs, inputs) } else { (inputs, outputs) };
         let (pixels, phases) = match direction {
-            Direction::GradInput => {
-                let [sh, sw] = g.window.stride;
-                // A stride may be any number; a grid that large is refused.
-                (g.pixels([g.input[0].div_ceil(sh), g.input[1].div_ceil(sw)]), sh.saturating_mul(sw))
-            }
+            Direction::GradInput => g.phases(),
             _ => (g.pixels(g.output), 1),
         };
         let share = (lanes / columns.next_power_of_two()).max(1);

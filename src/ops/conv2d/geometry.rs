@@ -67,6 +67,13 @@ impl Geometry {
         self.batch * size[0] * size[1]
     }
 
+    /// Pixels of dx that a stride sees at one phase, and the phases. A stride may be any number, so the product saturates; a
+    /// grid that large is refused.
+    pub(super) fn phases(&self) -> (usize, usize) {
+        let [sh, sw] = self.window.stride;
+        (self.pixels([self.input[0].div_ceil(sh), self.input[1].div_ceil(sw)]), sh.saturating_mul(sw))
+    }
+
     pub(super) fn params(&self, splits: usize) -> Result<ConvParams> {
         let word = |size| word(NAME, size);
         let Window { stride, padding, dilation, groups } = self.window;

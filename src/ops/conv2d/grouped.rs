@@ -82,13 +82,9 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
         cx.through_textures(&mut inputs, 0);
         textures = element_textures(cx, &chain, &mut values, 2);
     }
-    let [sh, sw] = g.window.stride;
-    // A stride may be any number; a grid that large is refused.
-    let (pixels, phases, columns) = match backward {
-        true => {
-            (g.pixels([g.input[0].div_ceil(sh), g.input[1].div_ceil(sw)]), sh.saturating_mul(sw), g.channels[0] / 4)
-        }
-        false => (g.pixels(g.output), 1, g.channels[1] / 4),
+    let ((pixels, phases), columns) = match backward {
+        true => (g.phases(), g.channels[0] / 4),
+        false => ((g.pixels(g.output), 1), g.channels[1] / 4),
     };
     let invocations = (pixels.div_ceil(PIXELS) * columns).saturating_mul(phases);
     let operands = [&inputs[..], &[*result], &values].concat();

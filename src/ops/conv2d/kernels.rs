@@ -119,10 +119,7 @@ fn layout(g: &Geometry, direction: Direction, variant: &str) -> (Slices, usize) 
         Direction::GradWeight => (per_group_out, g.taps()),
     };
     // Pixels of dx that a stride sees at one phase share their taps: `blocked` takes the phases one after the other.
-    let [sh, sw] = g.window.stride;
-    let phase = g.pixels([g.input[0].div_ceil(sh), g.input[1].div_ceil(sw)]);
-    // A stride may be any number, so the products saturate; such a grid is refused.
-    let phases = sh.saturating_mul(sw);
+    let (phase, phases) = g.phases();
     let inner = if direction == Direction::Forward { per_group_in } else { per_group_out };
     // Work items of a slice, invocations of a workgroup, the length that is cut into slices, and an invocation's loop
     // iterations for each unit of it.
