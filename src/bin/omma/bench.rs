@@ -4,6 +4,7 @@ mod cases;
 mod ceilings;
 mod overhead;
 mod row;
+mod start;
 mod timing;
 
 use std::collections::BTreeSet;
@@ -56,6 +57,9 @@ pub(crate) struct Bench {
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
+    /// Take one step of a network's training and end: what a process is started for whose start is timed
+    #[arg(long, value_name = "NETWORK", hide = true)]
+    first_step: Option<String>,
     #[command(flatten)]
     device: Device,
     #[command(flatten)]
@@ -92,8 +96,12 @@ impl Set {
 
 impl Bench {
     pub(crate) fn run(&self) -> Result<ExitCode> {
-        self.check_filter()?;
+        if let Some(network) = &self.first_step {
+            return start::first_step(network, &self.device, &self.kernels);
+        }
+        self.check_filter(&[DeviceClass::Cpu, DeviceClass::Gpu], "no row's name, shape and direction")?;
         let gpu = self.device.open()?;
+        self.check_filter(&[gpu.capabilities().class], "on this kind of device no row's name, shape and direction")?;
         self.kernels.check(&gpu);
         let mut out = Output::default();
         let ceilings = Ceilings::measure(&gpu)?;
@@ -124,13 +132,13 @@ impl Bench {
         self.filter.as_deref().is_none_or(|filter| title.contains(filter))
     }
 
-    /// Refuses a filter that lets nothing through on any device.
-    fn check_filter(&self) -> Result<()> {
+    /// Refuses a filter that lets nothing through on devices of these kinds.
+    fn check_filter(&self, classes: &[DeviceClass], none: &str) -> Result<()> {
         let mut names = Vec::new();
         for set in self.sets() {
             let sections = if set == Set::Overhead { overhead::sections() } else { Vec::new() };
             let rows = sections.iter().flat_map(|section| section.rows()).map(|row| (row.title(), row.name));
-            let cases = [DeviceClass::Cpu, DeviceClass::Gpu].into_iter().flat_map(|class| cases(set.name(), class));
+            let cases = classes.iter().flat_map(|&class| cases(set.name(), class));
             let all: Vec<_> = rows.chain(cases.map(|case| (case.title(), case.name))).collect();
             if all.iter().any(|(title, _)| self.wants(title)) {
                 return Ok(());
@@ -140,8 +148,7 @@ impl Bench {
         let mut seen = BTreeSet::new();
         names.retain(|name| seen.insert(name.clone()));
         let filter = self.filter.as_deref().unwrap_or_default();
-        let message =
-            format!("no row's name, shape and direction contain `{filter}`; the names are {}", names.join(", "));
+        let message = format!("{none} contain `{filter}`; the names are {}", names.join(", "));
         Err(Error::Argument { op: "--filter".into(), message })
     }
 

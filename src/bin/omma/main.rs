@@ -27,7 +27,7 @@ use std::fmt::Display;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use omma::{Error, FAMILIES, Gpu, GpuOptions, PlanOptions};
+use omma::{Cooperative, DeviceClass, Error, FAMILIES, Gpu, GpuOptions, PlanOptions};
 
 /// Convolutional networks that train and infer on any GPU.
 #[derive(Debug, Parser)]
@@ -85,6 +85,11 @@ impl Device {
 
     fn open(&self) -> omma::Result<Gpu> {
         let gpu = Gpu::new_blocking(&self.options())?;
+        if self.cooperative && gpu.capabilities().cooperative == Cooperative::Absent {
+            output::remark(
+                "warning: --cooperative: this adapter has no cooperative matrices of the kind that kernels use",
+            );
+        }
         starting::show(&gpu);
         Ok(gpu)
     }
@@ -112,11 +117,20 @@ struct Kernels {
 const SWITCHES: [&str; 3] = ["in_place", "overlap", "textures"];
 
 impl Kernels {
-    /// Says which names to exclude no kernel has: a mistyped one would change nothing.
+    /// Says what of the options changes nothing on this device.
     fn check(&self, gpu: &Gpu) {
-        if self.exclude.is_empty() {
-            return;
+        if self.half && gpu.capabilities().class == DeviceClass::Cpu {
+            output::remark(
+                "warning: --half: on a software adapter no kernel gains from half precision, and none uses it",
+            );
         }
+        if !self.exclude.is_empty() {
+            self.check_names(gpu);
+        }
+    }
+
+    /// Says which names to exclude no kernel has: a mistyped one would change nothing.
+    fn check_names(&self, gpu: &Gpu) {
         let mut known: BTreeSet<String> = SWITCHES.map(String::from).into();
         let mut labels = BTreeSet::new();
         let options = PlanOptions::default().half_precision();

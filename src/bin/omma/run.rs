@@ -59,6 +59,7 @@ impl Run {
         let model = given.load((self.model.as_path(), bytes))?;
         let loaded = start.elapsed();
         let gpu = self.device.open()?;
+        self.kernels.check(&gpu);
 
         let options = self.kernels.options();
         let planned = model.plan(gpu.capabilities(), &options)?.memory();

@@ -1,8 +1,8 @@
 //! What a step costs beside the arithmetic: of the host, of submissions, of the start.
 //!
 //! Everything runs on a device of its own, so that its first step is a first one. Whether the driver had compiled the same
-//! kernels in an earlier process is beyond a program's knowledge; a driver's cache makes the first step several times as
-//! fast.
+//! kernels in an earlier process is beyond a program's knowledge, and makes the first step several times as fast: the rows
+//! from the start of a process (`start.rs`) know, as they have caches of their own.
 
 use std::time::Instant;
 
@@ -10,6 +10,7 @@ use omma::{DeviceClass, Gpu, Graph, Init, Mode, PlanOptions, Result, Session, St
 
 use super::cases::{Case, NETWORKS, Prepared};
 use super::row::Row;
+use super::start::{self, CACHES};
 use super::timing::{Timing, milliseconds};
 use crate::Device;
 
@@ -24,6 +25,8 @@ const LARGE_BATCH: usize = 8;
 /// What is measured together.
 pub(crate) enum Section {
     Open,
+    /// From the start of a process to the end of its first step of a training.
+    Process(Case),
     /// A training: its start, then what a step makes and what the host does for it.
     Start(Case),
     /// What the largest network is said to need, and what a session of it and its variables allocate.
@@ -35,6 +38,7 @@ pub(crate) enum Section {
 }
 
 const OPEN: [&str; 1] = ["open the device"];
+const PROCESS: [&str; 1] = ["process and first step"];
 const START: [&str; 15] = [
     "session",
     "session and first step",
@@ -78,6 +82,7 @@ pub(crate) fn sections() -> Vec<Section> {
     let of = |names: &'static [&str]| names.iter().filter_map(|name| NETWORKS.iter().find(|n| n.name == *name));
     let training = |network: &super::Network| network.training(network.training_batch.unwrap_or(LARGE_BATCH));
     let mut sections = vec![Section::Open];
+    sections.extend(of(&["lenet5", "resnet18-64"]).map(|network| Section::Process(training(network))));
     sections.extend(of(&["lenet5", "resnet18-64"]).map(|network| Section::Start(training(network))));
     let allocations = |network: &super::Network| [network.inferring(1), network.training(LARGE_BATCH)];
     sections.extend(of(&["resnet50"]).flat_map(allocations).map(Section::Allocation));
@@ -96,9 +101,14 @@ impl Section {
             direction: direction.into(),
             ..Row::default()
         };
-        let all = |names: &[&str], shape: &str| names.iter().map(|name| titled(name, shape, "")).collect();
+        let all =
+            |names: &[&str], shape: &str| -> Vec<Row> { names.iter().map(|name| titled(name, shape, "")).collect() };
         match self {
             Self::Open => all(&OPEN, ""),
+            Self::Process(case) => {
+                let shape = |caches| format!("{} training, {caches}", case.name);
+                CACHES.into_iter().flat_map(|caches| all(&PROCESS, &shape(caches))).collect()
+            }
             Self::Start(case) => all(&START, &format!("{} training", case.name)),
             Self::Allocation(case) => all(&ALLOCATION, &case.title()),
             Self::Barriers(case) => {
@@ -122,6 +132,7 @@ impl Section {
         let gpu = &opened.gpu;
         let amounts = match self {
             Self::Open => vec![Amount::Time(opened.timing)],
+            Self::Process(case) => start::processes(&case.name)?.map(Time).to_vec(),
             Self::Start(case) => start_and_steady(gpu, options, case)?.to_vec(),
             Self::Allocation(case) => allocation(gpu, options, case)?.to_vec(),
             Self::Barriers(case) => barriers(gpu, options, case)?,
@@ -150,8 +161,7 @@ use Amount::{Count, Time, Transfer};
 
 /// Once is all there is of a first time.
 fn once(start: Instant) -> Timing {
-    let time = milliseconds(start.elapsed());
-    Timing { median: time, min: time, max: time }
+    Timing::among(vec![milliseconds(start.elapsed())])
 }
 
 fn allocated(from: &Statistics, to: &Statistics) -> f64 {

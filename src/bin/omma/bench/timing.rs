@@ -38,9 +38,13 @@ impl Timing {
         while !enough(samples.len()) {
             samples.push(once()?);
         }
+        Ok(Self::among(samples))
+    }
+
+    /// Of these times, of which there is at least one.
+    pub(crate) fn among(mut samples: Vec<f64>) -> Self {
         samples.sort_by(f64::total_cmp);
-        let (min, max) = (samples[0], samples[samples.len() - 1]);
-        Ok(Self { median: samples[samples.len() / 2], min, max })
+        Self { median: samples[samples.len() / 2], min: samples[0], max: samples[samples.len() - 1] }
     }
 
     /// [`Timing::of`] by the host's clock.

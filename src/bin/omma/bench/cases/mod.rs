@@ -55,9 +55,15 @@ enum Check {
 enum Fed {
     Floats(Vec<f32>),
     Labels(Vec<u32>),
+    Bytes(Vec<u8>),
 }
 
 impl Fed {
+    /// Bytes of every value.
+    fn bytes(count: usize) -> Self {
+        Self::Bytes((0..count).map(|i| (i * 7 % 256) as u8).collect())
+    }
+
     /// Values between 0 and 1 that look like noise.
     fn pixels(count: usize) -> Self {
         Self::Floats((0..count as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / 16_777_216.0).collect())
@@ -72,6 +78,7 @@ impl Fed {
         match self {
             Self::Floats(values) => values.into(),
             Self::Labels(values) => values.into(),
+            Self::Bytes(values) => values.into(),
         }
     }
 
@@ -79,6 +86,7 @@ impl Fed {
         match self {
             Self::Floats(values) => values.iter().copied().map(f64::from).collect(),
             Self::Labels(values) => values.iter().copied().map(f64::from).collect(),
+            Self::Bytes(values) => values.iter().copied().map(f64::from).collect(),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Operations that are bound by memory. Each says how often its tensor must be moved at least, reads and writes together; a
 //! kernel that moves more is the slower for it.
 
-use omma::{BatchNorm, Conv2d, DeviceClass, Graph, Init, Optimizer, PadMode, Pool2d, Resize, Result, Slice, Tensor};
+use omma::{
+    BatchNorm, Conv2d, CrossEntropy, DeviceClass, Graph, Init, Optimizer, PadMode, Pool2d, Resize, Result, Slice,
+    Tensor,
+};
 
 use super::conv::gradient;
 use super::{Case, Fed, What};
@@ -30,6 +33,7 @@ pub(super) fn cases(class: DeviceClass) -> Vec<Case> {
         moving(image),
         pooling(image),
         between_convolutions(image),
+        rows(256 * batch),
         loss(256 * batch),
         optimizers(256 * batch),
     ];
@@ -38,7 +42,13 @@ pub(super) fn cases(class: DeviceClass) -> Vec<Case> {
 
 fn normalization(image: [usize; 4]) -> Vec<Case> {
     let shape = format!("{image:?}");
+    let pictures = [image[0], 3, 4 * SIDE, 4 * SIDE];
     vec![
+        // A byte is read, a float is written.
+        Case::new("normalize bytes", format!("{pictures:?}"), "forward", moves("", &pictures, 1.25), move |graph| {
+            Ok(vec![graph.image_input("pictures", pictures)?.normalize(&[0.5; 3], &[0.25; 3])?])
+        })
+        .feed("pictures", Fed::bytes(pictures.iter().product())),
         // Read for the statistics, read again, written.
         Case::new("batch norm training", &shape, "forward", moves("", &image, 3.0), move |graph| {
             Ok(vec![given(graph, "x", &image)?.batch_norm("bn", BatchNorm::default())?])
@@ -80,6 +90,14 @@ fn pointwise(image: [usize; 4]) -> Vec<Case> {
             Ok(vec![given(graph, "x", &image)?.dropout(0.5)?])
         })
         .training(),
+        // What is copied is small.
+        Case::new(
+            "expand",
+            format!("{:?} to {shape}", [CHANNELS, 1, 1]),
+            "forward",
+            moves("", &image, 1.0),
+            move |graph| Ok(vec![given(graph, "x", &[CHANNELS, 1, 1])?.expand(image)?]),
+        ),
         Case::new("concat", format!("2 of {half:?}"), "forward", moves("", &image, 2.0), move |graph| {
             Ok(vec![graph.concat(&[given(graph, "x", &half)?, given(graph, "other", &half)?], 1)?])
         }),
@@ -89,7 +107,9 @@ fn pointwise(image: [usize; 4]) -> Vec<Case> {
 /// What moves elements, or few of each are added up for one.
 fn moving(image: [usize; 4]) -> Vec<Case> {
     type Build = for<'g> fn(Tensor<'g>) -> Result<Tensor<'g>>;
-    let one_by_one: [(&str, f64, Build); 8] = [
+    // Of neighbouring windows each element is read once.
+    let windows = (SIDE - 2) as f64 / SIDE as f64 * 3.0;
+    let one_by_one: [(&str, f64, Build); 9] = [
         ("transpose", 2.0, |x| x.transpose(&[0, 2, 3, 1])),
         ("slice", 1.0, |x| x.slice(1, 0, CHANNELS as i64 / 2, 1)),
         ("slice in steps", 0.5, |x| {
@@ -100,6 +120,7 @@ fn moving(image: [usize; 4]) -> Vec<Case> {
         ("channel shuffle", 2.0, |x| x.channel_shuffle(4)),
         ("upsample 2", 5.0, |x| x.upsample(2)),
         ("resize linear 2", 5.0, |x| x.resize(&[2, 3], &[2 * SIDE, 2 * SIDE], Resize::linear())),
+        ("unfold 3", 1.0 + windows, |x| x.unfold(2, 3, 1, 1)),
     ];
     let forward = one_by_one.map(|(name, times, build)| {
         Case::new(name, format!("{image:?}"), "forward", moves("", &image, times), move |graph| {
@@ -216,24 +237,47 @@ fn between_convolutions(image: [usize; 4]) -> Vec<Case> {
     cases.into_iter().flatten().collect()
 }
 
-fn loss(rows: usize) -> Vec<Case> {
-    let logits = [rows, CLASSES];
-    let shape = format!("{logits:?}");
-    let name = "softmax cross-entropy";
+/// What takes a row of scores as a whole.
+fn rows(rows: usize) -> Vec<Case> {
+    let scores = [rows, CLASSES];
+    let shape = format!("{scores:?}");
     vec![
-        Case::new(name, &shape, "forward", moves("", &logits, 1.0), move |graph| {
-            let labels = graph.label_input("labels", rows)?;
-            Ok(vec![given(graph, "x", &logits)?.softmax_cross_entropy(labels)?])
-        })
-        .feed("labels", Fed::labels(rows, CLASSES)),
-        // The loss is computed on the way.
-        Case::new(name, &shape, "gradient", moves("", &logits, 2.0), move |graph| {
-            let (x, labels) = (given(graph, "x", &logits)?, graph.label_input("labels", rows)?);
-            let loss = x.softmax_cross_entropy(labels)?;
-            Ok(gradient(loss, graph.constant(1.0, 1)?, x)?.into_iter().collect())
-        })
-        .feed("labels", Fed::labels(rows, CLASSES)),
+        Case::new("softmax", &shape, "forward", moves("", &scores, 2.0), move |graph| {
+            Ok(vec![given(graph, "x", &scores)?.softmax(1)?])
+        }),
+        // y and dy are read, dx is written.
+        Case::new("softmax", &shape, "gradient", moves("softmax.grad", &scores, 3.0), move |graph| {
+            let x = given(graph, "x", &scores)?;
+            Ok(gradient(x.softmax(1)?, given(graph, "dy", &scores)?, x)?.into_iter().collect())
+        }),
+        Case::new("top 5", &shape, "forward", moves("", &scores, 1.0), move |graph| {
+            Ok(vec![given(graph, "x", &scores)?.top_k(1, 5)?.0])
+        }),
     ]
+}
+
+fn loss(rows: usize) -> Vec<Case> {
+    type Build = for<'g> fn(Tensor<'g>, Tensor<'g>) -> Result<Tensor<'g>>;
+    let logits = [rows, CLASSES];
+    let all: [(&str, Build); 2] = [
+        ("softmax cross-entropy", |x, labels| x.softmax_cross_entropy(labels)),
+        ("smoothed cross-entropy", |x, labels| x.cross_entropy(labels, CrossEntropy::default().smoothing(0.1))),
+    ];
+    let cases = all.map(|(name, build)| {
+        // The gradient's rows compute the loss on the way.
+        [("forward", 1.0), ("gradient", 2.0)].map(|(direction, times)| {
+            Case::new(name, format!("{logits:?}"), direction, moves("", &logits, times), move |graph| {
+                let (x, labels) = (given(graph, "x", &logits)?, graph.label_input("labels", rows)?);
+                let loss = build(x, labels)?;
+                if direction == "forward" {
+                    return Ok(vec![loss]);
+                }
+                Ok(gradient(loss, graph.constant(1.0, 1)?, x)?.into_iter().collect())
+            })
+            .feed("labels", Fed::labels(rows, CLASSES))
+        })
+    });
+    cases.into_iter().flatten().collect()
 }
 
 /// Only the update counts, not what computes the gradient.
