@@ -6,54 +6,108 @@
 //   grad_input: dx[c] = dloss * (Q * softmax(x)[c] - q[c]), Q the sum of q; of logarithms of probabilities -dloss * q[c]
 // Without weights they are 1. An ignored label makes loss, counted and dx zero; another label that is no class makes them
 // not-a-number.
-// One invocation computes an example. Memory traffic: forward reads x once to three times (caches hold a row of few
-// classes), grad_input three times, and writes it once. No barriers.
-// Preconditions: 4 * (classes + 1) <= 65,535 (lavapipe's limit of loop iterations).
-// Needs common/grid.wgsl, common/divide.wgsl, common/nan.wgsl.
+// One invocation computes an example or, in the form `across`, four. Forms:
+//   along     inner is 1, classes are a number of fours
+//   across    inner is a number of fours: the examples are four side by side
+//   elements  any
+// Memory traffic: forward reads x twice, once where it is logarithms (caches hold a row of few classes), grad_input three
+// times, and writes it once. No barriers.
+// Preconditions: 3 * (classes + 1) <= 65,535 (lavapipe's limit of loop iterations).
+// Needs common/grid.wgsl, common/divide.wgsl, common/nan.wgsl, common/texture.wgsl, common/read.wgsl.
 
 override WORKGROUP: u32 = 64u;
 
 struct Params {
     outer: u32,
+    /// Of `along`, in fours.
     classes: u32,
+    /// Of `across`, in fours.
     inner: u32,
     ignored: u32,
     smoothing: f32,
 }
 
+{% set along = form == "along" %}
+{% set across = form == "across" %}
+{% set element = "f32" if form == "elements" else "vec4<f32>" %}
+{% set of_row = "vec4<f32>" if across else "f32" %}
+{% set label_of_row = "vec4<u32>" if across else "u32" %}
+{% set of_class = "vec4<f32>" if along else "f32" %}
+{% set classes = "(4u * params.classes)" if along else "params.classes" %}
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> labels: array<u32>;
-{% if weighted %}
-@group(0) @binding(3) var<storage, read> weights: array<f32>;
-fn weight_of(k: u32) -> f32 { return weights[k]; }
+{% if form == "elements" %}
+{{ scalars("x", 1, texture) }}
 {% else %}
-fn weight_of(k: u32) -> f32 { return 1.0; }
+{{ fours("x", 1, texture) }}
+{{ elements("x") }}
+{% endif %}
+{% set at = "x_element" if form == "elements" else "x_at" %}
+@group(0) @binding(2) var<storage, read> labels: array<{{ label_of_row }}>;
+{% if weighted %}
+@group(0) @binding(3) var<storage, read> weights: array<{{ of_class }}>;
 {% endif %}
 {% set next = 4 if weighted else 3 %}
 {% if entry == "forward" %}
-@group(0) @binding({{ next }}) var<storage, read_write> loss: array<f32>;
-@group(0) @binding({{ next + 1 }}) var<storage, read_write> counted: array<f32>;
+@group(0) @binding({{ next }}) var<storage, read_write> loss: array<{{ of_row }}>;
+@group(0) @binding({{ next + 1 }}) var<storage, read_write> counted: array<{{ of_row }}>;
 {% else %}
-@group(0) @binding({{ next }}) var<storage, read> dloss: array<f32>;
-@group(0) @binding({{ next + 1 }}) var<storage, read_write> dx: array<f32>;
+@group(0) @binding({{ next }}) var<storage, read> dloss: array<{{ of_row }}>;
+@group(0) @binding({{ next + 1 }}) var<storage, read_write> dx: array<{{ element }}>;
 {% endif %}
 
-{% if logits %}
-fn largest_of(start: u32) -> f32 {
-    var largest = x[start];
-    for (var k = 1u; k < params.classes; k += 1u) {
-        largest = max(largest, x[start + k * params.inner]);
-    }
-    return largest;
+/// How many elements a row has. The text hides that it is a uniform, since lavapipe could compile loops anew for it.
+fn row_length() -> u32 {
+    return min(params.classes, {{ "4u * texels(textureDimensions(x))" if texture else "arrayLength(&x)" }});
 }
 
-fn exponentials_of(start: u32, largest: f32) -> f32 {
-    var sum = 0.0;
-    for (var k = 0u; k < params.classes; k += 1u) {
-        sum += exp(x[start + k * params.inner] - largest);
+/// The sum over a row's classes, or over those of each of four.
+fn total(sum: {{ element }}) -> {{ of_row }} {
+    return {{ "(sum.x + sum.y) + (sum.z + sum.w)" if along else "sum" }};
+}
+
+/// The weight of a class, or of four.
+fn weight_of(k: u32) -> {{ of_class }} {
+    return {{ "weights[k]" if weighted else of_class ~ "(1.0)" }};
+}
+
+/// The weight of an example's own class.
+fn own_weight(own: {{ label_of_row }}) -> {{ of_row }} {
+{% if not weighted %}
+    return {{ of_row }}(1.0);
+{% elif along %}
+    return weights[own / 4u][own % 4u];
+{% elif across %}
+    return vec4(weights[own.x], weights[own.y], weights[own.z], weights[own.w]);
+{% else %}
+    return weights[own];
+{% endif %}
+}
+
+/// What an example has for its own class.
+fn own_x(start: u32, own: {{ label_of_row }}) -> {{ of_row }} {
+{% if along %}
+    return x_element(4u * start + own);
+{% elif across %}
+    let at = start + own * params.inner;
+    return vec4(x_at(at.x).x, x_at(at.y).y, x_at(at.z).z, x_at(at.w).w);
+{% else %}
+    return x_element(start + own * params.inner);
+{% endif %}
+}
+
+/// Whether a class, or each of four, is the example's own, or that of each of four examples.
+fn is_own(k: u32, own: {{ label_of_row }}) -> {{ "bool" if form == "elements" else "vec4<bool>" }} {
+    return {{ "4u * k + vec4(0u, 1u, 2u, 3u) == vec4(own)" if along else label_of_row ~ "(k) == own" }};
+}
+
+{% if logits %}
+fn largest_of(start: u32) -> {{ of_row }} {
+    let length = row_length();
+    var largest = {{ at }}(start);
+    for (var k = 1u; k < length; k += 1u) {
+        largest = max(largest, {{ at }}(start + k * params.inner));
     }
-    return sum;
+    return {{ "max(max(largest.x, largest.y), max(largest.z, largest.w))" if along else "largest" }};
 }
 {% endif %}
 
@@ -65,61 +119,80 @@ fn {{ entry }}(at: Invocation) {
         return;
     }
     let start = place.x * params.classes * params.inner + place.y;
+    let length = row_length();
     let label = labels[index];
-    let is_class = label < params.classes;
-    let own = min(label, params.classes - 1u);
+    let is_class = label < {{ label_of_row }}({{ classes }});
+    let own = min(label, {{ label_of_row }}({{ classes }} - 1u));
 {% if ignores %}
-    let counts = label != params.ignored;
-{% else %}
-    let counts = true;
+    let counts = label != {{ label_of_row }}(params.ignored);
 {% endif %}
-    let sharp = (1.0 - params.smoothing) * weight_of(own);
-    let part = params.smoothing / f32(params.classes);
+    let sharp = (1.0 - params.smoothing) * own_weight(own);
+    let part = params.smoothing / f32({{ classes }});
+{% set sums_x = smooth and entry == "forward" %}
+{% set sums_weights = smooth and weighted and logits %}
 {% if logits %}
     let largest = largest_of(start);
-    let sum = exponentials_of(start, largest);
+    var exponentials = {{ element }}();
+{% endif %}
+{% if sums_x %}
+    var weighted_x = {{ element }}();
+{% endif %}
+{% if sums_weights %}
+    var class_weights = {{ of_class }}();
+{% endif %}
+{% if logits or sums_x %}
+    for (var k = 0u; k < length; k += 1u) {
+        let below = {{ at }}(start + k * params.inner){{ " - largest" if logits }};
+{% if logits %}
+        exponentials += exp(below);
+{% endif %}
+{% if sums_x %}
+        weighted_x += weight_of(k) * below;
+{% endif %}
+{% if sums_weights %}
+        class_weights += weight_of(k);
+{% endif %}
+    }
+{% endif %}
+{% if logits %}
+    let sum = total(exponentials);
+{% if smooth %}
+    let all_weights = {{ ("(class_weights.x + class_weights.y) + (class_weights.z + class_weights.w)" if along else "class_weights") if weighted else "f32(" ~ classes ~ ")" }};
+{% endif %}
 {% endif %}
 {% if entry == "forward" %}
 {% if logits %}
     let scale = log(sum);
-    var value = sharp * (scale - (x[start + own * params.inner] - largest));
-{% else %}
-    var value = -sharp * x[start + own * params.inner];
-{% endif %}
+    var value = sharp * (scale - (own_x(start, own) - largest));
 {% if smooth %}
-    for (var k = 0u; k < params.classes; k += 1u) {
-        value += part * weight_of(k) * {{ "(scale - (x[start + k * params.inner] - largest))" if logits else "(-x[start + k * params.inner])" }};
-    }
+    // Neither of the two is negative.
+    value += part * (all_weights * scale - total(weighted_x));
 {% endif %}
-    var weight = weight_of(own);
-    if !is_class {
-        value = not_a_number();
-        weight = value;
-    }
-    loss[index] = select(0.0, value, counts);
-    counted[index] = select(0.0, weight, counts);
 {% else %}
-    var factor = select(0.0, dloss[index], counts);
-    if counts && !is_class {
-        factor = not_a_number();
-    }
+    var value = -sharp * own_x(start, own);
+{% if smooth %}
+    value -= part * total(weighted_x);
+{% endif %}
+{% endif %}
+    let nothing = {{ of_row }}(not_a_number());
+    value = select(nothing, value, is_class);
+    let weight = select(nothing, own_weight(own), is_class);
+    loss[index] = {{ "select(" ~ of_row ~ "(), value, counts)" if ignores else "value" }};
+    counted[index] = {{ "select(" ~ of_row ~ "(), weight, counts)" if ignores else "weight" }};
+{% else %}
+    let factor = select({{ of_row }}(not_a_number()), dloss[index], is_class);
 {% if logits %}
-    var total = sharp;
-{% if smooth %}
-    for (var k = 0u; k < params.classes; k += 1u) {
-        total += part * weight_of(k);
-    }
+    let expected_in_all = sharp{{ " + part * all_weights" if smooth }};
 {% endif %}
-{% endif %}
-    for (var k = 0u; k < params.classes; k += 1u) {
+    for (var k = 0u; k < length; k += 1u) {
         let element = start + k * params.inner;
-        let expected = part * weight_of(k) + select(0.0, sharp, k == own);
+        let expected = part * weight_of(k) + select({{ element }}(), {{ element }}(sharp), is_own(k, own));
 {% if logits %}
-        let wrong = total * (exp(x[element] - largest) / sum) - expected;
+        let wrong = expected_in_all * (exp({{ at }}(element) - largest) / sum) - expected;
 {% else %}
         let wrong = -expected;
 {% endif %}
-        dx[element] = {{ "select(0.0, factor * wrong, counts)" if ignores else "factor * wrong" }};
+        dx[element] = {{ "select(" ~ element ~ "(), factor * wrong, " ~ ("vec4(counts)" if along else "counts") ~ ")" if ignores else "factor * wrong" }};
     }
 {% endif %}
 }

@@ -3,6 +3,7 @@
 //!
 //! [`Tensor::softmax_cross_entropy`] is the plain case, in fewer passes.
 
+use super::softmax::row_form;
 use super::{MAX_ITERATIONS, Reduction, around};
 use crate::error::{Error, Result};
 use crate::graph::gradients::no_gradient;
@@ -16,7 +17,7 @@ const NAME: &str = "cross_entropy";
 params! {
     LossParams { outer: u32, classes: u32, inner: u32, ignored: u32, smoothing: f32 }
 }
-pub(crate) static SHADER: Shader = shader!("cross_entropy", LossParams, ["grid", "divide", "nan"]);
+pub(crate) static SHADER: Shader = shader!("cross_entropy", LossParams, ["grid", "divide", "nan", "texture", "read"]);
 
 /// Settings of [`Tensor::cross_entropy`]; the default is PyTorch's `CrossEntropyLoss`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -181,7 +182,14 @@ impl LabelLoss {
 
     /// Adds `entry`; the weights, if there are any, are input 2.
     fn lower(self, cx: &mut Lowering<'_>, entry: &'static str, others: &[Operand]) -> Result<()> {
-        let [outer, classes, inner] = around(NAME, &cx.inputs[0], 1)?;
+        let view = around(NAME, &cx.inputs[0], 1)?;
+        let name = format!("{}.{entry}", self.name());
+        let (form, [outer, classes, inner]) = row_form(cx, &name, view)?;
+        let mut x = [Operand::Input(0)];
+        let textured = cx.choose_textures(&name, view.iter().product())?;
+        if textured {
+            cx.through_textures(&mut x, 0);
+        }
         let params = LossParams {
             outer: word(NAME, outer)?,
             classes: word(NAME, classes)?,
@@ -191,13 +199,15 @@ impl LabelLoss {
         };
         let kernel = Kernel::new(&SHADER, entry)
             .template("entry", entry)
+            .template("form", form)
+            .template("texture", u8::from(textured))
             .template("logits", u8::from(self.logits))
             .template("weighted", u8::from(self.weighted))
             .template("ignores", u8::from(self.ignored.is_some()))
             .template("smooth", u8::from(self.smoothing > 0.0));
         let weights = self.weighted.then_some(Operand::Input(2));
         let operands: Vec<Operand> =
-            [Operand::Input(0), Operand::Input(1)].into_iter().chain(weights).chain(others.iter().copied()).collect();
+            [x[0], Operand::Input(1)].into_iter().chain(weights).chain(others.iter().copied()).collect();
         cx.dispatch_flat(kernel, &params, &operands, outer * inner)
     }
 }
@@ -254,7 +264,7 @@ impl Op for LabelLoss {
 }
 
 /// Loops over the classes in one invocation, at most.
-const LOOPS: usize = 4;
+const LOOPS: usize = 3;
 
 /// (x, labels, weights?, dloss) -> dx
 #[derive(Debug)]
@@ -295,7 +305,7 @@ pub(crate) fn cases() -> Vec<OpCase> {
         ]
     };
     let mut cases = Vec::new();
-    for shape in [vec![5, 7], vec![2, 3, 4, 5], vec![1, 67, 3], vec![3, 3, 1]] {
+    for shape in [vec![5, 7], vec![2, 3, 4, 5], vec![1, 67, 3], vec![3, 3, 1], vec![9, 12], vec![2, 5, 4, 3]] {
         for number in 0..settings().len() {
             for weighted in [false, true] {
                 let shape = shape.clone();

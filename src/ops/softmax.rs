@@ -82,6 +82,23 @@ pub(super) fn choose_form(cx: &mut Lowering<'_>, kernel: &str, fours: &[(&'stati
     cx.choose(&format!("{kernel}.form"), candidates)
 }
 
+/// Chooses the form of a kernel of which an invocation takes a row of a view [outer, classes, inner], and the view in what it
+/// counts: `along` takes four classes at a time, `across` four rows.
+pub(super) fn row_form(
+    cx: &mut Lowering<'_>,
+    kernel: &str,
+    [outer, classes, inner]: [usize; 3],
+) -> Result<(&'static str, [usize; 3])> {
+    let along = inner == 1 && classes.is_multiple_of(4);
+    let form = choose_form(cx, kernel, &[("along", along), ("across", inner.is_multiple_of(4))])?;
+    let view = match form {
+        "along" => [outer, classes / 4, inner],
+        "across" => [outer, classes, inner / 4],
+        _ => [outer, classes, inner],
+    };
+    Ok((form, view))
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Softmax {
     axis: usize,
@@ -94,22 +111,14 @@ impl Softmax {
         let variants = row_variants(cx, classes);
         let rows = cx.choose(&name, variants)?;
         let serial = rows == "serial";
-        let along = inner == 1 && classes.is_multiple_of(4);
-        let form = match serial {
-            true => choose_form(cx, &name, &[("along", along), ("across", inner.is_multiple_of(4))])?,
-            false => "elements",
-        };
+        let whole = [outer, classes, inner];
+        let (form, [_, width, breadth]) = if serial { row_form(cx, &name, whole)? } else { ("elements", whole) };
         let textured = serial && cx.choose_textures(&name, outer * classes * inner)?;
         if textured {
             cx.through_textures(&mut *operands, 0);
         }
-        let [classes, inner] = match form {
-            "along" => [classes / 4, inner],
-            "across" => [classes, inner / 4],
-            _ => [classes, inner],
-        };
         let params =
-            SoftmaxParams { outer: word(NAME, outer)?, classes: word(NAME, classes)?, inner: word(NAME, inner)? };
+            SoftmaxParams { outer: word(NAME, outer)?, classes: word(NAME, width)?, inner: word(NAME, breadth)? };
         let kernel = Kernel::new(&SHADER, entry)
             .variant(rows)
             .template("entry", entry)
@@ -117,7 +126,7 @@ impl Softmax {
             .template("form", form)
             .template("texture", u8::from(textured));
         match serial {
-            true => cx.dispatch_flat(kernel, &params, operands, outer * inner),
+            true => cx.dispatch_flat(kernel, &params, operands, outer * breadth),
             false => {
                 let kernel = kernel.constant("WORKGROUP", cx.workgroup_size() as f64);
                 cx.dispatch(kernel, &params, operands, outer * inner)

@@ -2,8 +2,10 @@
 //! places.
 
 use super::axes::Axes;
+use super::softmax::row_form;
 use super::{MAX_ITERATIONS, around};
 use crate::error::{Error, Result};
+use crate::gpu::DeviceClass;
 use crate::graph::gradients::no_gradient;
 use crate::graph::{Evaluation, GradientContext, Op, Shape, Tensor, TensorType};
 use crate::plan::{Kernel, Lowering, Operand, Shader, params, shader, word};
@@ -15,7 +17,7 @@ const NAME: &str = "top_k";
 params! {
     TopKParams { outer: u32, length: u32, inner: u32, count: u32, lanes: u32 }
 }
-pub(crate) static SHADER: Shader = shader!("top_k", TopKParams, ["grid", "divide", "nan"]);
+pub(crate) static SHADER: Shader = shader!("top_k", TopKParams, ["grid", "divide", "nan", "texture", "read"]);
 
 impl<'g> Tensor<'g> {
     /// The `k` largest elements along `axis`, largest first, and their places along it (u32): both have an extent of `k`
@@ -106,9 +108,9 @@ impl TopK {
         shape.into()
     }
 
-    /// Into how many lanes to deal `length` elements so that the longer of the two passes is short, or `None` where no
-    /// invocation can do its share.
-    fn lanes(self, length: usize) -> Option<usize> {
+    /// Into how many lanes to deal the `length` elements of a row so that both passes together are short, or `None` where no
+    /// invocation can do its share. Rows that keep the device busy as they are, are not dealt out.
+    fn lanes(self, length: usize, busy: bool) -> Option<usize> {
         let passes = |lanes: usize| {
             let merging = if lanes > 1 { self.count.checked_mul(self.count * lanes + 1)? } else { 0 };
             let scanning = self.count.checked_mul(length.div_ceil(lanes) + 1)?;
@@ -116,20 +118,22 @@ impl TopK {
         };
         // Below this a second dispatch costs more than it saves.
         let most = if length <= 256 { 0 } else { length.ilog2() };
-        (0..=most).filter_map(|power| passes(1 << power)).min().map(|(_, lanes)| lanes)
+        let whole = passes(1).filter(|_| busy);
+        whole.or_else(|| (0..=most).filter_map(|power| passes(1 << power)).min()).map(|(_, lanes)| lanes)
     }
 
-    fn params(self, x: &TensorType, lanes: usize) -> Result<([usize; 3], TopKParams)> {
-        let view = around(NAME, x, self.axis)?;
+    fn params(self, view: [usize; 3], lanes: usize) -> Result<TopKParams> {
         let [outer, length, inner] = view.map(|extent| word(NAME, extent));
         let (count, lanes) = (word(NAME, self.count)?, word(NAME, lanes)?);
-        Ok((view, TopKParams { outer: outer?, length: length?, inner: inner?, count, lanes }))
+        Ok(TopKParams { outer: outer?, length: length?, inner: inner?, count, lanes })
     }
 
-    fn kernel(self, entry: &'static str, stage: &'static str) -> Kernel {
+    fn kernel(self, entry: &'static str, stage: &'static str, form: &'static str, textured: bool) -> Kernel {
         Kernel::new(&SHADER, entry)
             .template("entry", entry)
             .template("stage", stage)
+            .template("form", form)
+            .template("texture", u8::from(textured))
             .template("largest", u8::from(self.largest))
     }
 }
@@ -149,7 +153,7 @@ impl Op for TopK {
         if !(1..=length).contains(&self.count) {
             return Err(Error::argument(NAME, format!("expected k in 1..={length}, got {}", self.count)));
         }
-        if self.lanes(length).is_none() {
+        if self.lanes(length, false).is_none() {
             return Err(Error::argument(NAME, format!("{} of {length} are too many for one pass", self.count)));
         }
         let output = self.output(&inputs[0]);
@@ -169,22 +173,30 @@ impl Op for TopK {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let x = cx.inputs[0].clone();
-        let [_, length, _] = around(NAME, &x, self.axis)?;
+        let whole = around(NAME, &cx.inputs[0], self.axis)?;
         // The shape rule has seen that there is a way.
-        let lanes = self.lanes(length).unwrap_or(1);
-        let ([outer, _, inner], params) = self.params(&x, lanes)?;
-        let outputs = [Operand::Output(0), Operand::Output(1)];
-        let operand = Operand::Input(0);
-        if lanes == 1 {
-            let operands = [operand, outputs[0], outputs[1]];
-            return cx.dispatch_flat(self.kernel("forward", "whole"), &params, &operands, outer * inner);
+        const BUSY: [usize; 2] = [1 << 8, 1 << 14];
+        let busy = whole[0] * whole[2] >= if cx.class() == DeviceClass::Cpu { BUSY[0] } else { BUSY[1] };
+        let lanes = self.lanes(whole[1], busy).unwrap_or(1);
+        let (form, view) = row_form(cx, "top_k.forward", whole)?;
+        let mut x = [Operand::Input(0)];
+        let textured = cx.choose_textures("top_k.forward", whole.iter().product())?;
+        if textured {
+            cx.through_textures(&mut x, 0);
         }
-        let found = cx.scratch(outer * lanes * self.count * inner);
-        let operands = [operand, Operand::ScratchWrite(found)];
-        cx.dispatch_flat(self.kernel("forward", "lanes"), &params, &operands, outer * lanes * inner)?;
-        let operands = [operand, Operand::ScratchRead(found), outputs[0], outputs[1]];
-        cx.dispatch_flat(self.kernel("forward", "merge"), &params, &operands, outer * inner)
+        let [outer, _, inner] = view;
+        let outputs = [Operand::Output(0), Operand::Output(1)];
+        if lanes == 1 {
+            let kernel = self.kernel("forward", "whole", form, textured);
+            return cx.dispatch_flat(kernel, &self.params(view, 1)?, &[x[0], outputs[0], outputs[1]], outer * inner);
+        }
+        let found = cx.scratch(outer * lanes * self.count * whole[2]);
+        let kernel = self.kernel("forward", "lanes", form, textured);
+        let operands = [x[0], Operand::ScratchWrite(found)];
+        cx.dispatch_flat(kernel, &self.params(view, lanes)?, &operands, outer * lanes * inner)?;
+        let kernel = self.kernel("forward", "merge", "elements", textured);
+        let operands = [x[0], Operand::ScratchRead(found), outputs[0], outputs[1]];
+        cx.dispatch_flat(kernel, &self.params(whole, lanes)?, &operands, outer * whole[2])
     }
 
     #[cfg(feature = "onnx")]
@@ -236,9 +248,10 @@ impl Op for TopKGradInput {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let (_, params) = self.top.params(&self.x, 1)?;
+        let (form, view) = row_form(cx, "top_k.grad_input", around(NAME, &self.x, self.top.axis)?)?;
         let operands = [Operand::Input(0), Operand::Input(1), Operand::Output(0)];
-        cx.dispatch_flat(self.top.kernel("grad_input", "whole"), &params, &operands, self.x.elements())
+        let kernel = self.top.kernel("grad_input", "whole", form, false);
+        cx.dispatch_flat(kernel, &self.top.params(view, 1)?, &operands, view.iter().product())
     }
 }
 
@@ -252,6 +265,10 @@ pub(crate) fn cases() -> Vec<OpCase> {
         (vec![2, 1009], 1, 5),
         (vec![3, 700, 5], 1, 2),
         (vec![1, 70_001], 1, 1),
+        (vec![300, 260], 1, 3),
+        (vec![2, 260], 1, 3),
+        (vec![2, 300, 8], 1, 2),
+        (vec![3, 5, 4], 1, 5),
     ];
     let mut cases = Vec::new();
     for (shape, axis, k) in list {
