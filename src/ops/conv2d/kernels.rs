@@ -32,6 +32,8 @@ const BLOCK: [usize; 2] = [8, 16];
 const BLOCKED_WORKGROUP: usize = 16;
 /// Groups of fewer channels leave a matrix kernel's tile mostly empty.
 const NARROW: usize = 8;
+/// Channels from which on a copy of the operands of a 1x1 kernel pays on a CPU adapter.
+const MANY: usize = 16;
 
 /// A kernel's work items and, in a weight gradient, how its sum is cut into slices.
 #[derive(Debug, Clone, Copy)]
@@ -171,8 +173,9 @@ pub(in crate::ops) fn lower(
     let candidate = |variant: &'static str| Candidate::unless(variant, refusal(variant));
     // A CPU adapter gains from blocks that are half empty, too.
     let narrow = g.group().iter().all(|&channels| channels < NARROW) && g.window.groups > 1;
-    // A packed copy pays where each of its elements is read for several taps.
-    let unpacked = g.kernel == [1; 2];
+    // A packed copy pays where each of its elements is read for several taps, or for many channels over whole fours of pixels.
+    let many = g.channels.iter().all(|&channels| channels >= MANY) && g.output[1] >= 4;
+    let unpacked = g.kernel == [1; 2] && !many;
     let mut tiles = tiled::order(g, direction);
     if stem::refusal(g, direction).is_none() {
         let place = if stem::worthwhile(g) { 0 } else { tiles.len() };
