@@ -1,6 +1,7 @@
 //! Lowering of chains: functions of single elements, by themselves or of what another kernel has stored.
 
 use crate::error::Result;
+use crate::gpu::DeviceClass;
 use crate::graph::chain::{Chain, Extent, Pointwise};
 use crate::graph::{DType, TensorType};
 use crate::plan::{Format, Kernel, Lowering, Operand, Params, Shader, params, shader, word};
@@ -10,8 +11,8 @@ params! {
 }
 pub(crate) static SHADER: Shader = shader!("pointwise", ChainParams, ["grid", "divide", "texture", "read"], chain);
 
-/// Fours of one invocation: what a channel's operands cost is shared by so many.
-const EACH: usize = 4;
+/// Fours of one invocation, on a CPU and on a GPU: what a channel's operands cost is shared by so many.
+const EACH: [usize; 2] = [8, 4];
 
 /// Lowers a node that is nothing but a chain.
 pub(crate) fn lower(cx: &mut Lowering<'_>) -> Result<()> {
@@ -66,7 +67,7 @@ pub(crate) fn copy(cx: &mut Lowering<'_>, from: Operand, to: Operand, count: usi
     let chain = Chain::of(&Pointwise::of("identity", 1));
     let ty = TensorType { dtype: DType::F32, shape: count.into() };
     let textured = cx.choose_textures("copy", count)?;
-    run(cx, &chain, &[from], to, &Geometry::of(&chain, &ty, Format::Planar), textured, false)
+    run(cx, &chain, &[from], to, &Geometry::of(&chain, &ty, Format::Planar, cx.class()), textured, false)
 }
 
 /// The node's epilogue with the bias before it, if there is one, and their operands: those that have a value for each
@@ -92,32 +93,33 @@ struct Geometry {
 }
 
 impl Geometry {
-    fn of(chain: &Chain, ty: &TensorType, format: Format) -> Self {
+    fn of(chain: &Chain, ty: &TensorType, format: Format, class: DeviceClass) -> Self {
+        let most = if class == DeviceClass::Cpu { EACH[0] } else { EACH[1] };
         let elements = ty.elements();
         let [outer, channels, inner] = match &ty.shape[..] {
             [outer, channels, inner @ ..] => [*outer, *channels, inner.iter().product()],
             _ => [1, 1, elements],
         };
         if !chain.operands.contains(&Extent::Channel) {
-            let (count, each) = (elements.div_ceil(4), if elements > 4 * 64 * EACH { EACH } else { 1 });
+            let (count, each) = (elements.div_ceil(4), if elements > 4 * 64 * most { most } else { 1 });
             let step = count.div_ceil(each);
             return Self { form: "flat", each, params: [count, 1, step, 1], invocations: step };
         }
         let last = format == Format::ChannelsLast || (inner == 1 && channels.is_multiple_of(4));
         if last {
             let (rows, columns) = (outer * inner, channels / 4);
-            let step = rows.div_ceil(EACH) * columns;
+            let step = rows.div_ceil(most) * columns;
             return Self {
                 form: "channels",
-                each: EACH,
+                each: most,
                 params: [rows * columns, columns, step, channels],
                 invocations: step,
             };
         }
         let (form, width) = if inner.is_multiple_of(4) { ("planes", 4) } else { ("elements", 1) };
         let (rows, columns) = (outer * channels, inner / width);
-        let step = columns.div_ceil(EACH);
-        Self { form, each: EACH, params: [rows * columns, columns, step, channels], invocations: rows * step }
+        let step = columns.div_ceil(most);
+        Self { form, each: most, params: [rows * columns, columns, step, channels], invocations: rows * step }
     }
 }
 
@@ -130,7 +132,7 @@ fn dispatch(
     in_place: bool,
 ) -> Result<()> {
     let ty = cx.outputs[0].clone();
-    let geometry = Geometry::of(chain, &ty, format);
+    let geometry = Geometry::of(chain, &ty, format, cx.class());
     let textured = geometry.form != "elements" && cx.choose_textures("pointwise", ty.elements())?;
     run(cx, chain, operands, y, &geometry, textured, in_place)
 }
