@@ -27,8 +27,11 @@ impl Direction {
     }
 }
 
-/// Rows (channels) and columns (pixels or taps) of a `blocked` invocation's tile, and its workgroup.
-const BLOCK: [usize; 2] = [8, 16];
+/// Rows (channels) of a `blocked` invocation's tile, columns (pixels or taps) of a large and of a small one, and its
+/// workgroup. A driver compiles the small one in half the time, which counts where there are few tiles.
+const BLOCK_ROWS: usize = 8;
+const BLOCK_COLUMNS: [usize; 2] = [16, 8];
+const FEW_BLOCKS: usize = 128;
 const BLOCKED_WORKGROUP: usize = 16;
 /// Groups of fewer channels leave a matrix kernel's tile mostly empty.
 const NARROW: usize = 8;
@@ -109,8 +112,16 @@ pub(super) fn add_partials(
     cx.dispatch_flat(sum, &params, &[Operand::ScratchRead(partial), result], elements)
 }
 
-/// The work of one variant in one direction, and the invocations of its workgroup.
-fn layout(g: &Geometry, direction: Direction, variant: &str) -> (Slices, usize) {
+/// How the work of `naive` or `blocked` is dealt out.
+struct Work {
+    slices: Slices,
+    workgroup: usize,
+    /// Columns of a tile of `blocked`.
+    columns: usize,
+}
+
+/// The work of one of these variants in one direction.
+fn work(g: &Geometry, direction: Direction, variant: &str) -> Work {
     let [per_group_in, per_group_out] = g.group();
     let groups = g.window.groups;
     let [kh, kw] = g.kernel;
@@ -120,34 +131,26 @@ fn layout(g: &Geometry, direction: Direction, variant: &str) -> (Slices, usize) 
         Direction::GradInput => (per_group_in, g.pixels(g.input)),
         Direction::GradWeight => (per_group_out, g.taps()),
     };
-    // Pixels of dx that a stride sees at one phase share their taps: `blocked` takes the phases one after the other.
-    let (phase, phases) = g.phases();
     let inner = if direction == Direction::Forward { per_group_in } else { per_group_out };
-    // Work items of a slice, invocations of a workgroup, the length that is cut into slices, and an invocation's loop
-    // iterations for each unit of it.
-    let block = rows.div_ceil(BLOCK[0]) * groups;
-    let (items, workgroup, axis, each) = match (variant, direction) {
-        ("naive", Direction::GradWeight) => (rows * columns * groups, 64, g.pixels(g.output), 1),
-        ("naive", _) => (rows * columns * groups, 64, 1, inner * (1 + kh * (1 + kw))),
-        (_, Direction::GradWeight) => {
-            let items = block * columns.div_ceil(BLOCK[1]);
-            (items, BLOCKED_WORKGROUP, g.batch * g.output[0], 1 + g.output[1])
-        }
-        (_, Direction::GradInput) => (
-            block.saturating_mul(phases.saturating_mul(phase).div_ceil(BLOCK[1])),
-            BLOCKED_WORKGROUP,
-            1,
-            kh * (1 + kw * (1 + inner)),
-        ),
-        (_, Direction::Forward) => {
-            (block * columns.div_ceil(BLOCK[1]), BLOCKED_WORKGROUP, 1, kh * (1 + kw * (1 + inner)))
-        }
+    // The length that is cut into slices, and an invocation's loop iterations for each unit of it.
+    let (axis, each) = match (variant, direction) {
+        ("naive", Direction::GradWeight) => (g.pixels(g.output), 1),
+        ("naive", _) => (1, inner * (1 + kh * (1 + kw))),
+        (_, Direction::GradWeight) => (g.batch * g.output[0], 1 + g.output[1]),
+        _ => (1, kh * (1 + kw * (1 + inner))),
     };
-    let (busy, shortest) = match variant {
-        "naive" => (4096, 512),
-        _ => (128, 256),
-    };
-    (Slices::new(axis, each, items, busy, shortest), workgroup)
+    if variant == "naive" {
+        let slices = Slices::new(axis, each, rows * columns * groups, 4096, 512);
+        return Work { slices, workgroup: 64, columns: 1 };
+    }
+    // Pixels of dx that a stride sees at one phase share their taps: the phases are taken one after the other.
+    let (phase, phases) = g.phases();
+    let columns = if direction == Direction::GradInput { phases.saturating_mul(phase) } else { columns };
+    let tiles = |width: usize| (rows.div_ceil(BLOCK_ROWS) * groups).saturating_mul(columns.div_ceil(width));
+    // A weight gradient has few tiles of long sums.
+    let few = direction != Direction::GradWeight && tiles(BLOCK_COLUMNS[0]) < FEW_BLOCKS;
+    let width = BLOCK_COLUMNS[usize::from(few)];
+    Work { slices: Slices::new(axis, each, tiles(width), 128, 256), workgroup: BLOCKED_WORKGROUP, columns: width }
 }
 
 /// Adds the dispatches of one direction. `operands` are the inputs of the entry point, then the output.
@@ -167,7 +170,7 @@ pub(in crate::ops) fn lower(
         "depthwise_planar" => depthwise::refusal(cx, g, direction, Layout::Planar),
         _ => match Tile::named(variant) {
             Some(tile) => tiled::refusal(cx, g, direction, tile),
-            None => too_long(layout(g, direction, variant).0.iterations()),
+            None => too_long(work(g, direction, variant).slices.iterations()),
         },
     };
     let candidate = |variant: &'static str| Candidate::unless(variant, refusal(variant));
@@ -219,15 +222,15 @@ fn lower_planar(
     variant: &'static str,
 ) -> Result<()> {
     let entry = direction.entry();
+    let Work { slices, workgroup, columns } = work(g, direction, variant);
     let kernel = match variant {
         "naive" => Kernel::new(&NAIVE, entry).constant("WORKGROUP", 64.0),
         _ => Kernel::new(&BLOCKED, entry)
-            .template("rows", BLOCK[0])
-            .template("columns", BLOCK[1])
+            .template("rows", BLOCK_ROWS)
+            .template("columns", columns)
             .constant("WORKGROUP", BLOCKED_WORKGROUP as f64),
     };
     let kernel = kernel.variant(variant);
-    let (slices, workgroup) = layout(g, direction, variant);
     let params = g.params(slices.count)?;
     if direction == Direction::Forward {
         let kernel = kernel.flag("HAS_BIAS", operands.len() == 4);
