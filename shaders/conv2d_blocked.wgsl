@@ -16,7 +16,9 @@
 //
 // grad_weight cuts the N*OH axis into `splits` slices, which sum_partials of conv2d.wgsl adds.
 //
-// conv2d.wgsl has the ladder that this is a rung of.
+// conv2d.wgsl has the ladder that this is a rung of. A driver compiles 8 columns in half the time of 16: fc3 of LeNet-5,
+// forward and input gradient, in the first step of a training 0.3 and 0.3 s in place of 0.6 and 0.75 (lavapipe, AVX2); of
+// large images 8 take 1.2 times as long to compute.
 //
 // Preconditions. Element counts, and invocations of a dispatch, are below 2^32. A software adapter (lavapipe) silently
 // ends the loops of an invocation after 65,535 iterations in all, so there, with Cg = C/groups and Og = O/groups:

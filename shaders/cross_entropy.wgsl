@@ -6,14 +6,19 @@
 //   grad_input: dx[c] = dloss * (Q * softmax(x)[c] - q[c]), Q the sum of q; of logarithms of probabilities -dloss * q[c]
 // Without weights they are 1. An ignored label makes loss, counted and dx zero; another label that is no class makes them
 // not-a-number.
-// One invocation computes an example or, in the form `across`, four. Forms:
+// Variants:
+//   serial:    one invocation an example or, in the form `across`, four; no barriers. Legal for 3 * (classes + 1) <= 65,535
+//              (lavapipe's limit of loop iterations, loop exits counted).
+//   workgroup: one workgroup an example (it reduces by a tree of fixed order in workgroup memory; barriers in uniform
+//              control flow), in the form `elements`. Legal for 3 * ceil(classes / WORKGROUP) <= 65,000.
+// Forms:
 //   along     inner is 1, classes are a number of fours
-//   across    inner is a number of fours: the examples are four side by side
+//   across    inner is a number of fours: four examples side by side
 //   elements  any
-// Memory traffic: forward reads x twice, once where it is logarithms (caches hold a row of few classes), grad_input three
-// times, and writes it once. No barriers.
-// Preconditions: 3 * (classes + 1) <= 65,535 (lavapipe's limit of loop iterations).
-// Needs common/grid.wgsl, common/divide.wgsl, common/nan.wgsl, common/texture.wgsl, common/read.wgsl.
+// Memory traffic: forward reads x twice; of logarithms of probabilities once, without smoothing one element; grad_input
+// three times, and of logarithms nothing, and writes it once. Caches hold a row of few classes.
+// Precondition: WORKGROUP is a power of two. Needs common/grid.wgsl, common/divide.wgsl, common/nan.wgsl, common/tree.wgsl,
+// common/texture.wgsl, common/read.wgsl.
 
 override WORKGROUP: u32 = 64u;
 
@@ -55,7 +60,7 @@ struct Params {
 @group(0) @binding({{ next + 1 }}) var<storage, read_write> dx: array<{{ element }}>;
 {% endif %}
 
-/// How many elements a row has. The text hides that it is a uniform, since lavapipe could compile loops anew for it.
+/// How many elements a row has, of `along` how many fours. The text hides that it is a uniform, since lavapipe could compile loops anew for it.
 fn row_length() -> u32 {
     return min(params.classes, {{ "4u * texels(textureDimensions(x))" if texture else "arrayLength(&x)" }});
 }
@@ -101,19 +106,34 @@ fn is_own(k: u32, own: {{ label_of_row }}) -> {{ "bool" if form == "elements" el
 }
 
 {% if logits %}
-fn largest_of(start: u32) -> {{ of_row }} {
+/// Over the elements first, first + step, ...: all of them, or one invocation's share.
+fn largest_of(start: u32, first: u32, step: u32) -> {{ of_row }} {
     let length = row_length();
-    var largest = {{ at }}(start);
-    for (var k = 1u; k < length; k += 1u) {
+    // An invocation without a share repeats the last element, which changes no maximum.
+    var largest = {{ at }}(start + min(first, length - 1u) * params.inner);
+    for (var k = first; k < length; k += step) {
         largest = max(largest, {{ at }}(start + k * params.inner));
     }
     return {{ "max(max(largest.x, largest.y), max(largest.z, largest.w))" if along else "largest" }};
 }
 {% endif %}
 
+{% set together = rows == "workgroup" %}
 @compute @workgroup_size(WORKGROUP)
-fn {{ entry }}(at: Invocation) {
-    let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
+fn {{ entry }}(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+{% if together %}
+    let index = flat_workgroup(group, groups);
+    let first = local;
+    let step = WORKGROUP;
+{% else %}
+    let index = flat_workgroup(group, groups) * WORKGROUP + local;
+    let first = 0u;
+    let step = 1u;
+{% endif %}
     let place = div_rem(index, params.inner);
     if place.x >= params.outer {
         return;
@@ -131,7 +151,7 @@ fn {{ entry }}(at: Invocation) {
 {% set sums_x = smooth and entry == "forward" %}
 {% set sums_weights = smooth and weighted and logits %}
 {% if logits %}
-    let largest = largest_of(start);
+    let largest = {{ "tree_maximum(largest_of(start, first, step), local)" if together else "largest_of(start, first, step)" }};
     var exponentials = {{ element }}();
 {% endif %}
 {% if sums_x %}
@@ -141,13 +161,13 @@ fn {{ entry }}(at: Invocation) {
     var class_weights = {{ of_class }}();
 {% endif %}
 {% if logits or sums_x %}
-    for (var k = 0u; k < length; k += 1u) {
+    for (var k = first; k < length; k += step) {
         let below = {{ at }}(start + k * params.inner){{ " - largest" if logits }};
 {% if logits %}
         exponentials += exp(below);
 {% endif %}
 {% if sums_x %}
-        weighted_x += weight_of(k) * below;
+        weighted_x += part * weight_of(k) * below;
 {% endif %}
 {% if sums_weights %}
         class_weights += weight_of(k);
@@ -155,36 +175,41 @@ fn {{ entry }}(at: Invocation) {
     }
 {% endif %}
 {% if logits %}
-    let sum = total(exponentials);
+    let sum = {{ "tree_sum(exponentials, local)" if together else "total(exponentials)" }};
 {% if smooth %}
-    let all_weights = {{ ("(class_weights.x + class_weights.y) + (class_weights.z + class_weights.w)" if along else "class_weights") if weighted else "f32(" ~ classes ~ ")" }};
+    let all_weights = {{ "f32(" ~ classes ~ ")" if not weighted else "tree_sum(class_weights, local)" if together else "(class_weights.x + class_weights.y) + (class_weights.z + class_weights.w)" if along else "class_weights" }};
 {% endif %}
+{% endif %}
+{% if sums_x %}
+    let part_of_x = {{ "tree_sum(weighted_x, local)" if together else "total(weighted_x)" }};
 {% endif %}
 {% if entry == "forward" %}
 {% if logits %}
     let scale = log(sum);
     var value = sharp * (scale - (own_x(start, own) - largest));
 {% if smooth %}
-    // Neither of the two is negative.
-    value += part * (all_weights * scale - total(weighted_x));
+    // Nothing cancels: the first is not negative, the second not positive.
+    value += part * all_weights * scale - part_of_x;
 {% endif %}
 {% else %}
     var value = -sharp * own_x(start, own);
 {% if smooth %}
-    value -= part * total(weighted_x);
+    value -= part_of_x;
 {% endif %}
 {% endif %}
     let nothing = {{ of_row }}(not_a_number());
     value = select(nothing, value, is_class);
     let weight = select(nothing, own_weight(own), is_class);
-    loss[index] = {{ "select(" ~ of_row ~ "(), value, counts)" if ignores else "value" }};
-    counted[index] = {{ "select(" ~ of_row ~ "(), weight, counts)" if ignores else "weight" }};
+    if first == 0u {
+        loss[index] = {{ "select(" ~ of_row ~ "(), value, counts)" if ignores else "value" }};
+        counted[index] = {{ "select(" ~ of_row ~ "(), weight, counts)" if ignores else "weight" }};
+    }
 {% else %}
     let factor = select({{ of_row }}(not_a_number()), dloss[index], is_class);
 {% if logits %}
     let expected_in_all = sharp{{ " + part * all_weights" if smooth }};
 {% endif %}
-    for (var k = 0u; k < length; k += 1u) {
+    for (var k = first; k < length; k += step) {
         let element = start + k * params.inner;
         let expected = part * weight_of(k) + select({{ element }}(), {{ element }}(sharp), is_own(k, own));
 {% if logits %}

@@ -33,20 +33,22 @@ fn {{ entry }}(at: Invocation) {
         return;
     }
     let start = row.x * params.length * params.inner + row.y;
+    // The text hides that the bound is a uniform, since lavapipe could compile loops anew for it.
+    let length = min(params.length, arrayLength(&x));
 {% if entry == "forward" %}
     var product = 1.0;
-    for (var n = 0u; n < params.length; n += 1u) {
+    for (var n = 0u; n < length; n += 1u) {
         product *= x[start + n * params.inner];
     }
     y[index] = product;
 {% else %}
     var before = dy[index];
-    for (var n = 0u; n < params.length; n += 1u) {
+    for (var n = 0u; n < length; n += 1u) {
         dx[start + n * params.inner] = before;
         before *= x[start + n * params.inner];
     }
     var behind = 1.0;
-    for (var n = params.length; n > 0u; n -= 1u) {
+    for (var n = length; n > 0u; n -= 1u) {
         let element = start + (n - 1u) * params.inner;
         dx[element] *= behind;
         behind *= x[element];

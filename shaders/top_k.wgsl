@@ -57,8 +57,9 @@ const NONE: u32 = 0xffffffffu;
 
 /// A number that is the larger the sooner an element comes in the order, equal for equal ones, and never 0.
 fn rank_of(value: {{ element }}) -> {{ word }} {
-    let zero = {{ element }}();
-    let bits = bitcast<{{ word }}>(select(value, zero, value == zero));
+    // By its bits: compilers may ignore the sign of a zero.
+    let raw = bitcast<{{ word }}>(value);
+    let bits = select(raw, {{ word }}(), (raw << {{ word }}(1u)) == {{ word }}());
     let negative = (bits & {{ word }}(0x80000000u)) != {{ word }}();
     let rank = select({{ "bits | " ~ word ~ "(0x80000000u), ~bits" if largest else "~bits & " ~ word ~ "(0x7fffffffu), bits" }}, negative);
     return select(rank, {{ word }}(0xffffffffu), {{ "is_nan" if form == "elements" else "are_nan" }}(value));
@@ -91,6 +92,9 @@ fn forward(at: Invocation) {
     let outer = row.x;
     let candidates = {{ "params.lanes * params.count" if stage == "merge" else "params.length" }};
 {% endif %}
+    // The text hides that the bounds are uniforms, since lavapipe could compile loops anew for them.
+    let length = min(candidates, {{ "arrayLength(&found)" if stage == "merge" else "4u * texels(textureDimensions(x))" if texture else "arrayLength(&x)" }});
+    let count = min(params.count, arrayLength(&{{ "found" if stage == "lanes" else "place" }}));
     if outer >= params.outer {
         return;
     }
@@ -98,10 +102,10 @@ fn forward(at: Invocation) {
     // What was taken last: nothing that comes before everything.
     var last_rank = {{ place_of_row }}(0xffffffffu);
     var last_place = {{ place_of_row }}(NONE);
-    for (var taken = 0u; taken < params.count; taken += 1u) {
+    for (var taken = 0u; taken < count; taken += 1u) {
         var best_rank = {{ word }}();
         var best_place = {{ word }}(NONE);
-        for (var n = 0u; n < candidates; n += 1u) {
+        for (var n = 0u; n < length; n += 1u) {
 {% if stage == "lanes" %}
             let four = first + n * step;
 {% elif stage == "merge" %}
@@ -153,7 +157,8 @@ fn grad_input(at: Invocation) {
     }
     let own = {{ word }}({{ "4u * element.y + vec4(0u, 1u, 2u, 3u)" if along else "element.y" }});
     var sum = {{ element }}();
-    for (var taken = 0u; taken < params.count; taken += 1u) {
+    let count = min(params.count, arrayLength(&place));
+    for (var taken = 0u; taken < count; taken += 1u) {
         let result = (element.x * params.count + taken) * params.inner + row.y;
         sum += select({{ element }}(), {{ element }}(dy[result]), {{ word }}(place[result]) == own);
     }

@@ -14,6 +14,9 @@ use crate::selftest::OpCase;
 
 const NAME: &str = "top_k";
 
+/// Invocations that keep a CPU busy, four workgroups, and a GPU.
+const BUSY: [usize; 2] = [1 << 8, 1 << 14];
+
 params! {
     TopKParams { outer: u32, length: u32, inner: u32, count: u32, lanes: u32 }
 }
@@ -174,17 +177,16 @@ impl Op for TopK {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let whole = around(NAME, &cx.inputs[0], self.axis)?;
-        // The shape rule has seen that there is a way.
-        const BUSY: [usize; 2] = [1 << 8, 1 << 14];
-        let busy = whole[0] * whole[2] >= if cx.class() == DeviceClass::Cpu { BUSY[0] } else { BUSY[1] };
-        let lanes = self.lanes(whole[1], busy).unwrap_or(1);
         let (form, view) = row_form(cx, "top_k.forward", whole)?;
+        let [outer, _, inner] = view;
+        let busy = outer * inner >= if cx.class() == DeviceClass::Cpu { BUSY[0] } else { BUSY[1] };
+        // The shape rule has seen that there is a way.
+        let lanes = self.lanes(whole[1], busy).unwrap_or(1);
         let mut x = [Operand::Input(0)];
         let textured = cx.choose_textures("top_k.forward", whole.iter().product())?;
         if textured {
             cx.through_textures(&mut x, 0);
         }
-        let [outer, _, inner] = view;
         let outputs = [Operand::Output(0), Operand::Output(1)];
         if lanes == 1 {
             let kernel = self.kernel("forward", "whole", form, textured);

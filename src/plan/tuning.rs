@@ -127,7 +127,7 @@ fn device(capabilities: &Capabilities) -> String {
     format!("{} ({}), {driver}", info.name, info.backend)
 }
 
-/// A hash of all kernels and of the version, with which the code that chooses and dispatches them changes.
+/// A hash of all kernels and of the version: from release to release the code that chooses and dispatches them changes, too.
 fn kernels() -> String {
     let mut hasher = DefaultHasher::new();
     env!("CARGO_PKG_VERSION").hash(&mut hasher);

@@ -47,6 +47,11 @@ fn lines(printed: &str) -> Vec<Value> {
     rows
 }
 
+/// Whether the tests' device is a software adapter.
+fn on_software() -> bool {
+    crate::gpu().is_some_and(|gpu| gpu.capabilities().class == omma::DeviceClass::Cpu)
+}
+
 /// What was measured, as set, name and direction.
 fn rows(lines: &[Value]) -> Vec<[&str; 3]> {
     lines.iter().map(|line| ["set", "name", "direction"].map(|key| line[key].as_str().unwrap())).collect()
@@ -60,9 +65,12 @@ fn convolutions_are_checked_in_every_direction() {
     let lines = bench(&["conv", "--filter", "[1, 256, 14, 14]"]);
     let directions = ["forward", "input gradient", "weight gradient"];
     assert_eq!(rows(&lines), directions.map(|direction| ["conv", "resnet 3x3", direction]));
-    // Half precision and tensor cores are for GPUs: elsewhere the same rows are measured.
-    let half = bench(&["conv", "--filter", "[1, 256, 14, 14]", "--half", "--cooperative"]);
+    // Half precision and tensor cores are for GPUs: elsewhere the same rows are measured, and it is said.
+    let output = omma(&["bench", "--json", "conv", "--filter", "[1, 256, 14, 14]", "--half", "--cooperative"]);
+    let (half, errors) = (self::lines(&text(&output.stdout)), text(&output.stderr));
+    assert!(output.status.success(), "{errors}");
     assert_eq!(rows(&half), rows(&lines));
+    assert_eq!(errors.contains("warning: --half: "), on_software(), "{errors}");
     for line in lines.iter().chain(&half) {
         // Its error is within the bound: else the command would have failed.
         assert!(line["error_over_bound"].is_f64() && line["median_ms"].is_f64() && line["gflops"].is_f64(), "{line}");
@@ -150,6 +158,11 @@ fn overheads_are_measured_one_by_one() {
     }
     assert_eq!(value("submissions a step"), 1.0);
     assert_eq!(value("memory planned"), value("memory allocated"));
+    // Processes of their own have taken a step, with these options too.
+    let processes = lines.iter().filter(|line| line["name"] == "process and first step");
+    let shapes: Vec<&str> = processes.clone().map(|line| line["shape"].as_str().unwrap()).collect();
+    assert_eq!(shapes, ["lenet5 training, empty caches", "lenet5 training, filled caches"]);
+    assert!(processes.clone().all(|line| line["median_ms"].is_f64()), "{lines:?}");
     assert!(value("barriers needed") <= value("barriers"), "{lines:?}");
 }
 
@@ -162,6 +175,12 @@ fn a_filter_is_a_part_of_the_title_and_one_that_matches_nothing_names_the_choice
     fails(&[&["bench", "--filter", "lenet6"], &nowhere[..]].concat(), &["`lenet6`", "resnet 3x3, ", "lenet5"]);
     if crate::gpu().is_none() {
         return;
+    }
+    if on_software() {
+        let output = omma(&["bench", "conv", "--filter", "matmul f16"]);
+        let errors = text(&output.stderr);
+        assert!(!output.status.success() && output.stdout.is_empty(), "{errors}");
+        assert!(errors.contains("on this kind of device") && errors.contains("`matmul f16`"), "{errors}");
     }
     // Over the borders of the columns, and in no other section than its own.
     let lines = bench(&["overhead", "ops", "--filter", "readback 4 b"]);

@@ -1,5 +1,7 @@
 //! `top_k`, maxima and minima on the device.
 
+use std::cmp::Ordering;
+
 use omma::{Graph, Mode, Session, Variables};
 
 use crate::support::message;
@@ -31,6 +33,38 @@ fn a_nan_comes_first_and_equal_elements_in_order() {
     assert!(floats(lowest)[0].is_nan());
     assert_eq!(words(least), [500, 34]);
     assert_eq!((words(first), words(last)), (vec![500], vec![500]));
+}
+
+/// NaNs, infinities and both zeros, sorted as a whole: one row a time, four side by side, four at a time, and in lanes.
+#[test]
+fn special_values_have_their_place_in_every_form() {
+    const SPECIAL: [f32; 9] =
+        [0.0, f32::NEG_INFINITY, -0.0, f32::NAN, 1.0, f32::INFINITY, -f32::NAN, -1.0, f32::MIN_POSITIVE];
+    let Some(gpu) = crate::gpu() else { return };
+    for (shape, axis, k) in [([7, 9], 1, 9), ([9, 12], 0, 9), ([300, 8], 1, 8), ([2, 260], 1, 9), ([300, 8], 0, 9)] {
+        let graph = Graph::new(Mode::Evaluation);
+        let x = graph.input("x", shape).unwrap();
+        let (_, largest) = x.top_k(axis, k).unwrap();
+        let (_, smallest) = x.bottom_k(axis, k).unwrap();
+        let mut session = Session::new(gpu, &graph, &[largest, smallest], &Variables::new(gpu, 0)).unwrap();
+        let data: Vec<f32> = (0..shape[0] * shape[1]).map(|i| SPECIAL[i * 5 % SPECIAL.len()]).collect();
+        session.run_blocking(&[("x", (&data).into())]).unwrap();
+        for (tensor, sign) in [(largest, 1.0), (smallest, -1.0)] {
+            let found = session.read_blocking::<u32>(tensor).unwrap();
+            for row in 0..shape[1 - axis] {
+                let at = |place: usize| if axis == 1 { [row, place] } else { [place, row] };
+                let element = |place: usize| data[at(place)[0] * shape[1] + at(place)[1]] * sign;
+                let mut expected: Vec<usize> = (0..shape[axis]).collect();
+                // Stable: equal elements stay in order.
+                expected.sort_by(|&a, &b| {
+                    let (a, b) = (element(a), element(b));
+                    b.is_nan().cmp(&a.is_nan()).then_with(|| b.partial_cmp(&a).unwrap_or(Ordering::Equal))
+                });
+                let found: Vec<usize> = (0..k).map(|place| found[at(place)] as usize).collect();
+                assert_eq!(found, expected[..k], "{shape:?} along {axis}, row {row}, sign {sign}");
+            }
+        }
+    }
 }
 
 #[test]

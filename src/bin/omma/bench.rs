@@ -40,7 +40,10 @@ Columns:
   error                  the largest error against a computation in f64, as a share of its derived bound; above 1 is
                          wrong: such a row is not timed, and the exit code is 1; of a training step that of the loss, whose
                          bound is one operation's for each parameter, as every layer's rounding reaches it
-  kernel                 the one that takes most of the time, of those that compute; empty for whole networks";
+  kernel                 the one that takes most of the time, of those that compute; empty for whole networks
+The rows `process and first step` are of processes of their own, with folders for the caches of Omma, Mesa and NVIDIA's
+driver that are empty or filled. Where a driver keeps its cache elsewhere, as on Windows and macOS, its cache may be
+filled from the start.";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = COLUMNS)]
@@ -70,13 +73,13 @@ pub(crate) struct Bench {
 enum Set {
     /// Convolutions of ResNet, VGG and MobileNet: forward with bias and ReLU, and both gradients
     Conv,
-    /// Operations that memory bounds: normalisation, pooling, pointwise, loss, optimizers
+    /// Operations that memory bounds: normalisation, pooling, pointwise, moving, softmax and top-k, losses, optimizers
     Ops,
     /// Whole networks, inference at batch 1 and 8
     Models,
     /// Whole networks, a training step
     Train,
-    /// What a step costs beside the arithmetic
+    /// What a step costs beside the arithmetic, and the first step of a process
     Overhead,
 }
 

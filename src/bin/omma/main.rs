@@ -25,9 +25,10 @@ mod train;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::process::ExitCode;
+use std::sync::Once;
 
 use clap::{Args, Parser, Subcommand};
-use omma::{Cooperative, DeviceClass, Error, FAMILIES, Gpu, GpuOptions, PlanOptions};
+use omma::{Cooperative, DeviceClass, Error, FAMILIES, Gpu, GpuOptions, PlanOptions, wgpu};
 
 /// Convolutional networks that train and infer on any GPU.
 #[derive(Debug, Parser)]
@@ -86,9 +87,10 @@ impl Device {
     fn open(&self) -> omma::Result<Gpu> {
         let gpu = Gpu::new_blocking(&self.options())?;
         if self.cooperative && gpu.capabilities().cooperative == Cooperative::Absent {
-            output::remark(
-                "warning: --cooperative: this adapter has no cooperative matrices of the kind that kernels use",
-            );
+            // A command may open several.
+            static SAID: Once = Once::new();
+            let what = "this adapter has no cooperative matrices of the kind that kernels use";
+            SAID.call_once(|| output::remark(format_args!("warning: --cooperative: {what}")));
         }
         starting::show(&gpu);
         Ok(gpu)
@@ -119,10 +121,10 @@ const SWITCHES: [&str; 3] = ["in_place", "overlap", "textures"];
 impl Kernels {
     /// Says what of the options changes nothing on this device.
     fn check(&self, gpu: &Gpu) {
-        if self.half && gpu.capabilities().class == DeviceClass::Cpu {
-            output::remark(
-                "warning: --half: on a software adapter no kernel gains from half precision, and none uses it",
-            );
+        let capabilities = gpu.capabilities();
+        let widens = capabilities.downlevel.contains(wgpu::DownlevelFlags::SHADER_F16_IN_F32);
+        if self.half && (capabilities.class == DeviceClass::Cpu || !widens) {
+            output::remark("warning: --half: no kernel gains from half precision on this adapter, and none uses it");
         }
         if !self.exclude.is_empty() {
             self.check_names(gpu);

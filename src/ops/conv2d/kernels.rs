@@ -27,10 +27,10 @@ impl Direction {
     }
 }
 
-/// Rows (channels) of a `blocked` invocation's tile, columns (pixels or taps) of a large and of a small one, and its
-/// workgroup. A driver compiles the small one in half the time, which counts where there are few tiles.
+/// Rows (channels) of a `blocked` invocation's tile, its columns (pixels or taps), and its workgroup.
 const BLOCK_ROWS: usize = 8;
 const BLOCK_COLUMNS: [usize; 2] = [16, 8];
+/// Tiles below which they have the fewer columns: more invocations, and a text that a driver compiles in half the time.
 const FEW_BLOCKS: usize = 128;
 const BLOCKED_WORKGROUP: usize = 16;
 /// Groups of fewer channels leave a matrix kernel's tile mostly empty.
@@ -176,7 +176,7 @@ pub(in crate::ops) fn lower(
     let candidate = |variant: &'static str| Candidate::unless(variant, refusal(variant));
     // A CPU adapter gains from blocks that are half empty, too.
     let narrow = g.group().iter().all(|&channels| channels < NARROW) && g.window.groups > 1;
-    // A packed copy pays where each of its elements is read for several taps, or for many channels over whole fours of pixels.
+    // A packed copy pays where each of its elements is read for several taps, or for many channels; it holds rows in fours.
     let many = g.channels.iter().all(|&channels| channels >= MANY) && g.output[1] >= 4;
     let unpacked = g.kernel == [1; 2] && !many;
     let mut tiles = tiled::order(g, direction);

@@ -13,6 +13,9 @@ use crate::{Device, Kernels, argument};
 /// What the caches hold: of drivers, where a program can tell them where to keep theirs (Mesa, NVIDIA on Linux), and of
 /// Omma.
 pub(super) const CACHES: [&str; 2] = ["empty caches", "filled caches"];
+/// Processes that fill what the first one left: Mesa writes beside the work, and what is not written when a process ends is
+/// lost.
+const FILLING: usize = 2;
 /// Processes that find filled caches; an empty one is found once.
 const AGAIN: usize = 3;
 
@@ -29,6 +32,9 @@ pub(super) fn first_step(network: &str, device: &Device, kernels: &Kernels) -> R
 pub(super) fn processes(network: &str) -> Result<[Timing; CACHES.len()]> {
     let caches = tempfile::tempdir().map_err(Error::io(std::env::temp_dir()))?;
     let empty = process(network, caches.path())?;
+    for _ in 0..FILLING {
+        process(network, caches.path())?;
+    }
     let filled = (0..AGAIN).map(|_| process(network, caches.path())).collect::<Result<Vec<_>>>()?;
     Ok([vec![empty], filled].map(Timing::among))
 }
@@ -38,7 +44,8 @@ fn process(network: &str, caches: &Path) -> Result<f64> {
     let failed = |message: String| Error::Session(format!("a process of its own: {message}"));
     let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
     let mut command = Command::new(program);
-    command.args(std::env::args_os().skip(1)).args(["--first-step", network]).stdin(Stdio::null());
+    // Before what may stand behind a `--`.
+    command.args(["bench", "--first-step", network]).args(std::env::args_os().skip(2)).stdin(Stdio::null());
     for variable in ["OMMA_CACHE", "MESA_SHADER_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH", "XDG_CACHE_HOME"] {
         command.env(variable, caches.join(variable));
     }
