@@ -17,15 +17,17 @@
 // every result written once, a filter read once a strip. No workgroup memory, no barriers. No compiler in the chain unrolls
 // loops: the text is a template.
 //
-// The ladder on lavapipe, 3x3, 32 channels of 112x112, milliseconds (two cores, both half busy with other work):
+// The ladder on two cores of a CPU (lavapipe, AVX2), 3x3, 32 channels of 112x112, milliseconds (omma bench conv --filter
+// "depthwise 3x3 [1, 32" --variants), of the last two rungs without the copies to this layout and back:
 //   forward  input gradient
-//   59.2     102.2           conv2d.wgsl, one result an invocation
-//    3.8       2.8           strips in fours of channels, operands in buffers
-//    1.1       1.1           operands in textures, of which a load costs a tenth: 2.9 GB/s, where a copy from buffer to
-//                            buffer has 1.0
-// and on a busier machine, by `omma bench conv --filter "depthwise 3x3 [1, 32"` before and after:
-//    5.5       6.0           a loop over the strip's rows, each variable of which costs a blend a turn
-//    2.8       2.9           4 rows in the text. At stride 2, 64 channels, the times do not differ by more than they scatter.
+//   47.9     57.6           conv2d.wgsl, one result an invocation
+//   39.6     47.4           conv2d_blocked.wgsl
+//   10.4     11.1           planar strips
+//    5.4      4.8           strips in fours of channels, operands in buffers
+//    1.4      1.5           operands in textures: 2.2 GB/s, where a copy from buffer to buffer has 1.6
+// Of the strips in fours, on a busier machine and with the copies: a loop over a strip's rows, each variable of which costs a
+// blend a turn, 5.5 and 6.0; 4 rows in the text 2.8 and 2.9. At stride 2, 64 channels, these do not differ by more than they
+// scatter.
 // Planar strips, which loop, are for GPUs, where none of this has been timed.
 //
 // Preconditions. {{ "C is a multiple of 4. " if not planar }}Invocations of a dispatch are below 2^30, element counts below 2^32. A software adapter (lavapipe)

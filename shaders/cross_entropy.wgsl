@@ -17,6 +17,9 @@
 //   elements  any
 // Memory traffic: forward reads x twice; of logarithms of probabilities once, without smoothing one element; grad_input
 // three times, and of logarithms nothing, and writes it once. Caches hold a row of few classes.
+// On two cores of a CPU (lavapipe, AVX2), 4096 rows of 1000, smoothed, ms of the loss, and with its gradient (omma bench ops
+// --filter smoothed --variants): serial by elements through a texture 8.1 and 36, by fours from a buffer 35 and 95, through
+// a texture 4.3 and 13.4: 2.0 and 1.3 times what a copy moves. Not timed on a GPU.
 // Precondition: WORKGROUP is a power of two. Needs common/grid.wgsl, common/divide.wgsl, common/nan.wgsl, common/tree.wgsl,
 // common/texture.wgsl, common/read.wgsl.
 
@@ -60,7 +63,8 @@ struct Params {
 @group(0) @binding({{ next + 1 }}) var<storage, read_write> dx: array<{{ element }}>;
 {% endif %}
 
-/// How many elements a row has, of `along` how many fours. The text hides that it is a uniform, since lavapipe could compile loops anew for it.
+/// How many elements a row has, of `along` how many fours. The text hides that it is a uniform, since lavapipe could compile
+/// loops anew for it.
 fn row_length() -> u32 {
     return min(params.classes, {{ "4u * texels(textureDimensions(x))" if texture else "arrayLength(&x)" }});
 }

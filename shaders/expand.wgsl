@@ -6,6 +6,8 @@
 //   rows      the last axis is not copied: it, and all other strides, are numbers of fours, which both sides count in
 //   copies    the last axis is copied, a number of fours, which y counts in
 // Memory traffic: x once for every copy, of `copies` a fourth of that, y once. No barriers.
+// On two cores of a CPU (lavapipe, AVX2) 64 numbers become 16 x 64 planes of 56 x 56 in 12.6 ms (omma bench ops --filter
+// expand): 0.65 of what a copy moves, which need not only write. Not timed on a GPU.
 // Preconditions: fewer than 2^30 {{ "elements" if form == "elements" else "fours" }}.
 // Needs common/grid.wgsl, common/divide.wgsl.
 

@@ -4,7 +4,9 @@
 // One invocation computes 4 consecutive elements, all of one channel where planes are a number of fours (WHOLE); elements
 // past the end in the last vector lie in the buffer's padding and are computed harmlessly.
 // The bytes come from a buffer on every device: as floats, in a texture, they need not keep their bits.
-// Memory traffic: 5 bytes an element. No barriers. Needs common/grid.wgsl, common/divide.wgsl.
+// Memory traffic: 5 bytes an element. No barriers. On two cores of a CPU (lavapipe, AVX2) 16 pictures of 3 x 224 x 224 take
+// 7.6 ms (omma bench ops --filter "normalize bytes"), 0.93 of what a copy moves. Not timed on a GPU.
+// Needs common/grid.wgsl, common/divide.wgsl.
 
 override WORKGROUP: u32 = 64u;
 override WHOLE: bool = false;

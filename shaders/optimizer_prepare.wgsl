@@ -8,6 +8,8 @@
 //            1 - beta^t by repeated squaring. The averages' decay is min(decay, (1 + t) / (10 + t)) with WARMUP.
 // One invocation of squares adds one lane. prepare is one workgroup: its lanes add partial sums, then a tree does.
 // Memory traffic: squares reads 4 bytes a parameter (8 with gathered), prepare 4 a lane. Barriers: those of the tree.
+// With the update behind it (optimizer.wgsl: sgd with momentum, clipped and averaged) it takes 35 ms for 4,096,000 parameters
+// on two cores of a CPU (lavapipe, AVX2; omma bench ops --filter clipped --variants), from buffers 97. Not timed on a GPU.
 // Preconditions: at most 65,535 fours a lane.
 // Needs common/grid.wgsl, common/texture.wgsl, common/read.wgsl, common/nan.wgsl, common/update.wgsl, common/tree.wgsl.
 

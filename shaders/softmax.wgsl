@@ -11,6 +11,9 @@
 //   across    inner is a number of fours: an invocation takes four rows side by side
 //   elements  any view
 // Memory traffic, bytes an element: forward 16 (12 of them likely cached), grad_input 20 (12 of them likely cached).
+// On two cores of a CPU (lavapipe, AVX2), 4096 rows of 1000, ms forward and gradient (omma bench ops --filter "softmax ["
+// --variants): workgroup 103 and 97; serial by elements through textures 17.7 and 19.7, by fours from buffers 51 and 65,
+// through textures 9.9 and 9.2: 2.0 and 3.3 times what a copy moves. Not timed on a GPU.
 // Precondition: WORKGROUP is a power of two. Needs common/grid.wgsl, common/divide.wgsl, common/tree.wgsl,
 // common/texture.wgsl, common/read.wgsl.
 

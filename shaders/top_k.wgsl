@@ -11,6 +11,8 @@
 //   elements  any; `merge` has no other
 // Memory traffic: forward reads each candidate `count` times (caches hold a row); grad_input reads 8 bytes a result, once
 // for every four in `along`, and writes 4 an element. No barriers.
+// On two cores of a CPU (lavapipe, AVX2), the first 5 in 4096 rows of 1000, ms (omma bench ops --filter "top 5" --variants):
+// by elements through a texture 22.4, by fours from a buffer 81, through a texture 9.5. Not timed on a GPU.
 // Preconditions: 1 <= count <= length; count * (candidates + 1) <= 65,535 (lavapipe's limit of loop iterations).
 // Needs common/grid.wgsl, common/divide.wgsl, common/nan.wgsl, common/texture.wgsl, common/read.wgsl.
 
