@@ -43,12 +43,7 @@ struct Params {
 {% set of_class = "vec4<f32>" if along else "f32" %}
 {% set classes = "(4u * params.classes)" if along else "params.classes" %}
 @group(0) @binding(0) var<uniform> params: Params;
-{% if form == "elements" %}
-{{ scalars("x", 1, texture) }}
-{% else %}
-{{ fours("x", 1, texture) }}
-{{ elements("x") }}
-{% endif %}
+{{ both("x", 1, form == "elements", texture) }}
 {% set at = "x_element" if form == "elements" else "x_at" %}
 @group(0) @binding(2) var<storage, read> labels: array<{{ label_of_row }}>;
 {% if weighted %}

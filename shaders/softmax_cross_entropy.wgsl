@@ -30,12 +30,7 @@ struct Params {
 {% set forward = entry == "forward" %}
 {% set element = "vec4<f32>" if form == "fours" else "f32" %}
 @group(0) @binding(0) var<uniform> params: Params;
-{% if form == "fours" %}
-{{ fours("x", 1, texture) }}
-{{ elements("x") }}
-{% else %}
-{{ scalars("x", 1, texture) }}
-{% endif %}
+{{ both("x", 1, form != "fours", texture) }}
 @group(0) @binding(2) var<storage, read> labels: array<u32>;
 {% if entry == "grad_input" %}
 /// [1]: the cotangent of the mean loss.

@@ -37,12 +37,7 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 
 {% if entry == "forward" %}
-{% if form == "elements" %}
-{{ scalars("x", 1, texture) }}
-{% else %}
-{{ fours("x", 1, texture) }}
-{{ elements("x") }}
-{% endif %}
+{{ both("x", 1, form == "elements", texture) }}
 {% if stage == "lanes" %}
 /// [outer, lanes, count, inner], NONE where a lane has no more.
 @group(0) @binding(2) var<storage, read_write> found: array<{{ place_of_row }}>;

@@ -27,6 +27,13 @@ fn {{ name }}_element(index: u32) -> f32 {
 fn {{ name }}_element(index: u32) -> f32 { return {{ name }}[index]; }
 {% endif %}
 {% endmacro %}
+{#- NAME_element and, unless there are single elements alone, NAME_at. #}
+{% macro both(name, binding, single, texture) %}
+{% if single %}{{ scalars(name, binding, texture) }}{% else %}
+{{ fours(name, binding, texture) }}
+{{ elements(name) }}
+{% endif %}
+{% endmacro %}
 {#- Pairs of a buffer, or of a texture: NAME_pair. #}
 {% macro pairs(name, binding, texture) %}
 {% if texture %}
