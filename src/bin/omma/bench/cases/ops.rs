@@ -216,8 +216,9 @@ fn convolved<'g>(graph: &'g Graph, x: Tensor<'g>, name: &str, exact: bool) -> Re
 /// As they are in networks, where images come and go in the layout that convolutions like.
 fn between_convolutions(image: [usize; 4]) -> Vec<Case> {
     type Build = for<'g> fn(Tensor<'g>) -> Result<Tensor<'g>>;
-    // Moves forward and back, as above, and whether elements are chosen.
-    let all: [(&str, [&'static str; 2], [f64; 2], bool, Build); 3] = [
+    /// A name; of forward and back the nodes and moves, as above; whether elements are chosen.
+    type Row = (&'static str, [&'static str; 2], [f64; 2], bool, Build);
+    let all: [Row; 3] = [
         ("batch norm training", ["batch_norm", "batch_norm.grad"], [3.0, 5.0], false, |x| {
             x.batch_norm("bn", BatchNorm::default())
         }),
