@@ -185,7 +185,11 @@ impl LabelLoss {
     fn lower(self, cx: &mut Lowering<'_>, entry: &'static str, others: &[Operand]) -> Result<()> {
         let whole = around(NAME, &cx.inputs[0], 1)?;
         let name = format!("{}.{entry}", self.name());
-        let variants = row_variants(cx, whole[1]);
+        let mut variants = row_variants(cx, whole[1]);
+        if whole[2] > 1 {
+            // A workgroup's reads would be apart, those of neighbouring examples are not.
+            variants.sort_by_key(|candidate| candidate.name != "serial");
+        }
         let rows = cx.choose(&name, variants)?;
         let serial = rows == "serial";
         let (form, [outer, classes, inner]) = if serial { row_form(cx, &name, whole)? } else { ("elements", whole) };

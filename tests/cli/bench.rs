@@ -70,7 +70,8 @@ fn convolutions_are_checked_in_every_direction() {
     let (half, errors) = (self::lines(&text(&output.stdout)), text(&output.stderr));
     assert!(output.status.success(), "{errors}");
     assert_eq!(rows(&half), rows(&lines));
-    assert_eq!(errors.contains("warning: --half: "), on_software(), "{errors}");
+    // Some GPUs have no half precision either.
+    assert!(errors.contains("warning: --half: ") || !on_software(), "{errors}");
     for line in lines.iter().chain(&half) {
         // Its error is within the bound: else the command would have failed.
         assert!(line["error_over_bound"].is_f64() && line["median_ms"].is_f64() && line["gflops"].is_f64(), "{line}");
