@@ -3,7 +3,7 @@
 //!
 //! [`Tensor::softmax_cross_entropy`] is the plain case, in fewer passes.
 
-use super::softmax::{row_form, row_variants};
+use super::softmax::{dispatch_rows, row_form, row_variants};
 use super::{MAX_ITERATIONS, Reduction, around};
 use crate::error::{Error, Result};
 use crate::graph::gradients::no_gradient;
@@ -193,11 +193,8 @@ impl LabelLoss {
         let rows = cx.choose(&name, variants)?;
         let serial = rows == "serial";
         let (form, [outer, classes, inner]) = if serial { row_form(cx, &name, whole)? } else { ("elements", whole) };
-        let mut x = [Operand::Input(0)];
         let textured = serial && cx.choose_textures(&name, whole.iter().product())?;
-        if textured {
-            cx.through_textures(&mut x, 0);
-        }
+        let x = if textured { Operand::InputTexture(0) } else { Operand::Input(0) };
         let params = LossParams {
             outer: word(NAME, outer)?,
             classes: word(NAME, classes)?,
@@ -217,14 +214,8 @@ impl LabelLoss {
             .template("smooth", u8::from(self.smoothing > 0.0));
         let weights = self.weighted.then_some(Operand::Input(2));
         let operands: Vec<Operand> =
-            [x[0], Operand::Input(1)].into_iter().chain(weights).chain(others.iter().copied()).collect();
-        match serial {
-            true => cx.dispatch_flat(kernel, &params, &operands, outer * inner),
-            false => {
-                let kernel = kernel.constant("WORKGROUP", cx.workgroup_size() as f64);
-                cx.dispatch(kernel, &params, &operands, outer * inner)
-            }
-        }
+            [x, Operand::Input(1)].into_iter().chain(weights).chain(others.iter().copied()).collect();
+        dispatch_rows(cx, kernel, &params, &operands, outer * inner, serial)
     }
 }
 

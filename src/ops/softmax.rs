@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::gpu::DeviceClass;
 use crate::graph::gradients::no_gradient;
 use crate::graph::{Evaluation, GradientContext, Op, Reach, Tensor, TensorType};
-use crate::plan::{Candidate, Kernel, Lowering, Operand, Shader, params, shader, word};
+use crate::plan::{Candidate, Kernel, Lowering, Operand, Params, Shader, params, shader, word};
 use crate::reference::{Checked, softmax as reference};
 use crate::selftest::OpCase;
 
@@ -99,6 +99,24 @@ pub(super) fn row_form(
     Ok((form, view))
 }
 
+/// Adds a dispatch with an invocation for each row, or a workgroup.
+pub(super) fn dispatch_rows(
+    cx: &mut Lowering<'_>,
+    kernel: Kernel,
+    params: &impl Params,
+    operands: &[Operand],
+    rows: usize,
+    serial: bool,
+) -> Result<()> {
+    match serial {
+        true => cx.dispatch_flat(kernel, params, operands, rows),
+        false => {
+            let kernel = kernel.constant("WORKGROUP", cx.workgroup_size() as f64);
+            cx.dispatch(kernel, params, operands, rows)
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Softmax {
     axis: usize,
@@ -125,13 +143,7 @@ impl Softmax {
             .template("rows", rows)
             .template("form", form)
             .template("texture", u8::from(textured));
-        match serial {
-            true => cx.dispatch_flat(kernel, &params, operands, outer * breadth),
-            false => {
-                let kernel = kernel.constant("WORKGROUP", cx.workgroup_size() as f64);
-                cx.dispatch(kernel, &params, operands, outer * inner)
-            }
-        }
+        dispatch_rows(cx, kernel, &params, operands, outer * breadth, serial)
     }
 }
 

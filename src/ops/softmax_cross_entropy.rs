@@ -4,7 +4,7 @@
 //! A label beyond the classes gives NaN: the device cannot raise an error, and a wrong number would hide it.
 
 use super::optimizer::Optimizer;
-use super::softmax::{choose_form, row_variants};
+use super::softmax::{choose_form, dispatch_rows, row_variants};
 use super::{MAX_ITERATIONS, matrix, reduce};
 use crate::error::Result;
 use crate::gpu::DeviceClass;
@@ -99,12 +99,8 @@ fn lower(
         .template("form", form)
         .template("texture", u8::from(textured))
         .template("gradient", u8::from(gradient.is_some()));
-    if variant == "serial" {
-        cx.dispatch_flat(kernel, &params, &operands, rows)?;
-    } else {
-        let kernel = kernel.constant("WORKGROUP", cx.workgroup_size() as f64);
-        cx.dispatch(kernel, &params, &operands, if variant == "together" { 1 } else { rows })?;
-    }
+    let units = if variant == "together" { 1 } else { rows };
+    dispatch_rows(cx, kernel, &params, &operands, units, variant == "serial")?;
     match (each, mean) {
         (Some(each), Some(mean)) => {
             reduce::lower_sum(cx, [1, 1, 1, rows], 1.0 / rows as f64, [Operand::ScratchRead(each), mean])

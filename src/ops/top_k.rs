@@ -182,22 +182,19 @@ impl Op for TopK {
         let busy = outer * inner >= if cx.class() == DeviceClass::Cpu { BUSY[0] } else { BUSY[1] };
         // The shape rule has seen that there is a way.
         let lanes = self.lanes(whole[1], busy).unwrap_or(1);
-        let mut x = [Operand::Input(0)];
         let textured = cx.choose_textures("top_k.forward", whole.iter().product())?;
-        if textured {
-            cx.through_textures(&mut x, 0);
-        }
+        let x = if textured { Operand::InputTexture(0) } else { Operand::Input(0) };
         let outputs = [Operand::Output(0), Operand::Output(1)];
         if lanes == 1 {
             let kernel = self.kernel("forward", "whole", form, textured);
-            return cx.dispatch_flat(kernel, &self.params(view, 1)?, &[x[0], outputs[0], outputs[1]], outer * inner);
+            return cx.dispatch_flat(kernel, &self.params(view, 1)?, &[x, outputs[0], outputs[1]], outer * inner);
         }
         let found = cx.scratch(outer * lanes * self.count * whole[2]);
         let kernel = self.kernel("forward", "lanes", form, textured);
-        let operands = [x[0], Operand::ScratchWrite(found)];
+        let operands = [x, Operand::ScratchWrite(found)];
         cx.dispatch_flat(kernel, &self.params(view, lanes)?, &operands, outer * lanes * inner)?;
         let kernel = self.kernel("forward", "merge", "elements", textured);
-        let operands = [x[0], Operand::ScratchRead(found), outputs[0], outputs[1]];
+        let operands = [x, Operand::ScratchRead(found), outputs[0], outputs[1]];
         cx.dispatch_flat(kernel, &self.params(whole, lanes)?, &operands, outer * whole[2])
     }
 
