@@ -10,8 +10,8 @@
 // One invocation computes one output element and reads both operands of each term from memory; no workgroup memory, no
 // barriers. Sums run in a fixed order.
 //
-// grad_weight cuts the N*OH*OW axis into `splits` slices, each with a plane of its own in `partial`; sum_partials adds
-// the planes, also those of the other conv2d files.
+// grad_weight cuts the N*OH*OW axis into `splits` slices, each with a plane of its own in `partial`; pointwise.wgsl
+// adds the planes, also those of the other conv2d files.
 //
 // The ladder: `omma bench conv --filter "[1, 128, 28, 28]" --variants`, 3x3 to 128 channels, milliseconds on two cores of a CPU
 // (lavapipe, AVX2) whose chains of multiply-adds reach 54 GFLOP/s:
@@ -28,7 +28,6 @@
 //   forward       Cg * (1 + KH * (1 + KW)) <= 65,535
 //   grad_input    Og * (1 + KH * (1 + KW)) <= 65,535
 //   grad_weight   ceil(N*OH*OW / splits)   <= 65,535
-//   sum_partials  splits                   <= 65,535
 
 override WORKGROUP: u32 = 64u;
 
@@ -140,18 +139,4 @@ fn grad_weight(invocation: Invocation) {
         }
     }
     partial[index] = sum;
-}
-
-@compute @workgroup_size(WORKGROUP)
-fn sum_partials(invocation: Invocation) {
-    let index = flat_workgroup(invocation.group, invocation.groups) * WORKGROUP + invocation.local;
-    let filter_length = params.in_channels / params.groups * params.kernel_height * params.kernel_width;
-    let weights = params.out_channels * filter_length;
-    if index >= weights { return; }
-    var sum = 0.0;
-    let splits = bound(params.splits, arrayLength(&slices));
-    for (var slice = 0u; slice < splits; slice++) {
-        sum += slices[slice * weights + index];
-    }
-    dw[index] = sum;
 }

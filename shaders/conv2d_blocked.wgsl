@@ -14,7 +14,7 @@
 // chain unrolls loops or keeps indexed arrays in registers: the text is a template over `rows` and `columns`, the latter
 // a multiple of 4. Loads that reach past an edge are clamped and then masked; what a tile has too much is not stored.
 //
-// grad_weight cuts the N*OH axis into `splits` slices, which sum_partials of conv2d.wgsl adds.
+// grad_weight cuts the N*OH axis into `splits` slices, which pointwise.wgsl adds.
 //
 // conv2d.wgsl has the ladder that this is a rung of. A driver compiles 8 columns in half the time of 16: fc3 of LeNet-5,
 // forward and input gradient, in the first step of a training 0.3 and 0.3 s in place of 0.6 and 0.75 (lavapipe, AVX2); of

@@ -6,7 +6,7 @@
 // One workgroup is one subgroup of {{ lanes }} and computes, for one tap, {{ 4 * depth }} channels of x by {{ 4 * quads * lanes // share }} of dy, over a slice of the pixels:
 // for {{ lanes }} pixels a lane loads {{ depth }} fours of its own pixel of x and {{ quads * lanes // share }} fours of dy, and every pixel of x is broadcast by a shuffle:
 // {{ 16 * depth * quads * lanes // share }} multiply-adds. Where dy has few channels, {{ share }} pixels share the subgroup and their sums are added at the end. Slices
-// [KH, KW, C, O] go to places of their own, which sum_partials of conv2d.wgsl adds.
+// [KH, KW, C, O] go to places of their own, which pointwise.wgsl adds.
 //
 // An x whose channels are no multiple of 4 comes by rows (see conv2d_pack.wgsl): a row of the kernel is then one tap of
 // KW * C channels.

@@ -4,7 +4,7 @@
 //   dw[c, ky, kx] = sum over n, oy, ox of dy[n, c, oy, ox] * x[n, c, oy*stride + ky*dilation - pad, ...]
 //
 // terms outside the image left out. The pixels of dy are cut into `splits` slices; each goes to a plane of its own in
-// `partial`, [splits, C, KH, KW], which sum_partials of conv2d.wgsl adds.
+// `partial`, [splits, C, KH, KW], which pointwise.wgsl adds.
 //
 // fours: images are [N, H, W, C] in fours of channels, a slice is a number of lines. One invocation adds a slice of four
 // channels: it walks down the lines in strips of {{ columns }} columns, keeps the rows of x that the next line sees again in

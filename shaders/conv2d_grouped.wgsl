@@ -1,6 +1,6 @@
-// 2-d convolution in groups of channels and its gradients, f32, for adapters that run shaders on a CPU. Needs
-// common/grid.wgsl, common/divide.wgsl, common/conv2d.wgsl, common/texture.wgsl, common/phases.wgsl, common/walk.wgsl,
-// common/read.wgsl, common/functions.wgsl and common/chain.wgsl.
+// 2-d convolution in groups of channels and its gradients, f32. Needs common/grid.wgsl, common/divide.wgsl,
+// common/conv2d.wgsl, common/texture.wgsl, common/phases.wgsl, common/walk.wgsl, common/read.wgsl, common/functions.wgsl
+// and common/chain.wgsl.
 //
 // The maths is that of conv2d.wgsl. Images are [N, H, W, C], the weight is [KH, KW, C/groups, O], all in fours of channels.
 // A tile of a matrix product would hold channels that never meet: so neighbouring invocations take neighbouring fours of
@@ -13,7 +13,7 @@
 //
 // A turn loads a four of each pixel and, but for grad_weight, four of the weight, for {{ 16 * pixels }} multiply-adds. grad_input takes
 // the pixels of one phase (common/phases.wgsl), so that no inserted zero is multiplied, and the weight transposed, four by
-// four in registers. grad_weight cuts the lines of dy into slices, which sum_partials of conv2d.wgsl adds.
+// four in registers. grad_weight cuts the lines of dy into slices, which pointwise.wgsl adds.
 //
 // Ladder, 32 groups of 4 channels, 3x3 at 56x56 (`omma bench conv --filter resnext --variants`), milliseconds on two cores of a
 // CPU (lavapipe, AVX2), forward, gradient of the input, of the weight:
@@ -21,6 +21,7 @@
 //    31.6   31.3   34.8   conv2d_blocked.wgsl
 //    32.6   32.9   41.2   this from buffers, with the copies to this layout and back
 //     9.0    9.3    6.1   from textures, with them: 2.7 of each
+// Not timed on a GPU, where it stands behind conv2d.wgsl or conv2d_tiled.wgsl.
 //
 // No workgroup memory, no barriers, no subgroups. No compiler in the chain unrolls loops: the text is a template.
 //

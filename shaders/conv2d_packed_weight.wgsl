@@ -5,7 +5,7 @@
 // The maths is that of conv2d.wgsl, the reasons for packing are those of conv2d_packed.wgsl. One invocation computes {{ rows }} output
 // channels by the {{ kernel_width }} taps of {{ strip }} rows of the kernel, over a slice of the images' rows: for {{ quads }} fours of a row it loads {{ rows * quads }}
 // fours of dy and {{ strip * (quads + span - 1) }} of x for {{ rows * strip * kernel_width * quads }} multiply-adds of fours. Slices go to planes of their own in `partial`, which
-// sum_partials of conv2d.wgsl adds.
+// pointwise.wgsl adds.
 //
 // All sums live through the loop, more than a processor has registers, so each is one number and not a four: what is kept
 // and fetched again in every turn is a quarter.

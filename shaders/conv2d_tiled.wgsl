@@ -18,7 +18,7 @@
 // grad_input takes the phases of the stride one by one: pixels of dx whose position is equal modulo the stride meet the
 // same taps, so no multiplication by an inserted zero is left.
 //
-// k may be cut into `splits` slices, each with a plane of its own in `result`, which sum_partials of conv2d.wgsl adds.
+// k may be cut into `splits` slices, each with a plane of its own in `result`, which pointwise.wgsl adds.
 // Otherwise forward and grad_input compute what follows, bias included, before they store (common/chain.wgsl), and forward
 // may leave the statistics that a batch normalisation wants of it (common/moments.wgsl).
 //

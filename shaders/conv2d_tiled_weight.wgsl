@@ -9,7 +9,7 @@
 // workgroup memory, two barriers each. A fetched element serves {{ 4 * side * blocks }} results. {{ 2 * (side // blocks) * (side * blocks + 1) * 16 }} bytes of workgroup
 // memory, other sizes for cooperative matrices.
 //
-// The pixels may be cut into `splits` slices, each with a plane of its own in `result`, which sum_partials of conv2d.wgsl
+// The pixels may be cut into `splits` slices, each with a plane of its own in `result`, which pointwise.wgsl
 // adds.
 //
 // This is for GPUs, on which it has been neither timed nor run; on a software adapter it is only checked.

@@ -9,13 +9,16 @@
 //   elements  they do, but not in fours
 // Elements past `count` in the last four lie in the buffer's padding and are computed harmlessly.
 // Memory traffic: every operand of the result's shape once, the result once; of other operands one value an
-// invocation. No barriers. `in_place`: the chain begins with what is in y. `own`: the operand, counted
-// from 1, that y holds at first, or 0.
+// invocation. No barriers. `start` is what the chain begins with: nothing, what is `stored` in y, or the `sum` of planes of
+// the result's elements that lie one after the other, added in order: then the traffic is that of all planes, too.
+// `own`: the operand, counted from 1, that y holds at first, or 0.
 // Operands come from buffers or from copies in textures (common/read.wgsl).
 // `omma bench ops --filter "add +" --variants` on two cores of a CPU (lavapipe, AVX2), 16 x 64 planes of 56 x 56: 5.3 ms through
 // textures, 7.5 from buffers, where a copy moved 3.2 GB/s: 2.3 times and 1.6 times that. Eight elements an invocation in a
 // loop took the pointwise kernels of `omma profile efficientnet_b0 --training` from 178 to 153 ms, against four in the text
 // (medians of interleaved runs). Not timed on a GPU.
+// Preconditions. Of a sum, the elements of a plane are a number of fours but for `elements`; and since a software adapter
+// (lavapipe) silently ends the loops of an invocation after 65,535 iterations in all, {{ each }} * (1 + planes) is at most that.
 // Needs common/grid.wgsl, common/divide.wgsl, common/texture.wgsl, common/read.wgsl, common/functions.wgsl and what that
 // needs, common/chain.wgsl.
 
@@ -29,6 +32,7 @@ struct Params {
     /// How far an invocation's elements are from one another; of `planes` and `elements` within a row.
     step: u32,
     channels: u32,
+    planes: u32,
 }
 
 {% set by_rows = form == "planes" or form == "elements" %}
@@ -47,6 +51,9 @@ fn {{ name }}_at(index: u32) -> vec4<f32> { return vec4({{ name }}[index]); }
 {{ fours(name, binding, operand.texture) }}
 {% endif %}
 {% endfor %}
+{% if start == "sum" %}
+@group(0) @binding({{ 2 + operands | length }}) var<storage, read> parts: array<{{ element }}>;
+{% endif %}
 
 @compute @workgroup_size(WORKGROUP)
 fn forward(at: Invocation) {
@@ -76,7 +83,19 @@ fn forward(at: Invocation) {
     var element = start;
     for (var turn = 0u; turn < {{ each }}u; turn++) {
         if element >= end { break; }
-        let value = chain({{ ("vec4(y[element])" if form == "elements" else "y[element]") if in_place else "vec4<f32>()" }}
+{% if start == "sum" %}
+        var before = {{ element }}();
+        // As `bound` of common/conv2d.wgsl.
+        let planes = min(params.planes, arrayLength(&parts));
+        for (var plane = 0u; plane < planes; plane++) {
+            before += parts[plane * params.count + element];
+        }
+{% elif start == "stored" %}
+        let before = y[element];
+{% else %}
+        let before = {{ element }}();
+{% endif %}
+        let value = chain({{ "vec4(before)" if form == "elements" else "before" }}
             {%- for operand in operands %}, {{ "operand" ~ loop.index0 if operand.channel or operand.scalar else "values" ~ loop.index0 ~ "_at(element)" }}{% endfor %});
         y[element] = value{{ ".x" if form == "elements" }};
         element += params.step;

@@ -44,10 +44,6 @@ override HAS_BIAS: bool = false;
 @group(0) @binding(2) var<storage, read> weight_dy: array<f32>;
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
 
-// sum_partials
-@group(0) @binding(1) var<storage, read> slices: array<f32>;
-@group(0) @binding(2) var<storage, read_write> dw: array<f32>;
-
 // How many tiles of the given size cover a length.
 fn tiles(length: u32, size: u32) -> u32 {
     return (length + size - 1u) / size;

@@ -1,18 +1,41 @@
 //! Lowering of chains: functions of single elements, by themselves or of what another kernel has stored.
 
 use crate::error::Result;
-use crate::gpu::DeviceClass;
 use crate::graph::chain::{Chain, Extent, Pointwise};
 use crate::graph::{DType, TensorType};
 use crate::plan::{Format, Kernel, Lowering, Operand, Params, Shader, params, shader, word};
 
 params! {
-    ChainParams { count: u32, columns: u32, step: u32, channels: u32 }
+    ChainParams { count: u32, columns: u32, step: u32, channels: u32, planes: u32 }
 }
 pub(crate) static SHADER: Shader = shader!("pointwise", ChainParams, ["grid", "divide", "texture", "read"], chain);
 
 /// Fours of one invocation, on a CPU and on a GPU: what a channel's operands cost is shared by so many.
 const EACH: [usize; 2] = [8, 4];
+
+/// What a chain begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    Nothing,
+    /// What is in the output.
+    Stored,
+    /// The sum of so many planes, each of the output's elements, that lie one after the other in a scratch memory.
+    Sum {
+        planes: usize,
+        scratch: usize,
+    },
+}
+
+impl Start {
+    /// Its name in the shader.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Stored => "stored",
+            Self::Sum { .. } => "sum",
+        }
+    }
+}
 
 /// Lowers a node that is nothing but a chain.
 pub(crate) fn lower(cx: &mut Lowering<'_>) -> Result<()> {
@@ -23,7 +46,7 @@ pub(crate) fn lower(cx: &mut Lowering<'_>) -> Result<()> {
     let leading = last.or_else(|| elements().next()).unwrap_or(0);
     let format = cx.follow("pointwise", leading)?;
     let operands = cx.epilogue_operands();
-    dispatch(cx, &chain, &operands, Operand::Output(0), format, false)
+    dispatch(cx, &chain, &operands, format, Start::Nothing)
 }
 
 /// Adds the bias, if there is one, and the epilogue that the node's kernel has not computed, over its output.
@@ -36,8 +59,20 @@ pub(crate) fn finish(cx: &mut Lowering<'_>, bias: &[Operand], format: Format) ->
 pub(super) fn finish_with(cx: &mut Lowering<'_>, chain: &Chain, operands: &[Operand], format: Format) -> Result<()> {
     match chain.is_empty() {
         true => Ok(()),
-        false => dispatch(cx, chain, operands, Operand::Output(0), format, true),
+        false => dispatch(cx, chain, operands, format, Start::Stored),
     }
+}
+
+/// Adds the dispatch that adds the `planes` parts of the node's output that lie in a scratch memory, and computes a chain over
+/// the sum.
+pub(super) fn finish_sum(
+    cx: &mut Lowering<'_>,
+    (planes, scratch): (usize, usize),
+    chain: &Chain,
+    operands: &[Operand],
+    format: Format,
+) -> Result<()> {
+    dispatch(cx, chain, operands, format, Start::Sum { planes, scratch })
 }
 
 /// Adds a dispatch whose kernel computes the node's epilogue before it stores (`shaders/common/epilogue.wgsl`). One that has
@@ -67,7 +102,8 @@ pub(crate) fn copy(cx: &mut Lowering<'_>, from: Operand, to: Operand, count: usi
     let chain = Chain::of(&Pointwise::of("identity", 1));
     let ty = TensorType { dtype: DType::F32, shape: count.into() };
     let textured = cx.choose_textures("copy", count)?;
-    run(cx, &chain, &[from], to, &Geometry::of(&chain, &ty, Format::Planar, cx.class()), textured, false)
+    let geometry = Geometry::of(&chain, &ty, Format::Planar, Start::Nothing, cx.by_class(EACH));
+    run(cx, &chain, &[from], to, &geometry, textured, Start::Nothing)
 }
 
 /// The node's epilogue with the bias before it, if there is one, and their operands: those that have a value for each
@@ -93,14 +129,21 @@ struct Geometry {
 }
 
 impl Geometry {
-    fn of(chain: &Chain, ty: &TensorType, format: Format, class: DeviceClass) -> Self {
-        let most = if class == DeviceClass::Cpu { EACH[0] } else { EACH[1] };
+    fn of(chain: &Chain, ty: &TensorType, format: Format, start: Start, most: usize) -> Self {
+        let sum = matches!(start, Start::Sum { .. });
+        // A sum is work enough.
+        let most = if sum { 1 } else { most };
         let elements = ty.elements();
         let [outer, channels, inner] = match &ty.shape[..] {
             [outer, channels, inner @ ..] => [*outer, *channels, inner.iter().product()],
             _ => [1, 1, elements],
         };
         if !chain.operands.contains(&Extent::Channel) {
+            // The second plane begins at a four, or is none of fours.
+            if sum && !elements.is_multiple_of(4) {
+                let params = [elements, elements, elements, 1];
+                return Self { form: "elements", each: 1, params, invocations: elements };
+            }
             let (count, each) = (elements.div_ceil(4), if elements > 4 * 64 * most { most } else { 1 });
             let step = count.div_ceil(each);
             return Self { form: "flat", each, params: [count, 1, step, 1], invocations: step };
@@ -123,18 +166,12 @@ impl Geometry {
     }
 }
 
-fn dispatch(
-    cx: &mut Lowering<'_>,
-    chain: &Chain,
-    operands: &[Operand],
-    y: Operand,
-    format: Format,
-    in_place: bool,
-) -> Result<()> {
+fn dispatch(cx: &mut Lowering<'_>, chain: &Chain, operands: &[Operand], format: Format, start: Start) -> Result<()> {
     let ty = cx.outputs[0].clone();
-    let geometry = Geometry::of(chain, &ty, format, cx.class());
-    let textured = geometry.form != "elements" && cx.choose_textures("pointwise", ty.elements())?;
-    run(cx, chain, operands, y, &geometry, textured, in_place)
+    let geometry = Geometry::of(chain, &ty, format, start, cx.by_class(EACH));
+    let read = !operands.is_empty() && geometry.form != "elements";
+    let textured = read && cx.choose_textures("pointwise", ty.elements())?;
+    run(cx, chain, operands, Operand::Output(0), &geometry, textured, start)
 }
 
 fn run(
@@ -144,7 +181,7 @@ fn run(
     y: Operand,
     geometry: &Geometry,
     textured: bool,
-    in_place: bool,
+    start: Start,
 ) -> Result<()> {
     const NAME: &str = "pointwise";
     let [count, columns, step, channels] = geometry.params;
@@ -153,17 +190,20 @@ fn run(
         columns: word(NAME, columns)?,
         step: word(NAME, step)?,
         channels: word(NAME, channels)?,
+        planes: if let Start::Sum { planes, .. } = start { word(NAME, planes)? } else { 0 },
     };
     let mut operands = operands.to_vec();
     let textures = if textured { element_textures(cx, chain, &mut operands, 0) } else { vec![false; operands.len()] };
     let kernel = Kernel::new(&SHADER, "forward")
         .template("form", geometry.form)
         .template("each", geometry.each)
-        .template("in_place", u8::from(in_place))
+        .template("start", start.name())
         .template("own", 0)
         .chain(chain, &textures);
-    cx.dispatch_flat(kernel, &params, &[&[y], operands.as_slice()].concat(), geometry.invocations)?;
-    let single = |n: &usize| !in_place && chain.operands[*n] == Extent::Element && !textures[*n];
+    let kernel = if let Start::Sum { .. } = start { kernel.variant("sum") } else { kernel };
+    let parts = if let Start::Sum { scratch, .. } = start { vec![Operand::ScratchRead(scratch)] } else { Vec::new() };
+    cx.dispatch_flat(kernel, &params, &[&[y], operands.as_slice(), &parts].concat(), geometry.invocations)?;
+    let single = |n: &usize| start == Start::Nothing && chain.operands[*n] == Extent::Element && !textures[*n];
     if let Some(dispatch) = cx.dispatches.last_mut() {
         dispatch.over = (0..operands.len()).filter(single).map(|n| n + 1).collect();
     }

@@ -9,7 +9,7 @@
 //! matrices; `pointwise` is either for 1x1 kernels, and `stem` is for images of few channels. For adapters that run on a
 //! CPU, `blocked` keeps a tile in registers without a barrier, `packed` does so with operands that were copied into the
 //! order of their use, and `channels_last` gives a tile to a subgroup. `winograd` saves multiplications of 3x3 kernels.
-//! Depthwise convolutions have kernels of their own (`depthwise`), and on a CPU so have others in groups (`grouped`).
+//! Depthwise convolutions have kernels of their own (`depthwise`), and so have others in groups (`grouped`).
 
 use crate::error::Result;
 use crate::graph::Tensor;

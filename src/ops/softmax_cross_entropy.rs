@@ -7,7 +7,6 @@ use super::optimizer::Optimizer;
 use super::softmax::{choose_form, dispatch_rows, row_variants};
 use super::{MAX_ITERATIONS, matrix, reduce};
 use crate::error::Result;
-use crate::gpu::DeviceClass;
 use crate::graph::gradients::no_gradient;
 use crate::graph::{Evaluation, GradientContext, Init, Mode, Op, Tensor, TensorType};
 use crate::plan::{Candidate, Kernel, Lowering, Operand, Shader, params, shader, word};
@@ -78,7 +77,7 @@ fn lower(
     if mean.is_some() {
         /// Elements up to which a second dispatch, or on a GPU the first one's other workgroups, bring nothing.
         const FEW: [usize; 2] = [1 << 14, 1 << 10];
-        let few = if cx.class() == DeviceClass::Cpu { FEW[0] } else { FEW[1] };
+        let few = cx.by_class(FEW);
         let at = if rows * classes <= few { 0 } else { variants.len() };
         variants.insert(at, Candidate::unless("together", apart(cx, [rows, classes])));
     }

@@ -5,7 +5,6 @@ use super::axes::Axes;
 use super::softmax::row_form;
 use super::{MAX_ITERATIONS, around};
 use crate::error::{Error, Result};
-use crate::gpu::DeviceClass;
 use crate::graph::gradients::no_gradient;
 use crate::graph::{Evaluation, GradientContext, Op, Shape, Tensor, TensorType};
 use crate::plan::{Kernel, Lowering, Operand, Shader, params, shader, word};
@@ -179,7 +178,7 @@ impl Op for TopK {
         let whole = around(NAME, &cx.inputs[0], self.axis)?;
         let (form, view) = row_form(cx, "top_k.forward", whole)?;
         let [outer, _, inner] = view;
-        let busy = outer * inner >= if cx.class() == DeviceClass::Cpu { BUSY[0] } else { BUSY[1] };
+        let busy = outer * inner >= cx.by_class(BUSY);
         // The shape rule has seen that there is a way.
         let lanes = self.lanes(whole[1], busy).unwrap_or(1);
         let textured = cx.choose_textures("top_k.forward", whole.iter().product())?;

@@ -75,6 +75,14 @@ impl Lowering<'_> {
         self.capabilities.class
     }
 
+    /// The first of two on a CPU, the second on a GPU.
+    pub(crate) fn by_class<T>(&self, [cpu, gpu]: [T; 2]) -> T {
+        match self.class() {
+            DeviceClass::Cpu => cpu,
+            DeviceClass::Gpu => gpu,
+        }
+    }
+
     /// The legal candidate that was the fastest on this problem, where the plan is tuned, else the first one: the caller
     /// lists them best first. The options may prefer or exclude variants by name.
     pub(crate) fn choose(&mut self, kernel: &str, candidates: Vec<Candidate>) -> Result<&'static str> {

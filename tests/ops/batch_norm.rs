@@ -77,8 +77,13 @@ fn kernels_for_gpus_are_those_of_the_shape() {
     assert_eq!(apart[..2], ["conv2d_pointwise.forward[pointwise]", read]);
     assert_eq!(kernels(64, 56, Conv2d::new(64, 3).padding(1), any())[..2], ["conv2d_tiled.forward[tiled]", merge]);
     let cut = kernels(1024, 3, pointwise, any());
-    assert_eq!(cut, ["conv2d_pointwise.forward[pointwise_small]", "conv2d.sum_partials[plain]", read]);
+    assert_eq!(cut, ["conv2d_pointwise.forward[pointwise_small]", "pointwise.forward[sum]", read]);
     let stem = Conv2d::new(64, 7).stride(2).padding(3);
     assert_eq!(kernels(3, 224, stem, any())[..2], ["conv2d_stem.forward[stem]", merge]);
     assert_eq!(kernels(3, 217, stem, any())[..2], ["conv2d_stem.forward[stem]", read]);
+    // Groups of four channels, which `grouped` reads channels last.
+    let groups = Conv2d::new(32, 3).padding(1).groups(8);
+    assert_eq!(kernels(32, 28, groups, any())[..2], ["conv2d.forward[naive]", read]);
+    let grouped = kernels(32, 28, groups, any().prefer("grouped"));
+    assert_eq!(grouped, ["format.image[plain]", "format.weight[plain]", "conv2d_grouped.forward[grouped]"]);
 }

@@ -6,11 +6,10 @@
 //! they are copied into it; where the result is the third tensor, the parts are summands of it.
 
 use super::geometry::Geometry;
-use super::kernels::add_partials;
 use super::product::{Of, Product};
 use crate::error::{Error, Result};
 use crate::graph::TensorType;
-use crate::ops::chain::finish;
+use crate::ops::chain::{finish_sum, finish_with, with_bias};
 use crate::ops::strided::{Axis, Moves};
 use crate::plan::{Format, Lowering, Operand, Span};
 
@@ -139,11 +138,12 @@ pub(super) fn lower(cx: &mut Lowering<'_>, product: &Product) -> Result<()> {
         }
     }
     (cx.partial, cx.epilogue, cx.observed) = (None, epilogue, observed);
-    if let Some(partial) = partial {
-        add_partials(cx, count, elements, partial, Operand::Output(0))?;
-    }
     let bias: Vec<Operand> = (2..own).map(Operand::Input).collect();
-    finish(cx, &bias, Format::Planar)
+    let (chain, values) = with_bias(cx, &bias, Format::Planar);
+    match partial {
+        Some(partial) => finish_sum(cx, (count, partial), &chain, &values, Format::Planar),
+        None => finish_with(cx, &chain, &values, Format::Planar),
+    }
 }
 
 /// The product of so many rows of the weight, as it lies.

@@ -1,10 +1,9 @@
-//! The `grouped` variant: groups of a few fours of channels each, for adapters that run on a CPU.
+//! The `grouped` variant: groups of a few fours of channels each.
 
 use super::geometry::Geometry;
 use super::kernels::{Direction, Slices, too_long};
 use super::{GROUPED, NAME};
 use crate::error::Result;
-use crate::gpu::DeviceClass;
 use crate::graph::TensorType;
 use crate::graph::chain::Chain;
 use crate::ops::chain::{element_textures, with_bias};
@@ -13,16 +12,14 @@ use crate::plan::{Format, Kernel, Lowering, Operand};
 pub(super) const VARIANT: &str = "grouped";
 /// Pixels of an invocation.
 const PIXELS: usize = 8;
-const WORKGROUP: usize = 16;
+/// Invocations of a workgroup, on a CPU and on a GPU.
+const WORKGROUPS: [usize; 2] = [16, 64];
 /// Invocations that keep a device busy, and turns of an invocation that make a slice worth adding.
 const BUSY: usize = 256;
 const SHORTEST: usize = 64;
 
 /// Why the variant cannot be used.
 pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> Option<String> {
-    if cx.class() != DeviceClass::Cpu {
-        return Some("only for software adapters".into());
-    }
     if g.window.groups == 1 || !g.group().iter().all(|channels| channels.is_multiple_of(4)) {
         return Some("only for groups of multiples of four channels, in and out".into());
     }
@@ -50,6 +47,7 @@ fn slices(g: &Geometry) -> Slices {
 pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, operands: &[Operand]) -> Result<()> {
     let largest = cx.inputs.iter().map(TensorType::elements).max().unwrap_or(0);
     let texture = cx.texture_refusal(2, largest.div_ceil(4)).is_none() && cx.choose_textures(NAME, largest)?;
+    let workgroup = cx.by_class(WORKGROUPS);
     let kernel = Kernel::new(&GROUPED, direction.entry())
         .variant(VARIANT)
         .template("entry", direction.entry())
@@ -57,7 +55,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
         .template("by_rows", 0_u8)
         .template("planar", 0_u8)
         .template("texture", u8::from(texture))
-        .constant("WORKGROUP", WORKGROUP as f64);
+        .constant("WORKGROUP", workgroup as f64);
     if direction == Direction::GradWeight {
         let mut images = [operands[0], operands[1]];
         images.iter().for_each(|&image| cx.read_in(image, Format::ChannelsLast));
@@ -67,7 +65,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
         }
         let slices = slices(g);
         let kernel = kernel.chain(&Chain::default(), &[]);
-        return slices.dispatch(cx, kernel, &g.params(slices.count)?, images, operands[2], WORKGROUP);
+        return slices.dispatch(cx, kernel, &g.params(slices.count)?, images, operands[2], workgroup);
     }
     // The weight comes first where the input gradient is computed.
     let backward = direction == Direction::GradInput;
@@ -88,5 +86,5 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     };
     let invocations = (pixels.div_ceil(PIXELS) * columns).saturating_mul(phases);
     let operands = [&inputs[..], &[*result], &values].concat();
-    cx.dispatch(kernel.chain(&chain, &textures), &g.params(1)?, &operands, invocations.div_ceil(WORKGROUP))
+    cx.dispatch(kernel.chain(&chain, &textures), &g.params(1)?, &operands, invocations.div_ceil(workgroup))
 }

@@ -6,8 +6,9 @@ use super::tiled::{self, Tile};
 use super::{BLOCKED, ConvParams, NAIVE, NAME, channels_last, grouped, packed, stem, winograd};
 use crate::error::Result;
 use crate::gpu::DeviceClass;
+use crate::graph::chain::Chain;
 use crate::ops::{MAX_ITERATIONS, chain};
-use crate::plan::{Candidate, Format, Kernel, Lowering, Operand, word};
+use crate::plan::{Candidate, Format, Kernel, Lowering, Operand};
 
 /// One of the three products that a convolution and its gradients are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,34 +83,11 @@ impl Slices {
         if self.count == 1 {
             return cx.dispatch(kernel, params, &[x, dy, dw], workgroups);
         }
-        let taps = params.in_channels / params.groups * params.kernel_height * params.kernel_width;
-        let weights = params.out_channels as usize * taps as usize;
-        let partial = cx.scratch(self.count * weights);
+        let partial = cx.scratch(self.count * cx.outputs[0].elements());
         cx.dispatch(kernel, params, &[x, dy, Operand::ScratchWrite(partial)], workgroups)?;
-        add_partials(cx, self.count, weights, partial, dw)
+        // A sum needs no format.
+        chain::finish_sum(cx, (self.count, partial), &Chain::default(), &[], Format::Planar)
     }
-}
-
-/// Adds the dispatch that adds `count` planes of so many elements, which lie in a scratch memory.
-pub(super) fn add_partials(
-    cx: &mut Lowering<'_>,
-    count: usize,
-    elements: usize,
-    partial: usize,
-    result: Operand,
-) -> Result<()> {
-    // The shader knows the planes as filters.
-    let params = ConvParams {
-        in_channels: word(NAME, elements)?,
-        out_channels: 1,
-        groups: 1,
-        kernel_height: 1,
-        kernel_width: 1,
-        splits: word(NAME, count)?,
-        ..ConvParams::default()
-    };
-    let sum = Kernel::new(&NAIVE, "sum_partials");
-    cx.dispatch_flat(sum, &params, &[Operand::ScratchRead(partial), result], elements)
 }
 
 /// How the work of `naive` or `blocked` is dealt out.
@@ -184,15 +162,16 @@ pub(in crate::ops) fn lower(
         let place = if stem::worthwhile(g) { 0 } else { tiles.len() };
         tiles.insert(place, stem::VARIANT);
     }
+    let grouped: &[&str] = &[grouped::VARIANT];
     let order: &[&[&str]] = match cx.class() {
-        DeviceClass::Gpu if narrow => &[&["naive", "blocked"], &tiles, &["packed", "channels_last"]],
-        DeviceClass::Gpu => &[&tiles, &["blocked", "packed", "channels_last", "naive"]],
-        DeviceClass::Cpu if unpacked || narrow => &[&["channels_last", "blocked", "packed", "naive"], &tiles],
-        DeviceClass::Cpu => &[&["channels_last", "packed", "blocked", "naive"], &tiles],
+        DeviceClass::Gpu if narrow => &[&["naive", "blocked"], grouped, &tiles, &["packed", "channels_last"]],
+        DeviceClass::Gpu => &[&tiles, grouped, &["blocked", "packed", "channels_last", "naive"]],
+        DeviceClass::Cpu if unpacked || narrow => &[grouped, &["channels_last", "blocked", "packed", "naive"], &tiles],
+        DeviceClass::Cpu => &[grouped, &["channels_last", "packed", "blocked", "naive"], &tiles],
     };
     let (first, last): (&[&str], &[&str]) =
         if winograd::worthwhile(cx, g, direction) { (&[winograd::VARIANT], &[]) } else { (&[], &[winograd::VARIANT]) };
-    let order = [&["depthwise", "depthwise_planar", grouped::VARIANT], first, &order.concat(), last].concat();
+    let order = [&["depthwise", "depthwise_planar"], first, &order.concat(), last].concat();
     let entry = direction.entry();
     let candidates = order.into_iter().map(candidate).collect();
     let variant = cx.choose(&format!("{NAME}.{entry}"), candidates)?;

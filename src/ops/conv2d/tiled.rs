@@ -2,13 +2,13 @@
 //! for operands in single and in half precision; and the `pointwise` ones, the same for 1x1 kernels.
 
 use super::geometry::Geometry;
-use super::kernels::{Direction, add_partials, too_long};
+use super::kernels::{Direction, too_long};
 use super::{NAME, POINTWISE, TILED, TILED_WEIGHT};
 use crate::error::Result;
 use crate::gpu::Cooperative;
 use crate::graph::chain::Chain;
 use crate::ops::MAX_ITERATIONS;
-use crate::ops::chain::{finish_with, with_bias};
+use crate::ops::chain::{finish_sum, with_bias};
 use crate::plan::{Candidate, Format, Kernel, Lowering, Moments, Operand};
 
 /// Compute units of the GPU that the choices are made for: more than an integrated one has, fewer than the largest. wgpu
@@ -286,8 +286,7 @@ pub(super) fn lower(
     let partial = cx.scratch(slices * product.elements);
     let kernel = kernel.template("statistics", 0).chain(&Chain::default(), &[]);
     cx.dispatch(kernel, &params, &[image, factor, Operand::ScratchWrite(partial)], workgroups)?;
-    add_partials(cx, slices, product.elements, partial, *result)?;
-    finish_with(cx, &chain, &values, Format::Planar)
+    finish_sum(cx, (slices, partial), &chain, &values, Format::Planar)
 }
 
 /// Into how many slices the sums are cut.

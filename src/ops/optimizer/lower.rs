@@ -2,7 +2,6 @@
 
 use super::{GRADIENTS, Optimizer, Rule, Update};
 use crate::error::{Error, Result};
-use crate::gpu::DeviceClass;
 use crate::ops::{MAX_ITERATIONS, chain};
 use crate::plan::{Access, FlatOperand, Kernel, Location, Lowering, Operand, Shader, params, runs, shader, word};
 
@@ -143,7 +142,7 @@ fn all_runs(update: &Update, cx: &Lowering<'_>, parameters: &[Location]) -> Vec<
 /// Sums the squares of all gradients to some partial sums; the scratch and their number.
 fn squares(update: &Update, cx: &mut Lowering<'_>, runs: &[Run], parameters: &[Location]) -> Result<(usize, usize)> {
     // As many as keep the device busy, and more where one would run too long.
-    let most = if cx.class() == DeviceClass::Cpu { 1 << 8 } else { 1 << 14 };
+    let most = cx.by_class([1 << 8, 1 << 14]);
     let lanes = |run: &Run| {
         let fours = run.words().div_ceil(4);
         fours.div_ceil(4).min(most).max(fours.div_ceil(MAX_ITERATIONS))
@@ -270,7 +269,7 @@ fn step(update: &Update, cx: &mut Lowering<'_>, run: &Run, prepared: usize, text
         epsilon,
     };
     // What a workgroup updates lies together, for the caches; and see the shader on EACH.
-    let [workgroup, each] = if cx.class() == DeviceClass::Cpu { [8, 16] } else { [cx.workgroup_size(), 1] };
+    let [workgroup, each] = cx.by_class([[8, 16], [cx.workgroup_size(), 1]]);
     let kernel = Kernel::new(&SHADER, rule)
         .constant("WORKGROUP", workgroup as f64)
         .constant("EACH", each as f64)

@@ -1,7 +1,6 @@
 //! The kernel that moves the elements of a box, and how a box is brought to as few axes as it can have.
 
 use crate::error::Result;
-use crate::gpu::DeviceClass;
 use crate::plan::{Candidate, Kernel, Lowering, Operand, Params, Shader, shader, word};
 use crate::reference::strided::Along;
 
@@ -212,7 +211,7 @@ pub(in crate::ops) fn choose_form(
     let gathered = Candidate::unless("gathered", refusal(dense, "only where a whole tensor is written"));
     let elements = Candidate::unless("elements", None);
     // Invocations side by side of a GPU had better write side by side.
-    let others = if cx.class() == DeviceClass::Cpu { [gathered, elements] } else { [elements, gathered] };
+    let others = cx.by_class([[gathered.clone(), elements.clone()], [elements, gathered]]);
     cx.choose(name, fours.chain(others).collect())
 }
 
