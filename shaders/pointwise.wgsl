@@ -6,7 +6,7 @@
 //   flat      no operand belongs to a channel: any elements
 //   channels  channels are the last axis, in fours
 //   planes    a channel's elements lie together, in fours
-//   elements  they do, but not in fours
+//   elements  they do, but not in fours; or none belongs to a channel, and the planes of a sum are no fours
 // Elements past `count` in the last four lie in the buffer's padding and are computed harmlessly.
 // Memory traffic: every operand of the result's shape once, the result once; of other operands one value an
 // invocation. No barriers. `start` is what the chain begins with: nothing, what is `stored` in y, or the `sum` of planes of
