@@ -12,12 +12,14 @@
 //   weighted: y = sum(a^2) / sum(a), what draw gives on average, with a/m as for lp; mean = sum(a) / taps.
 //             dx = sum of dy (2a - y) / sum(a) where x > 0, else 0.
 // grad_input of max and draw: dx = sum of dy over the windows whose winner is this cell.
-// indices: from winners to numbers of cells in [depth, height, width] or in the whole tensor, of planar tensors.
-// Places are kept as floats, exact below 2^24: bits of small integers are subnormal floats.
-// One invocation computes one element of y, dx or the indices: gathers, no atomics.
+// Winners are kept as floats, exact below 2^24: bits of small integers are subnormal floats.
+// One invocation computes one element of y or dx, or (`four`) those of four channels that lie together, where
+// inner is a number of fours and given in fours: gathers, no atomics.
 // Memory traffic: forward reads each input once or (lp, draw, weighted) twice for each window that holds it, caches hold
 // the overlap, and writes 4 bytes an output, 8 with winners or means; grad_input reads 4 to 12 bytes for each window that
 // holds the cell and writes 4. Large operands may be read through textures. No barriers.
+// Drawing from 2 x 2 in 16 x 64 channels-last planes of 56 x 56 (`omma bench ops --filter stochastic`, interleaved, two cores of
+// lavapipe, AVX2) takes 22 ms and its gradient 27 by elements, 9.6 and 9.5 in fours.
 // Where at most 27 windows without gaps hold a cell, grad_input is unrolled. `omma bench ops --filter "pool 3d" --variants`
 // on two cores of a CPU (lavapipe, AVX2), maxima of 2 x 2 x 2 in 16 x 8 volumes of 8 x 56 x 56: 89 ms, 313 with loops. Not
 // timed on a GPU.
@@ -35,22 +37,35 @@ fn tap_of(i: u32, j: u32, k: u32) -> u32 {
     return (i * params.kernel_height + j) * params.kernel_width + k;
 }
 
+{% if four %}
+alias Value = vec4<f32>;
+alias Flag = vec4<bool>;
+alias Bits = vec4<u32>;
+{% else %}
+alias Value = f32;
+alias Flag = bool;
+alias Bits = u32;
+{% endif %}
+{% set better = "are_better" if four else "is_better" %}
+{% set of = "_at" if four else "_element" %}
+{% macro operand(name, binding) %}{{ fours(name, binding, texture) if four else scalars(name, binding, texture) }}{% endmacro %}
+
 /// Not-a-number passes.
-fn positive(value: f32) -> f32 {
-    return select(value, 0.0, value <= 0.0);
+fn positive(value: Value) -> Value {
+    return select(value, Value(), value <= Value());
 }
 
-fn is_finite(value: f32) -> bool {
-    return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
+fn is_finite(value: Value) -> Flag {
+    return (bitcast<Bits>(value) & Bits(0x7f800000u)) != Bits(0x7f800000u);
 }
 
 /// ratio^exponent for a ratio of at least 0.
-fn power(ratio: f32, exponent: f32) -> f32 {
-    if exponent == 0.0 { return select(0.0, 1.0, ratio > 0.0); }
+fn power(ratio: Value, exponent: f32) -> Value {
+    if exponent == 0.0 { return select(Value(), Value(1.0), ratio > Value()); }
     if exponent == 0.5 { return sqrt(ratio); }
     if exponent == 1.0 { return ratio; }
     if exponent == 2.0 { return ratio * ratio; }
-    return select(0.0, pow(ratio, exponent), ratio > 0.0);
+    return select(Value(), pow(ratio, Value(exponent)), ratio > Value());
 }
 
 fn divisor(depth: Span, height: Span, width: Span) -> f32 {
@@ -66,14 +81,21 @@ fn kernel_taps() -> f32 {
 }
 
 {% if entry == "forward" %}
-{{ scalars("x", 1, texture) }}
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+{{ operand("x", 1) }}
+@group(0) @binding(2) var<storage, read_write> y: array<Value>;
 {% if kind == "draw" %}
 @group(0) @binding(3) var<storage, read> step: array<u32>;
 {% endif %}
 {% if second %}
 /// Winners, or means.
-@group(0) @binding({% if kind == "draw" %}4{% else %}3{% endif %}) var<storage, read_write> beside: array<f32>;
+@group(0) @binding({% if kind == "draw" %}4{% else %}3{% endif %}) var<storage, read_write> beside: array<Value>;
+{% endif %}
+{% if kind == "draw" %}
+/// Uniform in [0, 1), for a window of one plane.
+fn drawn(number: u32) -> f32 {
+    let words = philox(vec4<u32>(number >> 2u, step[0], 1u, 0u), vec2<u32>(params.seed, params.stream));
+    return f32(words[number & 3u] >> 8u) * 0x1p-24f;
+}
 {% endif %}
 
 @compute @workgroup_size(WORKGROUP)
@@ -88,72 +110,76 @@ fn forward(at: Invocation) {
     let height = span_of(height_axis(), place.height);
     let width = span_of(width_axis(), place.width);
 {% if kind == "max" %}
-    var best = 0.0;
-    var tap = -1.0;
+    var best = Value();
+    var tap = Value(-1.0);
 {% call each_cell() %}
-                let value = x_element(at);
-                if tap < 0.0 || is_better(value, best) {
-                    best = value;
-                    tap = f32(tap_of(i, j, k));
-                }
+                let value = x{{ of }}(at);
+                let replaces = (tap < Value()) | {{ better }}(value, best);
+                best = select(best, value, replaces);
+                tap = select(tap, Value(f32(tap_of(i, j, k))), replaces);
 {% endcall %}
     y[index] = best;
 {% if second %}
     beside[index] = tap;
 {% endif %}
 {% elif kind == "average" %}
-    var sum = 0.0;
+    var sum = Value();
 {% call each_cell() %}
-                sum += x_element(at);
+                sum += x{{ of }}(at);
 {% endcall %}
     y[index] = sum / divisor(depth, height, width);
 {% elif kind == "draw" %}
-    var total = 0.0;
+    var total = Value();
 {% call each_cell() %}
-                total += positive(x_element(at));
+                total += positive(x{{ of }}(at));
 {% endcall %}
     let windows = (place.depth * params.out_height + place.height) * params.out_width + place.width;
-    let number = (place.outer * params.inner + place.inner) * size + windows;
-    let words = philox(vec4<u32>(number >> 2u, step[0], 1u, 0u), vec2<u32>(params.seed, params.stream));
-    let threshold = f32(words[number & 3u] >> 8u) * 0x1p-24f * total;
+    let plane = place.outer * params.inner + place.inner;
+{% if four %}
+    let first = 4u * plane * size + windows;
+    let uniforms = vec4(drawn(first), drawn(first + size), drawn(first + 2u * size), drawn(first + 3u * size));
+{% else %}
+    let uniforms = drawn(plane * size + windows);
+{% endif %}
+    let threshold = uniforms * total;
     let is_sum = is_finite(total);
-    var best = 0.0;
-    var tap = -1.0;
-    var running = 0.0;
+    var best = Value();
+    var tap = Value(-1.0);
+    var running = Value();
 {% call each_cell() %}
-                let value = x_element(at);
+                let value = x{{ of }}(at);
                 running += positive(value);
-                if select(tap < 0.0 || is_better(value, best), tap < 0.0 && running > threshold, is_sum) {
-                    best = value;
-                    tap = f32(tap_of(i, j, k));
-                }
+                let none = tap < Value();
+                let replaces = (is_sum & none & (running > threshold)) | (!is_sum & (none | {{ better }}(value, best)));
+                best = select(best, value, replaces);
+                tap = select(tap, Value(f32(tap_of(i, j, k))), replaces);
 {% endcall %}
     y[index] = best;
 {% if second %}
     beside[index] = tap;
 {% endif %}
 {% else %}
-    var largest = 0.0;
+    var largest = Value();
 {% call each_cell() %}
 {% if kind == "lp" %}
-                let size = abs(x_element(at));
+                let size = abs(x{{ of }}(at));
 {% else %}
-                let size = positive(x_element(at));
+                let size = positive(x{{ of }}(at));
 {% endif %}
-                largest = select(largest, size, is_better(size, largest));
+                largest = select(largest, size, {{ better }}(size, largest));
 {% endcall %}
     // Zero, infinite or not a number: the result is that.
-    let whole = largest > 0.0 && is_finite(largest);
-    var sum = 0.0;
+    let whole = (largest > Value()) & is_finite(largest);
+    var sum = Value();
 {% if kind == "lp" %}
 {% call each_cell() %}
-                sum += power(abs(x_element(at)) / largest, P);
+                sum += power(abs(x{{ of }}(at)) / largest, P);
 {% endcall %}
     y[index] = select(largest, largest * power(sum, 1.0 / P), whole);
 {% else %}
-    var squares = 0.0;
+    var squares = Value();
 {% call each_cell() %}
-                let share = positive(x_element(at)) / largest;
+                let share = positive(x{{ of }}(at)) / largest;
                 sum += share;
                 squares += share * share;
 {% endcall %}
@@ -164,25 +190,25 @@ fn forward(at: Invocation) {
 {% endif %}
 {% endif %}
 }
-{% elif entry == "grad_input" %}
-{% if kind == "average" %}
-{{ scalars("dy", 1, texture) }}
-@group(0) @binding(2) var<storage, read_write> dx: array<f32>;
-{% elif kind == "lp" %}
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-{{ scalars("y", 2, texture) }}
-{{ scalars("dy", 3, texture) }}
-@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
-{% elif kind == "weighted" %}
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-{{ scalars("y", 2, texture) }}
-{{ scalars("mean", 3, texture) }}
-{{ scalars("dy", 4, texture) }}
-@group(0) @binding(5) var<storage, read_write> dx: array<f32>;
 {% else %}
-{{ scalars("winner", 1, texture) }}
-{{ scalars("dy", 2, texture) }}
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+{% if kind == "average" %}
+{{ operand("dy", 1) }}
+@group(0) @binding(2) var<storage, read_write> dx: array<Value>;
+{% elif kind == "lp" %}
+@group(0) @binding(1) var<storage, read> x: array<Value>;
+{{ operand("y", 2) }}
+{{ operand("dy", 3) }}
+@group(0) @binding(4) var<storage, read_write> dx: array<Value>;
+{% elif kind == "weighted" %}
+@group(0) @binding(1) var<storage, read> x: array<Value>;
+{{ operand("y", 2) }}
+{{ operand("mean", 3) }}
+{{ operand("dy", 4) }}
+@group(0) @binding(5) var<storage, read_write> dx: array<Value>;
+{% else %}
+{{ operand("winner", 1) }}
+{{ operand("dy", 2) }}
+@group(0) @binding(3) var<storage, read_write> dx: array<Value>;
 {% endif %}
 
 @compute @workgroup_size(WORKGROUP)
@@ -192,59 +218,29 @@ fn grad_input(at: Invocation) {
         return;
     }
     let place = place_of(index, params.in_depth, params.in_height, params.in_width);
-    var sum = 0.0;
+    var sum = Value();
 {% call each_window(most_depth, most_height, most_width) %}
 {% if kind == "average" %}
                 let depth = span_of(depth_axis(), i.x);
                 let height = span_of(height_axis(), j.x);
-                sum += dy_element(at) / divisor(depth, height, span_of(width_axis(), k.x));
+                sum += dy{{ of }}(at) / divisor(depth, height, span_of(width_axis(), k.x));
 {% elif kind == "lp" %}
-                let norm = y_element(at);
-                sum += select(0.0, dy_element(at) * power(abs(x[index]) / norm, P - 1.0), norm != 0.0);
+                let norm = y{{ of }}(at);
+                sum += select(Value(), dy{{ of }}(at) * power(abs(x[index]) / norm, P - 1.0), norm != Value());
 {% elif kind == "weighted" %}
-                let shares = vec2(x[index] - y_element(at), x[index]) / mean_element(at);
-                sum += dy_element(at) * (shares.x + shares.y);
+                let mean = mean{{ of }}(at);
+                sum += dy{{ of }}(at) * ((x[index] - y{{ of }}(at)) / mean + x[index] / mean);
 {% else %}
-                let tap = f32(tap_of(i.y, j.y, k.y));
-                sum += select(0.0, dy_element(at), winner_element(at) == tap);
+                let tap = Value(f32(tap_of(i.y, j.y, k.y)));
+                sum += select(Value(), dy{{ of }}(at), winner{{ of }}(at) == tap);
 {% endif %}
 {% endcall %}
 {% if kind == "lp" %}
-    dx[index] = select(sum, -sum, x[index] < 0.0);
+    dx[index] = select(sum, -sum, x[index] < Value());
 {% elif kind == "weighted" %}
-    dx[index] = select(0.0, sum / kernel_taps(), x[index] > 0.0);
+    dx[index] = select(Value(), sum / kernel_taps(), x[index] > Value());
 {% else %}
     dx[index] = sum;
 {% endif %}
-}
-{% else %}
-/// Cells are numbered through all planes, each with its rows in turn; else by themselves.
-override WHOLE: bool = false;
-/// Neighbours along the first axis have neighbouring numbers, not those along the last.
-override COLUMN_MAJOR: bool = false;
-
-@group(0) @binding(1) var<storage, read> winner: array<f32>;
-@group(0) @binding(2) var<storage, read_write> indices_of: array<u32>;
-
-@compute @workgroup_size(WORKGROUP)
-fn indices(at: Invocation) {
-    let index = flat_workgroup(at.group, at.groups) * WORKGROUP + at.local;
-    if index >= params.outer * params.out_depth * params.out_height * params.out_width {
-        return;
-    }
-    let place = place_of(index, params.out_depth, params.out_height, params.out_width);
-    let column = div_rem(u32(winner[index]), params.kernel_width);
-    let row = div_rem(column.x, params.kernel_height);
-    let i = cell_of(depth_axis(), span_of(depth_axis(), place.depth), row.x);
-    let j = cell_of(height_axis(), span_of(height_axis(), place.height), row.y);
-    let k = cell_of(width_axis(), span_of(width_axis(), place.width), column.y);
-    var cell = (i * params.in_height + j) * params.in_width + k;
-    if COLUMN_MAJOR {
-        cell = i + params.in_depth * (j + params.in_height * k);
-    }
-    if WHOLE {
-        cell += place.outer * params.in_depth * params.in_height * params.in_width;
-    }
-    indices_of[index] = cell;
 }
 {% endif %}

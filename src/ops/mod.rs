@@ -134,7 +134,7 @@ pub const FAMILIES: &[Family] = &[
     Family { stem: "optimizer", shaders: &[&optimizer::SHADER, &optimizer::PREPARE], cases: optimizer::cases },
     // With the copies between formats, which its cases run as well.
     Family { stem: "pointwise", shaders: &[&chain::SHADER, &format::SHADER], cases: pointwise::cases },
-    Family { stem: "pool", shaders: &[&pool::SHADER], cases: pool::cases },
+    Family { stem: "pool", shaders: &[&pool::SHADER, &pool::INDICES], cases: pool::cases },
     Family { stem: "product", shaders: &[&product::SHADER], cases: product::cases },
     Family { stem: "reduce", shaders: &[&reduce::SHADER], cases: reduce::cases },
     Family { stem: "softmax", shaders: &[&softmax::SHADER], cases: softmax::cases },

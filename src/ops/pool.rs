@@ -18,6 +18,7 @@ mod windows;
 
 pub(super) use average::averaged;
 pub(crate) use cases::cases;
+pub(crate) use max::INDICES;
 #[cfg_attr(not(feature = "onnx"), allow(unused_imports, reason = "its one user elsewhere is a feature"))]
 pub(crate) use max::Numbering;
 pub(super) use max::{pooled, with_indices};
@@ -29,7 +30,7 @@ pub(super) use windows::{VolumeParams, Windows};
 use crate::error::Result;
 use crate::graph::gradients::no_gradient;
 use crate::graph::{Evaluation, GradientContext, Op, Reach, Tensor, TensorType};
-use crate::plan::{Kernel, Lowering, Operand, Shader, shader};
+use crate::plan::{Format, Kernel, Lowering, Operand, Shader, shader};
 use crate::reference::{Checked, pool as reference};
 
 pub(crate) static SHADER: Shader =
@@ -93,6 +94,11 @@ macro_rules! names {
 }
 pub(super) use names;
 
+/// Channels that an invocation computes: those that lie together.
+fn channels_of_one(format: Format) -> usize {
+    if format == Format::ChannelsLast { 4 } else { 1 }
+}
+
 /// x -> y and, of some kinds, what the gradient needs. A drawing one: (x, step) -> (y, places)
 #[derive(Debug, Clone, Copy)]
 struct Pooling<const D: usize> {
@@ -116,9 +122,21 @@ impl<const D: usize> Pooling<D> {
         !matches!(self.kind, Kind::Average { .. } | Kind::Lp(_))
     }
 
-    fn kernel(&self, entry: &'static str, textured: bool) -> Kernel {
-        let kernel = Kernel::new(&SHADER, entry).template("entry", entry).template("texture", u8::from(textured));
-        self.kind.specialise(kernel)
+    /// The kernel for tensors in this format, and its parameters for `x`.
+    fn kernel(
+        &self,
+        entry: &'static str,
+        x: &TensorType,
+        format: Format,
+        textured: bool,
+    ) -> Result<(Kernel, VolumeParams)> {
+        let mut params = self.windows.params(self.name(), x, format)?;
+        params.inner /= channels_of_one(format) as u32;
+        let kernel = Kernel::new(&SHADER, entry)
+            .template("entry", entry)
+            .template("four", u8::from(channels_of_one(format) == 4))
+            .template("texture", u8::from(textured));
+        Ok((self.kind.specialise(kernel), params))
     }
 }
 
@@ -182,7 +200,7 @@ impl<const D: usize> Op for Pooling<D> {
         let textured = cx.choose_textures(name, x.elements())?;
         let input = Operand::Input(0);
         let mut operands = vec![if textured { input.textured() } else { input }, Operand::Output(0)];
-        let mut params = self.windows.params(name, &x, format)?;
+        let (kernel, mut params) = self.kernel("forward", &x, format, textured)?;
         if let Kind::Draw { seed, stream } = self.kind {
             operands.push(Operand::Input(1));
             (params.seed, params.stream) = (seed, stream);
@@ -190,8 +208,8 @@ impl<const D: usize> Op for Pooling<D> {
         if second {
             operands.push(Operand::Output(1));
         }
-        let kernel = self.windows.specialise(self.kernel("forward", textured)).template("second", u8::from(second));
-        cx.dispatch_flat(kernel, &params, &operands, cx.outputs[0].elements())
+        let kernel = self.windows.specialise(kernel).template("second", u8::from(second));
+        cx.dispatch_flat(kernel, &params, &operands, cx.outputs[0].elements() / channels_of_one(format))
     }
 
     #[cfg(feature = "onnx")]
@@ -252,8 +270,8 @@ impl<const D: usize> Op for PoolingGradInput<D> {
             let first = usize::from(matches!(self.pooling.kind, Kind::Lp(_) | Kind::Weighted));
             cx.through_textures(&mut operands[first..count], 0);
         }
-        let windows = &self.pooling.windows;
-        let kernel = windows.choose(cx, name, self.pooling.kernel("grad_input", textured))?;
-        cx.dispatch_flat(kernel, &windows.params(name, &self.x, format)?, &operands, self.x.elements())
+        let (kernel, params) = self.pooling.kernel("grad_input", &self.x, format, textured)?;
+        let kernel = self.pooling.windows.choose(cx, name, kernel)?;
+        cx.dispatch_flat(kernel, &params, &operands, self.x.elements() / channels_of_one(format))
     }
 }

@@ -1,13 +1,15 @@
 //! Max pooling over one to three axes, and where the maxima stand.
 
 use super::window::{Pool, Pool1d, Pool2d, Pool3d, spatial};
-use super::windows::Windows;
-use super::{Kind, Pooling, SHADER, names};
+use super::windows::{VolumeParams, Windows};
+use super::{Kind, Pooling, names};
 use crate::error::Result;
 use crate::graph::{Evaluation, GradientContext, Op, Tensor, TensorType};
 use crate::ops::max_pool2d;
-use crate::plan::{Format, Kernel, Lowering, Operand};
+use crate::plan::{Format, Kernel, Lowering, Operand, Shader, shader};
 use crate::reference::{Checked, pool as reference};
+
+pub(crate) static INDICES: Shader = shader!("pool_indices", VolumeParams, ["grid", "divide", "volume"]);
 
 impl<'g> Tensor<'g> {
     /// [`Tensor::max_pool2d`] of sequences `[N, C, L]`.
@@ -140,9 +142,8 @@ impl<const D: usize> Op for Indices<D> {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let params = self.windows.params(self.name(), &self.x, Format::Planar)?;
-        let kernel = self.windows.specialise(Kernel::new(&SHADER, "indices"));
+        let kernel = self.windows.specialise(Kernel::new(&INDICES, "indices").template("entry", "indices"));
         let kernel = kernel.flag("WHOLE", self.numbers.whole).flag("COLUMN_MAJOR", self.numbers.column_major);
-        let kernel = kernel.template("entry", "indices").template("kind", "max").template("texture", 0);
         cx.dispatch_flat(kernel, &params, &[Operand::Input(0), Operand::Output(0)], cx.outputs[0].elements())
     }
 

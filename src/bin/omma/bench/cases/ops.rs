@@ -218,12 +218,15 @@ fn between_convolutions(image: [usize; 4]) -> Vec<Case> {
     type Build = for<'g> fn(Tensor<'g>) -> Result<Tensor<'g>>;
     /// A name; of forward and back the nodes and moves, as above; whether elements are chosen.
     type Row = (&'static str, [&'static str; 2], [f64; 2], bool, Build);
-    let all: [Row; 3] = [
+    let all: [Row; 4] = [
         ("batch norm training", ["batch_norm", "batch_norm.grad"], [3.0, 5.0], false, |x| {
             x.batch_norm("bn", BatchNorm::default())
         }),
         ("max pooling 3/2", ["max_pool2d", "max_pool2d.grad_input"], [1.25, 1.5], true, |x| {
             x.max_pool2d(Pool2d::new(3).stride(2).padding(1))
+        }),
+        ("stochastic pooling 2", ["stochastic_pool2d", "stochastic_pool2d.grad_input"], [1.5, 1.5], true, |x| {
+            x.stochastic_pool2d(2)
         }),
         ("average pooling 2", ["avg_pool2d", "avg_pool2d.grad_input"], [1.25, 1.25], false, |x| x.avg_pool2d(2)),
     ];
