@@ -1,6 +1,7 @@
 // The transforms of Winograd's convolution F(4x4, 3x3), f32: Lavin and Gray, Fast Algorithms for Convolutional Neural
-// Networks (2016). Needs common/grid.wgsl, common/divide.wgsl, common/texture.wgsl, common/read.wgsl, common/functions.wgsl
-// and common/chain.wgsl.
+// Networks (2016), over channels-last images, for adapters that run shaders on a CPU. Needs common/grid.wgsl,
+// common/divide.wgsl, common/transforms.wgsl, common/texture.wgsl, common/read.wgsl, common/functions.wgsl and
+// common/chain.wgsl.
 //
 // A tile of 4x4 results of a 3x3 convolution of stride 1 is At ((G g Gt) * (Bt d B)) A, with d the 6x6 elements that it sees,
 // g a filter and * element by element: 36 multiplications in place of 144. Summed over channels these are 36 matrix products
@@ -26,7 +27,7 @@
 //
 // An infinity or NaN of the image spreads over all results of the tiles that see it.
 //
-// It has no form for GPUs, and none was timed.
+// conv2d_winograd_planar.wgsl is the same for GPUs.
 //
 // Ladder, 3x3, 128 channels at 28x28, forward, in GFLOP/s of the plain sums, on two cores with AVX-512 that others were using,
 // too (omma bench conv --filter "[1, 128, 28, 28]", lavapipe 22.3): plain sums (--exclude winograd) 32 to 39, this 50 to 59.
@@ -38,26 +39,6 @@
 {% set side = 4 if entry == "gradients" else 6 %}
 override WORKGROUP: u32 = 64u;
 
-struct Params {
-    batch: u32,
-    /// Of the image, and its channels in fours.
-    height: u32,
-    width: u32,
-    depth: u32,
-    /// Of the result, and its channels in fours.
-    out_height: u32,
-    out_width: u32,
-    columns: u32,
-    pad_top: u32,
-    pad_left: u32,
-    /// Tiles of this call, and the first of them.
-    tiles: u32,
-    first: u32,
-    /// From one of the 36 elements to the next, in fours: a little more than there are, so that the caches' sets differ.
-    plane: u32,
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
 {{ fours("source", 1, texture) }}
 {{ elements("source") }}
 @group(0) @binding(2) var<storage, read_write> result: array<vec4<f32>>;
@@ -65,69 +46,6 @@ struct Params {
 {{ fours("values" ~ loop.index0, loop.index0 + 3, operand.texture) }}
 {% endfor %}
 
-/// A tile's image, row and column, in tiles.
-fn tile_at(index: u32) -> vec3<u32> {
-    let line = div_rem(index, (params.out_width + 3u) / 4u);
-    let image = div_rem(line.x, (params.out_height + 3u) / 4u);
-    return vec3<u32>(image, line.y);
-}
-
-{#- Names are rows or columns of a matrix: `into` 0 `last`, `into` 1 `last`, and so on. First, into = Bt from. #}
-{% macro bt(into, from, last) %}
-    let {{ into }}0{{ last }} = 4.0 * {{ from }}0{{ last }} - 5.0 * {{ from }}2{{ last }} + {{ from }}4{{ last }};
-    let {{ into }}1{{ last }}e = {{ from }}4{{ last }} - 4.0 * {{ from }}2{{ last }};
-    let {{ into }}1{{ last }}o = {{ from }}3{{ last }} - 4.0 * {{ from }}1{{ last }};
-    let {{ into }}1{{ last }} = {{ into }}1{{ last }}e + {{ into }}1{{ last }}o;
-    let {{ into }}2{{ last }} = {{ into }}1{{ last }}e - {{ into }}1{{ last }}o;
-    let {{ into }}3{{ last }}e = {{ from }}4{{ last }} - {{ from }}2{{ last }};
-    let {{ into }}3{{ last }}o = 2.0 * ({{ from }}3{{ last }} - {{ from }}1{{ last }});
-    let {{ into }}3{{ last }} = {{ into }}3{{ last }}e + {{ into }}3{{ last }}o;
-    let {{ into }}4{{ last }} = {{ into }}3{{ last }}e - {{ into }}3{{ last }}o;
-    let {{ into }}5{{ last }} = 4.0 * {{ from }}1{{ last }} - 5.0 * {{ from }}3{{ last }} + {{ from }}5{{ last }};
-{% endmacro %}
-{#- into = G from #}
-{% macro g(into, from, last) %}
-    let {{ into }}0{{ last }} = 0.25 * {{ from }}0{{ last }};
-    let {{ into }}1{{ last }}e = (-1.0 / 6.0) * ({{ from }}0{{ last }} + {{ from }}2{{ last }});
-    let {{ into }}1{{ last }} = {{ into }}1{{ last }}e - (1.0 / 6.0) * {{ from }}1{{ last }};
-    let {{ into }}2{{ last }} = {{ into }}1{{ last }}e + (1.0 / 6.0) * {{ from }}1{{ last }};
-    let {{ into }}3{{ last }}e = (1.0 / 24.0) * {{ from }}0{{ last }} + (1.0 / 6.0) * {{ from }}2{{ last }};
-    let {{ into }}3{{ last }} = {{ into }}3{{ last }}e + (1.0 / 12.0) * {{ from }}1{{ last }};
-    let {{ into }}4{{ last }} = {{ into }}3{{ last }}e - (1.0 / 12.0) * {{ from }}1{{ last }};
-    let {{ into }}5{{ last }} = {{ from }}2{{ last }};
-{% endmacro %}
-{#- into = At from #}
-{% macro at(into, from, last) %}
-    let {{ into }}0{{ last }}e = {{ from }}1{{ last }} + {{ from }}2{{ last }};
-    let {{ into }}0{{ last }}o = {{ from }}1{{ last }} - {{ from }}2{{ last }};
-    let {{ into }}1{{ last }}e = {{ from }}3{{ last }} + {{ from }}4{{ last }};
-    let {{ into }}1{{ last }}o = {{ from }}3{{ last }} - {{ from }}4{{ last }};
-    let {{ into }}0{{ last }} = {{ from }}0{{ last }} + {{ into }}0{{ last }}e + {{ into }}1{{ last }}e;
-    let {{ into }}1{{ last }} = {{ into }}0{{ last }}o + 2.0 * {{ into }}1{{ last }}o;
-    let {{ into }}2{{ last }} = {{ into }}0{{ last }}e + 4.0 * {{ into }}1{{ last }}e;
-    let {{ into }}3{{ last }} = {{ into }}0{{ last }}o + 8.0 * {{ into }}1{{ last }}o + {{ from }}5{{ last }};
-{% endmacro %}
-{#- into = A from #}
-{% macro a(into, from, last) %}
-    let {{ into }}0{{ last }} = {{ from }}0{{ last }};
-    let {{ into }}1{{ last }}e = {{ from }}0{{ last }} + {{ from }}2{{ last }};
-    let {{ into }}1{{ last }}o = {{ from }}1{{ last }} + {{ from }}3{{ last }};
-    let {{ into }}1{{ last }} = {{ into }}1{{ last }}e + {{ into }}1{{ last }}o;
-    let {{ into }}2{{ last }} = {{ into }}1{{ last }}e - {{ into }}1{{ last }}o;
-    let {{ into }}3{{ last }}e = {{ from }}0{{ last }} + 4.0 * {{ from }}2{{ last }};
-    let {{ into }}3{{ last }}o = 2.0 * {{ from }}1{{ last }} + 8.0 * {{ from }}3{{ last }};
-    let {{ into }}3{{ last }} = {{ into }}3{{ last }}e + {{ into }}3{{ last }}o;
-    let {{ into }}4{{ last }} = {{ into }}3{{ last }}e - {{ into }}3{{ last }}o;
-    let {{ into }}5{{ last }} = {{ from }}3{{ last }};
-{% endmacro %}
-{#- into = Gt from #}
-{% macro gt(into, from, last) %}
-    let {{ into }}0{{ last }}e = {{ from }}1{{ last }} + {{ from }}2{{ last }};
-    let {{ into }}1{{ last }}e = {{ from }}3{{ last }} + {{ from }}4{{ last }};
-    let {{ into }}0{{ last }} = 0.25 * {{ from }}0{{ last }} - (1.0 / 6.0) * {{ into }}0{{ last }}e + (1.0 / 24.0) * {{ into }}1{{ last }}e;
-    let {{ into }}1{{ last }} = (1.0 / 6.0) * ({{ from }}2{{ last }} - {{ from }}1{{ last }}) + (1.0 / 12.0) * ({{ from }}3{{ last }} - {{ from }}4{{ last }});
-    let {{ into }}2{{ last }} = (1.0 / 6.0) * ({{ into }}1{{ last }}e - {{ into }}0{{ last }}e) + {{ from }}5{{ last }};
-{% endmacro %}
 {% if entry == "weights" %}
 @compute @workgroup_size(WORKGROUP)
 fn weights(at: Invocation) {

@@ -8,8 +8,9 @@
 //! workgroup memory, with operands in single or half precision, and `cooperative` multiplies them there as cooperative
 //! matrices; `pointwise` is either for 1x1 kernels, and `stem` is for images of few channels. For adapters that run on a
 //! CPU, `blocked` keeps a tile in registers without a barrier, `packed` does so with operands that were copied into the
-//! order of their use, and `channels_last` gives a tile to a subgroup. `winograd` saves multiplications of 3x3 kernels.
-//! Depthwise convolutions have kernels of their own (`depthwise`), and so have others in groups (`grouped`).
+//! order of their use, and `channels_last` gives a tile to a subgroup. `winograd` and, for GPUs, `winograd_planar` save
+//! multiplications of 3x3 kernels. Depthwise convolutions have kernels of their own (`depthwise`), and so have others in
+//! groups (`grouped`).
 
 use crate::error::Result;
 use crate::graph::Tensor;
@@ -31,6 +32,7 @@ mod settings;
 mod stem;
 mod tiled;
 mod winograd;
+mod winograd_planar;
 
 pub(crate) use cases::cases;
 pub(super) use geometry::Geometry;
@@ -90,7 +92,9 @@ pub(crate) static PACKED: Shader =
     shader!("conv2d_packed", ConvParams, ["grid", "conv2d", "texture", "read", "packed"]);
 
 pub(crate) static WINOGRAD: Shader =
-    shader!("conv2d_winograd", winograd::WinogradParams, ["grid", "divide", "texture", "read"], chain);
+    shader!("conv2d_winograd", winograd::WinogradParams, ["grid", "divide", "transforms", "texture", "read"], chain);
+pub(crate) static WINOGRAD_PLANAR: Shader =
+    shader!("conv2d_winograd_planar", winograd::WinogradParams, ["grid", "divide", "transforms"], chain);
 pub(crate) static WINOGRAD_PRODUCT: Shader =
     shader!("conv2d_winograd_product", winograd::ProductParams, ["grid", "texture", "read", "winograd"]);
 pub(crate) static WINOGRAD_WEIGHT: Shader =

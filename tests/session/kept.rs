@@ -23,7 +23,7 @@ fn result(session: &mut Session, y: omma::TensorId) -> Vec<u32> {
 fn packed_filters_follow_their_variables() {
     let Some(gpu) = gpu() else { return };
     // Transformed filters; filters that are converted for kernels which read them row-major; and whatever is chosen here.
-    for (variant, kept) in [("winograd", 2), ("naive", 2), ("", 0)] {
+    for (variant, kept) in [("winograd", 2), ("winograd_planar", 2), ("naive", 2), ("", 0)] {
         let graph = Graph::new(Mode::Evaluation);
         let y = network(&graph);
         let variables = Variables::new(gpu, 3);
@@ -32,7 +32,7 @@ fn packed_filters_follow_their_variables() {
         let mut first = session();
         let text = first.plan().to_string();
         let once = text.lines().filter(|line| line.ends_with(" once")).count();
-        // Other devices than software adapters keep filters row-major and refuse Winograd.
+        // Other devices than software adapters keep filters row-major and refuse `winograd`.
         if gpu.capabilities().class == omma::DeviceClass::Cpu {
             assert!(once >= kept, "{variant}: {once} dispatches run once:\n{text}");
         }

@@ -1,6 +1,6 @@
 //! The convolutions that every kernel variant is tried on.
 
-use super::{Conv1d, Conv2d};
+use super::{Conv1d, Conv2d, winograd, winograd_planar};
 use crate::graph::Mode;
 use crate::ops::Padding;
 use crate::ops::axis_map::PadMode;
@@ -173,14 +173,14 @@ pub(crate) fn cases() -> Vec<OpCase> {
         cases.push(case.in_single_precision());
     }
     // More tiles than one call takes.
-    cases.push(
-        OpCase::new("conv2d in several calls", |cx| {
+    for variant in [winograd::VARIANT, winograd_planar::VARIANT] {
+        let case = OpCase::new(format!("conv2d in several calls of {variant}"), |cx| {
             let weight = cx.normal("weight", [4, 4, 3, 3])?;
             let settings = Conv2d::new(4, 3).padding(1);
             cx.normal("x", [1, 4, 693, 690])?.conv2d_with(weight, None, settings).map(|y| vec![y])
-        })
-        .only("winograd"),
-    );
+        });
+        cases.push(case.only(variant));
+    }
     // 4.3 million outputs in workgroups of 64: more of these than a dimension allows.
     cases.push(
         OpCase::new("conv2d past 65,535 workgroups", |cx| {

@@ -3,7 +3,7 @@
 use super::depthwise::{self, Layout};
 use super::geometry::Geometry;
 use super::tiled::{self, Tile};
-use super::{BLOCKED, ConvParams, NAIVE, NAME, channels_last, grouped, packed, stem, winograd};
+use super::{BLOCKED, ConvParams, NAIVE, NAME, channels_last, grouped, packed, stem, winograd, winograd_planar};
 use crate::error::Result;
 use crate::gpu::DeviceClass;
 use crate::graph::chain::Chain;
@@ -141,6 +141,7 @@ pub(in crate::ops) fn lower(
     let refusal = |variant: &str| match variant {
         "channels_last" => channels_last::refusal(cx, g, direction),
         winograd::VARIANT => winograd::refusal(cx, g, direction),
+        winograd_planar::VARIANT => winograd_planar::refusal(cx, g, direction),
         "packed" => packed::refusal(cx, g, direction),
         grouped::VARIANT => grouped::refusal(cx, g, direction),
         stem::VARIANT => stem::refusal(g, direction),
@@ -169,15 +170,18 @@ pub(in crate::ops) fn lower(
         DeviceClass::Cpu if unpacked || narrow => &[grouped, &["channels_last", "blocked", "packed", "naive"], &tiles],
         DeviceClass::Cpu => &[grouped, &["channels_last", "packed", "blocked", "naive"], &tiles],
     };
-    let (first, last): (&[&str], &[&str]) =
-        if winograd::worthwhile(cx, g, direction) { (&[winograd::VARIANT], &[]) } else { (&[], &[winograd::VARIANT]) };
-    let order = [&["depthwise", "depthwise_planar"], first, &order.concat(), last].concat();
+    let place = |worthwhile: bool| if worthwhile { &[winograd::VARIANT][..] } else { &[] };
+    let worthwhile = winograd::worthwhile(cx, g, direction);
+    let (first, last) = (place(worthwhile), place(!worthwhile));
+    let first = [&["depthwise", "depthwise_planar"], first].concat();
+    let order = [&first, &order.concat()[..], last, &[winograd_planar::VARIANT]].concat();
     let entry = direction.entry();
     let candidates = order.into_iter().map(candidate).collect();
     let variant = cx.choose(&format!("{NAME}.{entry}"), candidates)?;
     match variant {
         // They compute the epilogue themselves.
         winograd::VARIANT => return winograd::lower(cx, g, direction, operands),
+        winograd_planar::VARIANT => return winograd_planar::lower(cx, g, direction, operands),
         "channels_last" => return channels_last::lower(cx, g, direction, operands),
         "depthwise" => return depthwise::lower(cx, g, direction, Layout::Fours, operands),
         "depthwise_planar" => return depthwise::lower(cx, g, direction, Layout::Planar, operands),

@@ -6,7 +6,7 @@
 use super::geometry::Geometry;
 use super::kernels::{Direction, lower};
 use super::layer::Kind;
-use super::{channels_last, cut, winograd};
+use super::{channels_last, cut, winograd, winograd_planar};
 use crate::error::Result;
 use crate::graph::chain::{Chain, Extent};
 use crate::graph::{Evaluation, GradientContext, Op, Reach, Sliding, Tensor, TensorType};
@@ -192,7 +192,7 @@ impl Op for Product {
             Direction::Forward => reference::forward(&g, first, second, bias),
             Direction::GradInput => conv_transpose::forward(&g, second, first, bias),
         };
-        if cx.computed_by(winograd::VARIANT) {
+        if [winograd::VARIANT, winograd_planar::VARIANT].into_iter().any(|variant| cx.computed_by(variant)) {
             match self.direction {
                 Direction::GradWeight => reference::widen_grad_weight_to_winograd(&g, first, second, &mut result),
                 Direction::Forward => reference::widen_to_winograd(&g, first, second, false, &mut result),

@@ -220,26 +220,36 @@ fn matrices(cx: &Lowering<'_>, tile: Tile) -> Result<[usize; 2], String> {
     }
 }
 
-/// Adds the dispatches of one direction; see [`super::lower`].
-pub(super) fn lower(
+/// The tiles of a product in single precision that is a part of something else, best first.
+pub(super) fn single(g: &Geometry, direction: Direction) -> Vec<Tile> {
+    order(g, direction).into_iter().filter_map(Tile::named).filter(|tile| !tile.half).collect()
+}
+
+/// Why a tile cannot compute a product whole.
+pub(super) fn refusal_whole(g: &Geometry, direction: Direction, tile: Tile) -> Option<String> {
+    too_long(Product::new(g, direction).terms.div_ceil(tile.slab()) + 2 + tile.side * tile.blocks)
+}
+
+/// Adds the dispatch of a product as it is, whole and with nothing after it.
+pub(super) fn whole(
     cx: &mut Lowering<'_>,
     g: &Geometry,
     direction: Direction,
     tile: Tile,
-    operands: &[Operand],
+    operands: [Operand; 3],
 ) -> Result<()> {
-    let product = Product::new(g, direction);
-    let slices = choose_slices(cx, direction, tile, &product)?;
-    let (shader, [image, factor]) = match direction {
-        Direction::Forward => (&TILED, [operands[0], operands[1]]),
-        Direction::GradInput => (&TILED, [operands[1], operands[0]]),
-        Direction::GradWeight => (&TILED_WEIGHT, [operands[0], operands[1]]),
-    };
-    if tile.half {
-        [image, factor].into_iter().for_each(|operand| cx.read_in(operand, Format::Half));
-    }
+    let kernel = kernel(cx, g, direction, tile).template("statistics", 0).chain(&Chain::default(), &[]);
+    cx.dispatch(kernel, &g.params(1)?, &operands, tile.count(&Product::new(g, direction)))
+}
+
+/// The kernel of a product, but for what is done with its results.
+fn kernel(cx: &Lowering<'_>, g: &Geometry, direction: Direction, tile: Tile) -> Kernel {
     let [cooperative, subgroup] = if tile.cooperative { matrices(cx, tile).unwrap_or_default() } else { [0; 2] };
-    let shader = if tile.pointwise { &POINTWISE } else { shader };
+    let shader = match direction {
+        _ if tile.pointwise => &POINTWISE,
+        Direction::GradWeight => &TILED_WEIGHT,
+        _ => &TILED,
+    };
     let pixels = g.output[0] * g.output[1];
     // How many columns of the result lie together.
     let together = match direction {
@@ -254,7 +264,7 @@ pub(super) fn lower(
         Direction::GradInput if tile.pointwise => ("rows", if pixels == 1 { "terms" } else { "columns" }),
         _ => ("terms", if tile.pointwise && pixels == 1 { "terms" } else { "columns" }),
     };
-    let kernel = Kernel::new(shader, direction.entry())
+    Kernel::new(shader, direction.entry())
         .variant(tile.variant)
         .template("entry", direction.entry())
         .template("image_fours", u8::from(tile.pointwise && pixels.is_multiple_of(4)))
@@ -265,7 +275,27 @@ pub(super) fn lower(
         .template("subgroup", subgroup)
         .template("half", u8::from(tile.half))
         .template("side", tile.side)
-        .template("blocks", tile.blocks);
+        .template("blocks", tile.blocks)
+}
+
+/// Adds the dispatches of one direction; see [`super::lower`].
+pub(super) fn lower(
+    cx: &mut Lowering<'_>,
+    g: &Geometry,
+    direction: Direction,
+    tile: Tile,
+    operands: &[Operand],
+) -> Result<()> {
+    let product = Product::new(g, direction);
+    let slices = choose_slices(cx, direction, tile, &product)?;
+    let [image, factor] = match direction {
+        Direction::GradInput => [operands[1], operands[0]],
+        _ => [operands[0], operands[1]],
+    };
+    if tile.half {
+        [image, factor].into_iter().for_each(|operand| cx.read_in(operand, Format::Half));
+    }
+    let kernel = kernel(cx, g, direction, tile);
     let params = g.params(slices)?;
     let workgroups = tile.count(&product).saturating_mul(slices);
     let [values @ .., result] = &operands[2..] else { return Ok(()) };

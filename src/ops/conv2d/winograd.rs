@@ -13,7 +13,7 @@ pub(super) const VARIANT: &str = "winograd";
 /// Results along a side of a tile.
 const TILE: usize = 4;
 /// Elements of a transformed tile or filter.
-const ELEMENTS: usize = 36;
+pub(super) const ELEMENTS: usize = 36;
 /// Words of the transformed images of one call, at most: larger images are done in several.
 const CALL: usize = 4 << 20;
 
@@ -27,59 +27,43 @@ params! {
     ProductParams { tiles: u32, depth: u32, columns: u32, v_plane: u32, u_plane: u32, m_plane: u32 }
 }
 
-/// The convolution, whose gradient of the weight has its sizes, or its gradient of the input, which is one of dy.
-struct Problem {
-    transposed: bool,
+/// The convolution, whose gradient of the weight has its sizes, or its gradient of the input, which is one of dy, in tiles.
+pub(super) struct Tiling {
+    pub(super) transposed: bool,
     batch: usize,
     /// Of the image that is read, and of the result.
     image: [usize; 2],
     result: [usize; 2],
-    /// Channels of both, in fours.
-    depth: usize,
-    columns: usize,
-    /// Columns of a product's block, in fours.
-    block: usize,
+    /// Channels of both, so many together.
+    pub(super) depth: usize,
+    pub(super) columns: usize,
     /// Above and to the left.
     padding: [usize; 2],
+    /// Tiles of a call, at most.
+    most: usize,
 }
 
-impl Problem {
-    fn new(g: &Geometry, direction: Direction, lanes: usize) -> Self {
+impl Tiling {
+    /// With so many channels together, and calls of at most so many words of a transformed image.
+    pub(super) fn new(g: &Geometry, direction: Direction, together: usize, call: usize) -> Self {
         let transposed = direction == Direction::GradInput;
-        let ends = [(g.input, g.channels[0] / 4), (g.output, g.channels[1] / 4)];
+        let ends = [(g.input, g.channels[0] / together), (g.output, g.channels[1] / together)];
         let [(image, depth), (result, columns)] = if transposed { [ends[1], ends[0]] } else { ends };
-        let block = channels_last::quads(columns, lanes) * lanes;
         let padding = [g.window.padding[0], g.window.padding[1]];
-        Self { transposed, batch: g.batch, image, result, depth, columns, block, padding }
-    }
-
-    /// Fours of an element of the transformed filters, which lie in blocks.
-    fn filter_fours(&self) -> usize {
-        4 * self.depth * self.columns.next_multiple_of(self.block)
-    }
-
-    /// Bytes of the transformed filters.
-    fn filter_bytes(&self) -> u64 {
-        16 * (ELEMENTS * plane(self.filter_fours())) as u64
-    }
-
-    /// Fours from an element to the next of the transformed filters, and of the images and results of a call.
-    fn planes(&self) -> [usize; 3] {
-        let tiles = self.tiles_of_call();
-        [self.filter_fours(), self.depth * tiles, self.columns * tiles].map(plane)
+        let most = (call / (ELEMENTS * together * depth.max(columns))).max(1);
+        Self { transposed, batch: g.batch, image, result, depth, columns, padding, most }
     }
 
     /// Tiles of a call, all of them nearly equally many.
-    fn tiles_of_call(&self) -> usize {
-        let most = (CALL / (ELEMENTS * 4 * self.depth.max(self.columns))).max(1);
-        self.tiles().div_ceil(self.tiles().div_ceil(most))
+    pub(super) fn tiles_of_call(&self) -> usize {
+        self.tiles().div_ceil(self.tiles().div_ceil(self.most))
     }
 
     fn tiles(&self) -> usize {
         self.batch * self.result[0].div_ceil(TILE) * self.result[1].div_ceil(TILE)
     }
 
-    fn params(&self, first: usize, tiles: usize, plane: usize) -> Result<WinogradParams> {
+    pub(super) fn params(&self, first: usize, tiles: usize, plane: usize) -> Result<WinogradParams> {
         let word = |size| word(NAME, size);
         // dy is padded by what is left of the kernel; where more was, it is cut: there the number wraps round.
         let pad = |axis: usize| {
@@ -103,9 +87,56 @@ impl Problem {
     }
 
     /// The first tile of each call, and how many it has.
-    fn calls(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+    pub(super) fn calls(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
         let (tiles, most) = (self.tiles(), self.tiles_of_call());
         (0..tiles).step_by(most).map(move |first| (first, most.min(tiles - first)))
+    }
+}
+
+impl WinogradParams {
+    /// The same of dy in the place of the image, cut into tiles without a border.
+    pub(super) fn of_gradients(self, plane: usize) -> Result<Self> {
+        let (height, width, depth) = (self.out_height, self.out_width, self.columns);
+        Ok(Self { height, width, depth, pad_top: 0, pad_left: 0, plane: word(NAME, plane)?, ..self })
+    }
+}
+
+/// Why a convolution is none that can be cut into tiles.
+pub(super) fn unfit(g: &Geometry) -> Option<String> {
+    let window = g.window;
+    let fits = g.kernel == [3; 2] && window.stride == [1; 2] && window.dilation == [1; 2] && window.groups == 1;
+    (!fits).then(|| "only for 3x3 kernels of stride 1, without gaps or groups".into())
+}
+
+/// A tiling in fours of channels, and the blocks of its products.
+struct Problem {
+    tiling: Tiling,
+    /// Columns of a product's block, in fours.
+    block: usize,
+}
+
+impl Problem {
+    fn new(g: &Geometry, direction: Direction, lanes: usize) -> Self {
+        let tiling = Tiling::new(g, direction, 4, CALL);
+        let block = channels_last::quads(tiling.columns, lanes) * lanes;
+        Self { tiling, block }
+    }
+
+    /// Fours of an element of the transformed filters, which lie in blocks.
+    fn filter_fours(&self) -> usize {
+        4 * self.tiling.depth * self.tiling.columns.next_multiple_of(self.block)
+    }
+
+    /// Bytes of the transformed filters.
+    fn filter_bytes(&self) -> u64 {
+        16 * (ELEMENTS * plane(self.filter_fours())) as u64
+    }
+
+    /// Fours from an element to the next of the transformed filters, and of the images and results of a call.
+    fn planes(&self) -> [usize; 3] {
+        let Tiling { depth, columns, .. } = self.tiling;
+        let tiles = self.tiling.tiles_of_call();
+        [self.filter_fours(), depth * tiles, columns * tiles].map(plane)
     }
 
     /// Temporary memory for the transformed filters, and for the images and results of a call; and whether the kernels read
@@ -122,8 +153,8 @@ impl Problem {
         let [u_plane, v_plane, m_plane] = self.planes();
         Ok(ProductParams {
             tiles: word(tiles)?,
-            depth: word(self.depth)?,
-            columns: word(self.columns)?,
+            depth: word(self.tiling.depth)?,
+            columns: word(self.tiling.columns)?,
             v_plane: word(v_plane)?,
             u_plane: word(u_plane)?,
             m_plane: word(m_plane)?,
@@ -151,19 +182,16 @@ fn plane(fours: usize) -> usize {
 
 /// Why the variant cannot be used.
 pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> Option<String> {
-    let fits = g.kernel == [3; 2]
-        && g.window.stride == [1; 2]
-        && g.window.dilation == [1; 2]
-        && g.channels[0].is_multiple_of(4);
-    if !fits {
-        return Some("only for 3x3 kernels of stride 1 over channels in fours".into());
+    let channels = (!g.channels[0].is_multiple_of(4)).then(|| "only for channels in fours".into());
+    if let Some(refusal) = unfit(g).or(channels) {
+        return Some(refusal);
     }
     let problem = Problem::new(g, direction, lanes(cx));
     let bytes = 16 * (ELEMENTS * problem.planes().into_iter().max().unwrap_or(0)) as u64;
     let limit = cx.capabilities.limits.max_storage_buffer_binding_size;
     let large = || format!("transforms of {bytes} bytes are larger than a binding's {limit}");
     channels_last::refusal(cx, g, direction)
-        .or_else(|| too_long(problem.depth.max(problem.columns)))
+        .or_else(|| too_long(problem.tiling.depth.max(problem.tiling.columns)))
         .or_else(|| (bytes > limit).then(large))
 }
 
@@ -186,7 +214,7 @@ pub(super) fn worthwhile(cx: &Lowering<'_>, g: &Geometry, direction: Direction) 
     let problem = Problem::new(g, direction, lanes(cx));
     let room = !cx.keeps_filter || problem.filter_bytes() <= cx.room_for_filters;
     let [inputs, outputs] = g.channels.map(|channels| channels as u64);
-    let (tiles, pixels) = (problem.tiles() as u64, g.pixels(problem.result) as u64);
+    let (tiles, pixels) = (problem.tiling.tiles() as u64, g.pixels(problem.tiling.result) as u64);
     let filter = if cx.keeps_filter { 0 } else { filter };
     let cost = inputs * outputs * (tiles * products + filter) + (inputs + outputs) * tiles * transforms;
     room && tiles >= FEWEST && inputs.min(outputs) >= 32 && cost < inputs * outputs * pixels * sums
@@ -199,20 +227,21 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     }
     let problem = Problem::new(g, direction, lanes(cx));
     // The weight comes first where the input gradient is computed.
-    let (image, weight) = if problem.transposed { (operands[1], operands[0]) } else { (operands[0], operands[1]) };
+    let (image, weight) =
+        if problem.tiling.transposed { (operands[1], operands[0]) } else { (operands[0], operands[1]) };
     let result = operands[operands.len() - 1];
     let (chain, mut values) = with_bias(cx, &operands[2..operands.len() - 1], Format::ChannelsLast);
     cx.read_in(image, Format::ChannelsLast);
     cx.read_in(weight, Format::TapsFirst);
     cx.write_in(Format::ChannelsLast);
 
-    let Problem { depth, columns, .. } = problem;
+    let Tiling { depth, columns, .. } = problem.tiling;
     let [u_plane, v_plane, m_plane] = problem.planes();
     let ([u, v, m], textured) = problem.scratch(cx)?;
     let read = |operand: Operand| if textured { operand.textured() } else { operand };
     let textures = if textured { element_textures(cx, &chain, &mut values, 1) } else { vec![false; values.len()] };
     let transform = |entry| {
-        let kernel = transform(entry, textured).template("transposed", u8::from(problem.transposed));
+        let kernel = transform(entry, textured).template("transposed", u8::from(problem.tiling.transposed));
         match entry {
             "results" => kernel.chain(&chain, &textures),
             "weights" => kernel.template("block", problem.block).chain(&Chain::default(), &[]),
@@ -223,12 +252,12 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     if cx.keeps_filter {
         cx.room_for_filters = cx.room_for_filters.saturating_sub(problem.filter_bytes());
     }
-    let params = problem.params(0, 0, u_plane)?;
+    let params = problem.tiling.params(0, 0, u_plane)?;
     let operands = [read(weight), Operand::ScratchWrite(u)];
     cx.dispatch_flat(transform("weights"), &params, &operands, 4 * depth * columns)?;
     let lanes = lanes(cx);
-    for (first, count) in problem.calls() {
-        let params = problem.params(first, count, v_plane)?;
+    for (first, count) in problem.tiling.calls() {
+        let params = problem.tiling.params(first, count, v_plane)?;
         let operands = [read(image), Operand::ScratchWrite(v)];
         cx.dispatch_flat(transform("image"), &params, &operands, count * depth)?;
 
@@ -247,7 +276,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
         cx.dispatch(kernel, &product, &operands, workgroups)?;
 
         let operands = [&[read(Operand::ScratchRead(m)), result][..], &values].concat();
-        let params = problem.params(first, count, m_plane)?;
+        let params = problem.tiling.params(first, count, m_plane)?;
         cx.dispatch_flat(transform("results"), &params, &operands, count * columns)?;
     }
     Ok(())
@@ -263,7 +292,7 @@ fn lower_weight(cx: &mut Lowering<'_>, g: &Geometry, operands: &[Operand]) -> Re
     cx.write_in(Format::TapsFirst);
 
     let problem = Problem::new(g, Direction::GradWeight, lanes(cx));
-    let Problem { depth, columns, .. } = problem;
+    let Tiling { depth, columns, .. } = problem.tiling;
     let [s_plane, v_plane, z_plane] = problem.planes();
     let ([s, v, z], textured) = problem.scratch(cx)?;
     let read = |operand: Operand| if textured { operand.textured() } else { operand };
@@ -271,19 +300,10 @@ fn lower_weight(cx: &mut Lowering<'_>, g: &Geometry, operands: &[Operand]) -> Re
     let lanes = lanes(cx);
     let quads = channels_last::quads(columns, lanes);
 
-    for (first, count) in problem.calls() {
-        let params = problem.params(first, count, v_plane)?;
+    for (first, count) in problem.tiling.calls() {
+        let params = problem.tiling.params(first, count, v_plane)?;
         cx.dispatch_flat(transform("image"), &params, &[read(x), Operand::ScratchWrite(v)], count * depth)?;
-        // dy as the image, cut into tiles without a border.
-        let params = WinogradParams {
-            height: params.out_height,
-            width: params.out_width,
-            depth: params.columns,
-            pad_top: 0,
-            pad_left: 0,
-            plane: word(NAME, z_plane)?,
-            ..params
-        };
+        let params = params.of_gradients(z_plane)?;
         cx.dispatch_flat(transform("gradients"), &params, &[read(dy), Operand::ScratchWrite(z)], count * columns)?;
 
         let kernel = Kernel::new(&WINOGRAD_WEIGHT, "grad_weight")
@@ -299,6 +319,6 @@ fn lower_weight(cx: &mut Lowering<'_>, g: &Geometry, operands: &[Operand]) -> Re
         let workgroups = ELEMENTS * columns.div_ceil(quads * lanes) * depth.div_ceil(DEPTH);
         cx.dispatch(kernel, &problem.product(count)?, &operands, workgroups)?;
     }
-    let params = problem.params(0, 0, s_plane)?;
+    let params = problem.tiling.params(0, 0, s_plane)?;
     cx.dispatch_flat(transform("filters"), &params, &[read(Operand::ScratchRead(s)), dw], 4 * depth * columns)
 }
