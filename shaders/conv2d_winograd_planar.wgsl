@@ -2,7 +2,7 @@
 // common/transforms.wgsl, common/functions.wgsl and common/chain.wgsl.
 //
 // The 36 matrix products between them are one 1x1 convolution in 36 groups, forward or its gradient of the weight, over an
-// image of one row whose pixels are tiles (conv2d_pointwise.wgsl and conv2d_tiled_weight.wgsl, in f32):
+// image of one row whose pixels are tiles (conv2d_pointwise.wgsl or conv2d_tiled.wgsl, and conv2d_tiled_weight.wgsl, in f32):
 //
 //   entry point   one invocation           reads                        writes
 //   weights       a filter of one channel  9 taps                       36 elements of u [36, O, C]
@@ -20,7 +20,8 @@
 //
 // Not timed on a GPU: it stands behind the plain sums there, for `--tune` to choose. On a CPU it has no use.
 //
-// Memory traffic: the image 36/16 times, written and read, and so the results. No workgroup memory, no barriers.
+// Memory traffic: the image 36/16 times, written and read, and so the results. No workgroup memory, no barriers. A training
+// step keeps the transformed image of the forward pass for the gradient of the weight, where one call does for it.
 //
 // Preconditions. A 3x3 kernel, stride 1, no dilation, no groups; element counts are below 2^30.
 

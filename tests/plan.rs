@@ -363,7 +363,10 @@ fn transformed_filters_larger_than_a_binding_are_refused() {
     let mut small = gpu.capabilities().clone();
     small.limits = limits;
     let plan = plan(&graph, &[y], &small, &PlanOptions::default()).unwrap();
-    let winograd = plan.choices().iter().flat_map(|choice| &choice.candidates).find(|c| c.name == "winograd").unwrap();
+    let mut candidates = plan.choices().iter().flat_map(|choice| &choice.candidates);
+    let planar = candidates.clone().find(|c| c.name == "winograd_planar").unwrap();
+    assert!(planar.refusal.as_ref().is_some_and(|why| why.contains("larger than a binding")), "{planar:?}");
+    let winograd = candidates.find(|c| c.name == "winograd").unwrap();
     assert!(winograd.refusal.is_some(), "{winograd:?}");
 }
 

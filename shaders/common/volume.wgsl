@@ -2,8 +2,8 @@
 // negative; and the `Params` that all such poolings are given. Needs common/divide.wgsl.
 //
 // Tensors are [outer, depth, height, width, inner]: of planes inner is 1, of channels-last images outer is the batch and
-// inner the channels. Tap t of window w stands on cell w stride + t dilation - begin. An ADAPTIVE pooling cuts an axis into
-// `output` windows instead: window w goes from floor(w input / output) up to ceil((w + 1) input / output).
+// inner the channels, or fours of them. Tap t of window w stands on cell w stride + t dilation - begin. An ADAPTIVE pooling
+// cuts an axis into `output` windows instead: window w goes from floor(w input / output) up to ceil((w + 1) input / output).
 
 override ADAPTIVE: bool = false;
 /// Whether there are gaps between the taps, on any axis.

@@ -79,9 +79,11 @@ fn fits(step: &Fused, node: &Node, most_tensors: usize) -> bool {
     if step.chain.links.len() >= MOST_LINKS {
         return false;
     }
-    // Those that the kernel reads.
-    let read = node.op.pointwise().map_or(0, |pointwise| pointwise.inputs.len());
-    let more = node.inputs[..read].iter().filter(|id| !step.inputs.contains(id)).count().saturating_sub(1);
+    // Those that the kernel reads and the chain does not yet, but for what it goes on from.
+    let extents = node.op.pointwise().map(|pointwise| pointwise.inputs).unwrap_or_default();
+    let operands = || step.inputs[step.own_inputs()..].iter().zip(&step.chain.operands);
+    let is_new = |read: &(&TensorId, &Extent)| !operands().any(|known| known == *read);
+    let more = node.inputs.iter().zip(&extents).filter(is_new).count().saturating_sub(1);
     step.inputs.len() + more + step.outputs.len() <= most_tensors
 }
 

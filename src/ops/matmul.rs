@@ -211,6 +211,14 @@ pub(crate) fn cases() -> Vec<OpCase> {
         });
         cases.push(case.randomize_parameters().in_single_precision());
     }
+    // What follows is computed by the kernels of each direction, or after them.
+    for direction in [Direction::Forward, Direction::GradInput, Direction::GradWeight] {
+        let case = OpCase::new(format!("matmul and functions, {direction:?}"), move |cx| {
+            let (a, b) = (cx.normal("a", [12, 12])?, cx.normal("b", [12, 12])?);
+            Ok(vec![multiply(a, b, direction)?.add(cx.normal("c", [12, 12])?)?.relu()?])
+        });
+        cases.push(case.in_single_precision());
+    }
     for variant in ["naive", "tiled_small"] {
         let name = format!("matmul of 4,096 small ones, {variant}");
         let case = OpCase::new(name, |cx| {

@@ -46,9 +46,10 @@ fn depthwise_kernels_compute_what_follows_them() {
 #[test]
 fn winograd_is_as_accurate_as_it_says() {
     let Some(gpu) = crate::gpu() else { return };
-    for of_weight in [false, true] {
+    // Tiles that are no fours, and such that are.
+    for (of_weight, side) in [(false, 18), (true, 18), (false, 16), (true, 16)] {
         let graph = Graph::new(Mode::Evaluation);
-        let x = graph.parameter("x", [1, 64, 18, 18], Init::HeNormal).unwrap();
+        let x = graph.parameter("x", [1, 64, side, side], Init::HeNormal).unwrap();
         let weight = graph.parameter("weight", [64, 64, 3, 3], Init::HeNormal).unwrap();
         let mut y = x.conv2d_with(weight, None, Conv2d::new(64, 3).padding(1)).unwrap();
         if of_weight {
@@ -58,10 +59,14 @@ fn winograd_is_as_accurate_as_it_says() {
         let mut evaluator = Evaluator::new(&graph, 5);
         evaluator.run(&[]).unwrap();
         let exact = evaluator.value(y);
-        let error = |variant: &str| {
-            let options = PlanOptions::default().prefer(variant);
+        // With the products in such tiles.
+        let error_in = |variant: &str, tile: &str| {
+            let others = ["forward", "grad_weight"].map(|entry| format!("conv2d.{entry}[{tile}]"));
+            let options =
+                others.into_iter().fold(PlanOptions::default().prefer(variant).prefer(tile), PlanOptions::exclude);
             let mut session = Session::with_options(gpu, &graph, &[y], &Variables::new(gpu, 5), &options).unwrap();
-            if !session.plan().choices().iter().any(|choice| choice.chosen == variant) {
+            let chosen = |name: &str| session.plan().choices().iter().any(|choice| choice.chosen == name);
+            if !chosen(variant) || !(tile.is_empty() || chosen(tile)) {
                 return None;
             }
             session.run_blocking(&[]).unwrap();
@@ -69,17 +74,20 @@ fn winograd_is_as_accurate_as_it_says() {
             let squares = y.iter().zip(exact).map(|(&y, exact)| (f64::from(y) - exact).powi(2));
             Some((squares.sum::<f64>() / exact.len() as f64).sqrt())
         };
-        let plain = error("naive").unwrap();
-        // A device has the one, the other or both.
-        let winograds = ["winograd", "winograd_planar"].map(|variant| (variant, error(variant)));
-        assert!(winograds.iter().any(|(_, error)| error.is_some()));
-        for (variant, error) in winograds {
-            let Some(error) = error else { continue };
-            let times = error / plain;
-            let of = if of_weight { "gradient of the weight" } else { "convolution" };
-            println!("the error of {variant}'s {of} is {times:.1} times that of a plain sum");
-            assert!((0.25..8.0).contains(&times), "{variant}, {of}: {times}");
-        }
+        let plain = error_in("naive", "").unwrap();
+        let of = if of_weight { "gradient of the weight" } else { "convolution" };
+        let check = |variant: &str, tile: &str| {
+            let times = error_in(variant, tile)? / plain;
+            println!("the error of {variant}'s {of}, {tile}, is {times:.1} times that of a plain sum");
+            assert!((0.25..8.0).contains(&times), "{variant}, {of}, {tile}: {times}");
+            Some(())
+        };
+        // Only software adapters have it.
+        check("winograd", "");
+        let tiles = ["tiled_large", "tiled", "tiled_small", "pointwise_large", "pointwise", "pointwise_small"];
+        let checked = tiles.iter().filter_map(|tile| check("winograd_planar", tile)).count();
+        // A gradient of the weight is no product for the last three.
+        assert_eq!(checked, if of_weight { 3 } else { 6 }, "{of}, {side}");
     }
 }
 

@@ -172,7 +172,19 @@ pub(crate) fn cases() -> Vec<OpCase> {
         });
         cases.push(case.in_single_precision());
     }
-    // More tiles than one call takes.
+    // Sums that GPUs cut into slices, with what follows: over fours, over single elements, and with values of channels.
+    for (channels, bias) in [(8, false), (5, false), (8, true)] {
+        let title =
+            format!("conv2d of 520 channels to {channels} and what follows, {}", if bias { "biased" } else { "plain" });
+        let case = OpCase::new(title, move |cx| {
+            let weight = cx.normal("weight", [channels, 520, 1, 1])?;
+            let bias = if bias { Some(cx.normal("bias", [channels])?) } else { None };
+            let y = cx.normal("x", [1, 520, 3, 3])?.conv2d_with(weight, bias, Conv2d::new(channels, 1))?;
+            Ok(vec![y.add(cx.normal("z", y.shape())?)?.multiply(cx.normal("factor", 1)?)?.relu()?])
+        });
+        cases.push(case.in_single_precision());
+    }
+    // More tiles than one call takes on a software adapter.
     for variant in [winograd::VARIANT, winograd_planar::VARIANT] {
         let case = OpCase::new(format!("conv2d in several calls of {variant}"), |cx| {
             let weight = cx.normal("weight", [4, 4, 3, 3])?;

@@ -183,7 +183,9 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
             .template("depth", DEPTH)
             .template("texture", u8::from(textured));
         let params = g.params(slices.count)?;
-        return slices.dispatch(cx, kernel, &params, read, operands[2], 1);
+        slices.dispatch(cx, kernel, &params, read, 1)?;
+        // A product of two matrices may have something after it.
+        return finish(cx, &[], Format::Planar);
     }
     let params = g.params(1)?;
     let transposed = direction == Direction::GradInput;

@@ -161,7 +161,7 @@ pub(super) fn lower(
             cx.through_textures(&mut inputs, 0);
         }
         let kernel = kernel(&DEPTHWISE_WEIGHT, entry).template("texture", u8::from(texture));
-        return slices.dispatch(cx, kernel, &params, inputs, operands[2], together);
+        return slices.dispatch(cx, kernel, &params, inputs, together);
     }
     // The weight comes first where the input gradient is computed.
     let backward = direction == Direction::GradInput;

@@ -65,7 +65,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
         }
         let slices = slices(g);
         let kernel = kernel.chain(&Chain::default(), &[]);
-        return slices.dispatch(cx, kernel, &g.params(slices.count)?, images, operands[2], workgroup);
+        return slices.dispatch(cx, kernel, &g.params(slices.count)?, images, workgroup);
     }
     // The weight comes first where the input gradient is computed.
     let backward = direction == Direction::GradInput;

@@ -62,26 +62,25 @@ impl Slices {
 
     /// Loop iterations of the longest invocation, that which adds the slices included.
     pub(super) fn iterations(&self) -> usize {
-        (self.length * self.each).max(self.count)
+        (self.length * self.each).max(1 + self.count)
     }
 
     pub(super) fn workgroups(&self, workgroup: usize) -> usize {
         self.count.saturating_mul(self.items).div_ceil(workgroup)
     }
 
-    /// Adds the kernel's dispatch, and that which adds its slices if there is more than one.
+    /// Adds the kernel's dispatch to the node's output, and that which adds its slices if there is more than one.
     pub(super) fn dispatch(
         &self,
         cx: &mut Lowering<'_>,
         kernel: Kernel,
         params: &ConvParams,
         [x, dy]: [Operand; 2],
-        dw: Operand,
         workgroup: usize,
     ) -> Result<()> {
         let workgroups = self.workgroups(workgroup);
         if self.count == 1 {
-            return cx.dispatch(kernel, params, &[x, dy, dw], workgroups);
+            return cx.dispatch(kernel, params, &[x, dy, Operand::Output(0)], workgroups);
         }
         let partial = cx.scratch(self.count * cx.outputs[0].elements());
         cx.dispatch(kernel, params, &[x, dy, Operand::ScratchWrite(partial)], workgroups)?;
@@ -220,8 +219,8 @@ fn lower_planar(
         cx.dispatch(kernel, &params, &bind_bias(operands), slices.workgroups(workgroup))?;
         return chain::finish(cx, &[], Format::Planar);
     }
-    let [first, second, bias @ .., result] = operands else { return Ok(()) };
-    slices.dispatch(cx, kernel, &params, [*first, *second], *result, workgroup)?;
+    let [first, second, bias @ .., _] = operands else { return Ok(()) };
+    slices.dispatch(cx, kernel, &params, [*first, *second], workgroup)?;
     chain::finish(cx, bias, Format::Planar)
 }
 

@@ -182,7 +182,6 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
                 .template("texture", u8::from(textured)),
             &params,
             read,
-            operands[2],
             WORKGROUP,
         );
     }

@@ -195,10 +195,15 @@ pub(super) fn order(g: &Geometry, direction: Direction) -> Vec<&'static str> {
 /// Why a tile cannot be used.
 pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction, tile: Tile) -> Option<String> {
     let product = Product::new(g, direction);
-    let slabs = product.terms.div_ceil(tile.slab()).div_ceil(tile.fewest_slices(&product));
+    let terms = product.terms.div_ceil(tile.fewest_slices(&product));
     let half = if tile.half { cx.half_refusal(tile.variant) } else { None };
     let cooperative = || if tile.cooperative { matrices(cx, tile).err() } else { None };
-    half.or_else(cooperative).or_else(|| too_long(slabs + 2 * (g.kernel[0] + g.kernel[1]) + tile.side * tile.blocks))
+    half.or_else(cooperative).or_else(|| too_long(iterations(g, terms, tile)))
+}
+
+/// Loop iterations of an invocation that goes over so many terms.
+fn iterations(g: &Geometry, terms: usize, tile: Tile) -> usize {
+    terms.div_ceil(tile.slab()) + 2 * (g.kernel[0] + g.kernel[1]) + tile.side * tile.blocks
 }
 
 /// The side of the cooperative matrices and the invocations of a subgroup, or why they cannot be used.
@@ -227,7 +232,7 @@ pub(super) fn single(g: &Geometry, direction: Direction) -> Vec<Tile> {
 
 /// Why a tile cannot compute a product whole.
 pub(super) fn refusal_whole(g: &Geometry, direction: Direction, tile: Tile) -> Option<String> {
-    too_long(Product::new(g, direction).terms.div_ceil(tile.slab()) + 2 + tile.side * tile.blocks)
+    too_long(iterations(g, Product::new(g, direction).terms, tile))
 }
 
 /// Adds the dispatch of a product as it is, whole and with nothing after it.

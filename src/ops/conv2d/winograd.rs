@@ -15,7 +15,7 @@ const TILE: usize = 4;
 /// Elements of a transformed tile or filter.
 pub(super) const ELEMENTS: usize = 36;
 /// Words of the transformed images of one call, at most: larger images are done in several.
-const CALL: usize = 4 << 20;
+pub(super) const CALL: usize = 4 << 20;
 
 params! {
     WinogradParams {
@@ -108,6 +108,12 @@ pub(super) fn unfit(g: &Geometry) -> Option<String> {
     (!fits).then(|| "only for 3x3 kernels of stride 1, without gaps or groups".into())
 }
 
+/// Why transformed filters of so many bytes cannot be kept for many steps, where they would be.
+pub(super) fn no_room(cx: &Lowering<'_>, bytes: u64, variant: &str) -> Option<String> {
+    let none = cx.keeps_filter && bytes > cx.room_for_filters && !cx.options.prefers(variant);
+    none.then(|| "there is no room to keep the transformed filters".into())
+}
+
 /// A tiling in fours of channels, and the blocks of its products.
 struct Problem {
     tiling: Tiling,
@@ -193,9 +199,10 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> 
     channels_last::refusal(cx, g, direction)
         .or_else(|| too_long(problem.tiling.depth.max(problem.tiling.columns)))
         .or_else(|| (bytes > limit).then(large))
+        .or_else(|| no_room(cx, problem.filter_bytes(), VARIANT))
 }
 
-/// Whether it saves more than the transforms cost, and its filters find room where they are kept.
+/// Whether it saves more than the transforms cost.
 ///
 /// The costs are rough ones, in hundredths of a nanosecond on two cores of lavapipe: of a tile's products and of its pixels'
 /// plain sums for each pair of channels, of a tile's transforms for each channel, and of a filter's. `omma profile resnet18`
@@ -212,12 +219,11 @@ pub(super) fn worthwhile(cx: &Lowering<'_>, g: &Geometry, direction: Direction) 
         return false;
     }
     let problem = Problem::new(g, direction, lanes(cx));
-    let room = !cx.keeps_filter || problem.filter_bytes() <= cx.room_for_filters;
     let [inputs, outputs] = g.channels.map(|channels| channels as u64);
     let (tiles, pixels) = (problem.tiling.tiles() as u64, g.pixels(problem.tiling.result) as u64);
     let filter = if cx.keeps_filter { 0 } else { filter };
     let cost = inputs * outputs * (tiles * products + filter) + (inputs + outputs) * tiles * transforms;
-    room && tiles >= FEWEST && inputs.min(outputs) >= 32 && cost < inputs * outputs * pixels * sums
+    tiles >= FEWEST && inputs.min(outputs) >= 32 && cost < inputs * outputs * pixels * sums
 }
 
 /// Adds the dispatches of one direction; see [`super::lower`].

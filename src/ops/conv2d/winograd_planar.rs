@@ -4,7 +4,7 @@
 use super::geometry::Geometry;
 use super::kernels::Direction;
 use super::tiled::{self, Tile};
-use super::winograd::{ELEMENTS, Tiling, unfit};
+use super::winograd::{CALL, ELEMENTS, Tiling, no_room, unfit};
 use super::{NAME, WINOGRAD_PLANAR, Window};
 use crate::error::Result;
 use crate::graph::chain::Chain;
@@ -13,7 +13,7 @@ use crate::plan::{Candidate, Format, Kernel, Lowering, Operand};
 
 pub(super) const VARIANT: &str = "winograd_planar";
 /// Words of the transformed images of one call, at most, on a CPU and on a GPU: larger images are done in several.
-const CALLS: [usize; 2] = [4 << 20, 16 << 20];
+const CALLS: [usize; 2] = [CALL, 4 * CALL];
 
 fn tiling(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> Tiling {
     Tiling::new(g, direction, 1, cx.by_class(CALLS))
@@ -42,11 +42,25 @@ fn scratch(tiling: &Tiling) -> [usize; 3] {
     [depth * columns, depth * tiles, columns * tiles].map(|words| ELEMENTS * words)
 }
 
+/// What the options know the products as.
+fn choice(direction: Direction) -> String {
+    format!("{NAME}.{}.products", direction.entry())
+}
+
 /// The kernels of the products, best first.
-fn candidates(tiling: &Tiling, direction: Direction) -> Vec<Candidate> {
-    let (g, direction) = (products(tiling, tiling.tiles_of_call()), of_products(direction));
+fn candidates(cx: &Lowering<'_>, tiling: &Tiling, direction: Direction) -> Vec<Candidate> {
+    let (g, name) = (products(tiling, tiling.tiles_of_call()), choice(direction));
+    let direction = of_products(direction);
+    let excluded =
+        |tile: Tile| cx.options.excludes(&name, tile.variant).then(|| format!("{} is excluded", tile.variant));
+    let refusal = |tile| tiled::refusal_whole(&g, direction, tile).or_else(|| excluded(tile));
     let tiles = tiled::single(&g, direction).into_iter();
-    tiles.map(|tile| Candidate::unless(tile.variant, tiled::refusal_whole(&g, direction, tile))).collect()
+    tiles.map(|tile| Candidate::unless(tile.variant, refusal(tile))).collect()
+}
+
+/// Bytes of the transformed filters.
+fn filter_bytes(tiling: &Tiling) -> u64 {
+    4 * scratch(tiling)[0] as u64
 }
 
 /// Why the variant cannot be used.
@@ -60,9 +74,9 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> 
     if bytes > limit {
         return Some(format!("transforms of {bytes} bytes are larger than a binding's {limit}"));
     }
-    let candidates = candidates(&tiling, direction);
+    let candidates = candidates(cx, &tiling, direction);
     if candidates.iter().any(|candidate| candidate.refusal.is_none()) {
-        return None;
+        return no_room(cx, filter_bytes(&tiling), VARIANT);
     }
     candidates.into_iter().find_map(|candidate| candidate.refusal)
 }
@@ -70,8 +84,8 @@ pub(super) fn refusal(cx: &Lowering<'_>, g: &Geometry, direction: Direction) -> 
 /// Adds the dispatches of one direction; see [`super::lower`].
 pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, operands: &[Operand]) -> Result<()> {
     let tiling = tiling(cx, g, direction);
-    let candidates = candidates(&tiling, direction);
-    let variant = cx.choose(&format!("{NAME}.{}.products", direction.entry()), candidates)?;
+    let candidates = candidates(cx, &tiling, direction);
+    let variant = cx.choose(&choice(direction), candidates)?;
     let Some(tile) = Tile::named(variant) else { return Ok(()) };
     let [filters, images, results] = scratch(&tiling).map(|words| cx.scratch(words));
     let multiply = |cx: &mut Lowering<'_>, tiles, operands| {
@@ -103,7 +117,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     let [values @ .., result] = &operands[2..] else { return Ok(()) };
     let (chain, values) = with_bias(cx, values, Format::Planar);
     if cx.keeps_filter {
-        cx.room_for_filters = cx.room_for_filters.saturating_sub(4 * (ELEMENTS * depth * columns) as u64);
+        cx.room_for_filters = cx.room_for_filters.saturating_sub(filter_bytes(&tiling));
     }
     let params = tiling.params(0, 0, 0)?;
     cx.dispatch_flat(alone("weights"), &params, &[weight, Operand::ScratchWrite(filters)], depth * columns)?;
