@@ -16,7 +16,7 @@ struct Params {
     /// Tiles of this call, and the first of them.
     tiles: u32,
     first: u32,
-    /// Where channels lie together, from one of the 36 elements to the next: a little more than there are, so that the caches'
+    /// From one of the 36 elements to the next: where channels lie together a little more than there are, so that the caches'
     /// sets differ.
     plane: u32,
 }

@@ -93,8 +93,6 @@ pub(crate) static PACKED: Shader =
 
 pub(crate) static WINOGRAD: Shader =
     shader!("conv2d_winograd", winograd::WinogradParams, ["grid", "divide", "transforms", "texture", "read"], chain);
-pub(crate) static WINOGRAD_PLANAR: Shader =
-    shader!("conv2d_winograd_planar", winograd::WinogradParams, ["grid", "divide", "transforms"], chain);
 pub(crate) static WINOGRAD_PRODUCT: Shader =
     shader!("conv2d_winograd_product", winograd::ProductParams, ["grid", "texture", "read", "winograd"]);
 pub(crate) static WINOGRAD_WEIGHT: Shader =

@@ -99,7 +99,6 @@ pub const FAMILIES: &[Family] = &[
             &conv2d::CHANNELS_LAST,
             &conv2d::CHANNELS_LAST_WEIGHT,
             &conv2d::WINOGRAD,
-            &conv2d::WINOGRAD_PLANAR,
             &conv2d::WINOGRAD_PRODUCT,
             &conv2d::WINOGRAD_WEIGHT,
             &conv2d::DEPTHWISE,

@@ -42,7 +42,7 @@ fn depthwise_kernels_compute_what_follows_them() {
     }
 }
 
-/// What the headers of both files of Winograd's transforms say of their accuracy, forward and of the gradient of the weight.
+/// What the header of conv2d_winograd.wgsl says of the accuracy of both forms, forward and of the gradient of the weight.
 #[test]
 fn winograd_is_as_accurate_as_it_says() {
     let Some(gpu) = crate::gpu() else { return };

@@ -176,7 +176,7 @@ fn lanes(cx: &Lowering<'_>) -> usize {
 /// A kernel of the transforms.
 fn transform(entry: &'static str, textured: bool) -> Kernel {
     let kernel = Kernel::new(&WINOGRAD, entry).variant(VARIANT);
-    kernel.template("entry", entry).template("texture", u8::from(textured))
+    kernel.template("entry", entry).template("planar", 0_u8).template("texture", u8::from(textured))
 }
 
 /// Fours from one element of a transform to the next: an odd number of cache lines, so that the 36 that are written side by

@@ -5,7 +5,7 @@ use super::geometry::Geometry;
 use super::kernels::Direction;
 use super::tiled::{self, Tile};
 use super::winograd::{CALL, ELEMENTS, Tiling, no_room, unfit};
-use super::{NAME, WINOGRAD_PLANAR, Window};
+use super::{NAME, WINOGRAD, Window};
 use crate::error::Result;
 use crate::graph::chain::Chain;
 use crate::ops::chain::with_bias;
@@ -92,7 +92,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
         tiled::whole(cx, &products(&tiling, tiles), of_products(direction), tile, operands)
     };
     let transform = |entry| {
-        let kernel = Kernel::new(&WINOGRAD_PLANAR, entry).variant(VARIANT).template("entry", entry);
+        let kernel = Kernel::new(&WINOGRAD, entry).variant(VARIANT).template("entry", entry).template("planar", 1_u8);
         kernel.template("transposed", u8::from(tiling.transposed))
     };
     let alone = |entry| transform(entry).chain(&Chain::default(), &[]);
@@ -101,13 +101,14 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     if direction == Direction::GradWeight {
         let &[x, dy, dw] = operands else { return Ok(()) };
         for (first, tiles) in tiling.calls() {
-            let params = tiling.params(first, tiles, 0)?;
+            let params = tiling.params(first, tiles, depth * tiles)?;
             cx.dispatch_flat(alone("image"), &params, &[x, Operand::ScratchWrite(images)], depth * tiles)?;
-            let of_dy = params.of_gradients(0)?;
+            let of_dy = params.of_gradients(columns * tiles)?;
             cx.dispatch_flat(alone("gradients"), &of_dy, &[dy, Operand::ScratchWrite(results)], columns * tiles)?;
             let read = [images, results].map(Operand::ScratchRead);
             multiply(cx, tiles, [read[0], read[1], Operand::ScratchWrite(filters)])?;
             let kernel = alone("filters").template("more", u8::from(first > 0));
+            let params = tiling.params(first, tiles, depth * columns)?;
             cx.dispatch_flat(kernel, &params, &[Operand::ScratchRead(filters), dw], depth * columns)?;
         }
         return Ok(());
@@ -119,15 +120,16 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     if cx.keeps_filter {
         cx.room_for_filters = cx.room_for_filters.saturating_sub(filter_bytes(&tiling));
     }
-    let params = tiling.params(0, 0, 0)?;
+    let params = tiling.params(0, 0, depth * columns)?;
     cx.dispatch_flat(alone("weights"), &params, &[weight, Operand::ScratchWrite(filters)], depth * columns)?;
     for (first, tiles) in tiling.calls() {
-        let params = tiling.params(first, tiles, 0)?;
+        let params = tiling.params(first, tiles, depth * tiles)?;
         cx.dispatch_flat(alone("image"), &params, &[image, Operand::ScratchWrite(images)], depth * tiles)?;
         let read = [images, filters].map(Operand::ScratchRead);
         multiply(cx, tiles, [read[0], read[1], Operand::ScratchWrite(results)])?;
         let operands = [&[Operand::ScratchRead(results), *result][..], &values].concat();
         let kernel = transform("results").chain(&chain, &vec![false; values.len()]);
+        let params = tiling.params(first, tiles, columns * tiles)?;
         cx.dispatch_flat(kernel, &params, &operands, columns * tiles)?;
     }
     Ok(())
