@@ -185,23 +185,26 @@ fn run(
 ) -> Result<()> {
     const NAME: &str = "pointwise";
     let [count, columns, step, channels] = geometry.params;
+    let (variant, planes, parts) = match start {
+        Start::Sum { planes, scratch } => ("sum", planes, vec![Operand::ScratchRead(scratch)]),
+        Start::Nothing | Start::Stored => ("plain", 0, Vec::new()),
+    };
     let params = ChainParams {
         count: word(NAME, count)?,
         columns: word(NAME, columns)?,
         step: word(NAME, step)?,
         channels: word(NAME, channels)?,
-        planes: if let Start::Sum { planes, .. } = start { word(NAME, planes)? } else { 0 },
+        planes: word(NAME, planes)?,
     };
     let mut operands = operands.to_vec();
     let textures = if textured { element_textures(cx, chain, &mut operands, 0) } else { vec![false; operands.len()] };
     let kernel = Kernel::new(&SHADER, "forward")
+        .variant(variant)
         .template("form", geometry.form)
         .template("each", geometry.each)
         .template("start", start.name())
         .template("own", 0)
         .chain(chain, &textures);
-    let kernel = if let Start::Sum { .. } = start { kernel.variant("sum") } else { kernel };
-    let parts = if let Start::Sum { scratch, .. } = start { vec![Operand::ScratchRead(scratch)] } else { Vec::new() };
     cx.dispatch_flat(kernel, &params, &[&[y], operands.as_slice(), &parts].concat(), geometry.invocations)?;
     let single = |n: &usize| start == Start::Nothing && chain.operands[*n] == Extent::Element && !textures[*n];
     if let Some(dispatch) = cx.dispatches.last_mut() {

@@ -185,9 +185,6 @@ impl Kernel {
         let common = self.shader.common.concat();
         let functions = called(self.shader.functions, &self.functions, &common);
         let text = [common.as_str(), &functions, self.shader.text].concat();
-        if self.template.is_empty() {
-            return Ok(text.into());
-        }
         let rendered = render(&text, &self.template);
         let text = rendered.map_err(|error| Error::Validation(format!("template of {}: {error:#}", self.label())))?;
         Ok(text.into())

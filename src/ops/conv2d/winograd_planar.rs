@@ -36,10 +36,15 @@ fn products(tiling: &Tiling, tiles: usize) -> Geometry {
     }
 }
 
-/// Words of the transformed filters, and of the images and results of a call.
+/// Words of one of the 36 elements of the transformed filters, and of the images and results of a call of so many tiles: as
+/// many as there are invocations.
+fn planes(&Tiling { depth, columns, .. }: &Tiling, tiles: usize) -> [usize; 3] {
+    [depth * columns, depth * tiles, columns * tiles]
+}
+
+/// Words of all of them.
 fn scratch(tiling: &Tiling) -> [usize; 3] {
-    let (Tiling { depth, columns, .. }, tiles) = (tiling, tiling.tiles_of_call());
-    [depth * columns, depth * tiles, columns * tiles].map(|words| ELEMENTS * words)
+    planes(tiling, tiling.tiles_of_call()).map(|words| ELEMENTS * words)
 }
 
 /// What the options know the products as.
@@ -96,20 +101,20 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
         kernel.template("transposed", u8::from(tiling.transposed))
     };
     let alone = |entry| transform(entry).chain(&Chain::default(), &[]);
-    let Tiling { depth, columns, .. } = tiling;
 
     if direction == Direction::GradWeight {
         let &[x, dy, dw] = operands else { return Ok(()) };
         for (first, tiles) in tiling.calls() {
-            let params = tiling.params(first, tiles, depth * tiles)?;
-            cx.dispatch_flat(alone("image"), &params, &[x, Operand::ScratchWrite(images)], depth * tiles)?;
-            let of_dy = params.of_gradients(columns * tiles)?;
-            cx.dispatch_flat(alone("gradients"), &of_dy, &[dy, Operand::ScratchWrite(results)], columns * tiles)?;
+            let [of_filters, of_images, of_results] = planes(&tiling, tiles);
+            let params = tiling.params(first, tiles, of_images)?;
+            cx.dispatch_flat(alone("image"), &params, &[x, Operand::ScratchWrite(images)], of_images)?;
+            let of_dy = params.of_gradients(of_results)?;
+            cx.dispatch_flat(alone("gradients"), &of_dy, &[dy, Operand::ScratchWrite(results)], of_results)?;
             let read = [images, results].map(Operand::ScratchRead);
             multiply(cx, tiles, [read[0], read[1], Operand::ScratchWrite(filters)])?;
             let kernel = alone("filters").template("more", u8::from(first > 0));
-            let params = tiling.params(first, tiles, depth * columns)?;
-            cx.dispatch_flat(kernel, &params, &[Operand::ScratchRead(filters), dw], depth * columns)?;
+            let params = tiling.params(first, tiles, of_filters)?;
+            cx.dispatch_flat(kernel, &params, &[Operand::ScratchRead(filters), dw], of_filters)?;
         }
         return Ok(());
     }
@@ -120,17 +125,19 @@ pub(super) fn lower(cx: &mut Lowering<'_>, g: &Geometry, direction: Direction, o
     if cx.keeps_filter {
         cx.room_for_filters = cx.room_for_filters.saturating_sub(filter_bytes(&tiling));
     }
-    let params = tiling.params(0, 0, depth * columns)?;
-    cx.dispatch_flat(alone("weights"), &params, &[weight, Operand::ScratchWrite(filters)], depth * columns)?;
+    let [of_filters, ..] = planes(&tiling, 0);
+    let params = tiling.params(0, 0, of_filters)?;
+    cx.dispatch_flat(alone("weights"), &params, &[weight, Operand::ScratchWrite(filters)], of_filters)?;
     for (first, tiles) in tiling.calls() {
-        let params = tiling.params(first, tiles, depth * tiles)?;
-        cx.dispatch_flat(alone("image"), &params, &[image, Operand::ScratchWrite(images)], depth * tiles)?;
+        let [_, of_images, of_results] = planes(&tiling, tiles);
+        let params = tiling.params(first, tiles, of_images)?;
+        cx.dispatch_flat(alone("image"), &params, &[image, Operand::ScratchWrite(images)], of_images)?;
         let read = [images, filters].map(Operand::ScratchRead);
         multiply(cx, tiles, [read[0], read[1], Operand::ScratchWrite(results)])?;
         let operands = [&[Operand::ScratchRead(results), *result][..], &values].concat();
         let kernel = transform("results").chain(&chain, &vec![false; values.len()]);
-        let params = tiling.params(first, tiles, columns * tiles)?;
-        cx.dispatch_flat(kernel, &params, &operands, columns * tiles)?;
+        let params = tiling.params(first, tiles, of_results)?;
+        cx.dispatch_flat(kernel, &params, &operands, of_results)?;
     }
     Ok(())
 }

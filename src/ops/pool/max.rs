@@ -142,7 +142,7 @@ impl<const D: usize> Op for Indices<D> {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let params = self.windows.params(self.name(), &self.x, Format::Planar)?;
-        let kernel = self.windows.specialise(Kernel::new(&INDICES, "indices").template("entry", "indices"));
+        let kernel = self.windows.specialise(Kernel::new(&INDICES, "indices"));
         let kernel = kernel.flag("WHOLE", self.numbers.whole).flag("COLUMN_MAJOR", self.numbers.column_major);
         cx.dispatch_flat(kernel, &params, &[Operand::Input(0), Operand::Output(0)], cx.outputs[0].elements())
     }
